@@ -1,0 +1,116 @@
+"""The command line: ``python -m cnnlab train`` and ``python -m cnnlab runs``."""
+
+import json
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from cnnlab.errors import LabError
+from cnnlab.models import DEFINITIONS, definition_named
+from cnnlab.runs import InvalidName, NoSuchRun, Run, RunBusy, RunFinished, RunWriter, Status, all_runs, find_run
+from cnnlab.training import DEVICES, OPTIMIZERS, EpochEvent, InvalidConfig, TrainingConfig
+from cnnlab.worker import work
+
+_TUTORIAL = TrainingConfig()
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Train and compare the tutorial's two networks. The dashboard: streamlit run app.py"""
+
+
+def recipe_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command one option for each field of `TrainingConfig`; those left out are None."""
+    options = (
+        click.option("--epochs", type=int, help=f"Passes over the training set  [default: {_TUTORIAL.epochs}]"),
+        click.option("--batch-size", type=int, help=f"Images for each step  [default: {_TUTORIAL.batch_size}]"),
+        click.option("--optimizer", help=f"One of {', '.join(OPTIMIZERS)}  [default: {_TUTORIAL.optimizer}]"),
+        click.option("--learning-rate", type=float, help=f"[default: {_TUTORIAL.learning_rate}]"),
+        click.option("--momentum", type=float, help=f"Adam's first beta  [default: {_TUTORIAL.momentum}]"),
+        click.option("--seed", type=int, help=f"Of the weights and the order  [default: {_TUTORIAL.seed}]"),
+        click.option("--device", help=f"One of {', '.join(DEVICES)}  [default: {_TUTORIAL.device}]"),
+        click.option("--threads", type=int, help=f"CPU threads  [default: all, here {_TUTORIAL.threads}]"),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@main.command()
+@click.option("--model", help=f"One of {', '.join(DEFINITIONS)}  [default: {next(iter(DEFINITIONS))}]")
+@recipe_options
+@click.option("--name", help="What to call the run.")
+@click.option("--resume", metavar="RUN", help="Go on with this run instead; its recipe is kept.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each epoch.")
+def train(model: str | None, name: str | None, resume: str | None, as_json: bool, **recipe: Any) -> None:
+    """Train a network. Ctrl-C stops it and keeps a checkpoint."""
+    chosen = {field: value for field, value in recipe.items() if value is not None}
+    try:
+        if resume is None:
+            definition = definition_named(model or next(iter(DEFINITIONS)))
+            run = Run.create(definition, TrainingConfig(**chosen), name)
+        elif model or name or chosen:
+            given = ", ".join(f"--{field.replace('_', '-')}" for field in {"model": model, "name": name} | recipe)
+            raise click.UsageError(f"A resumed run keeps its recipe: leave out {given}.")
+        else:
+            run = find_run(resume)
+        with RunWriter.claim(run) as writer:
+            writer.prepare_to_train()
+            signal.signal(signal.SIGINT, lambda *_: run.request_stop())
+            signal.signal(signal.SIGTERM, lambda *_: run.request_stop())
+            _print_training(run, writer, as_json)
+    except InvalidConfig as error:
+        raise click.BadParameter(str(error), param_hint=f"--{error.field.replace('_', '-')}") from error
+    except (NoSuchRun, RunBusy, RunFinished, InvalidName) as error:
+        raise click.UsageError(str(error)) from error
+    except LabError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _print_training(run: Run, writer: RunWriter, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"event": "run", "id": run.id}))
+    else:
+        click.echo(f"{run.name} ({run.id}): {run.config.epochs} epochs of {run.steps_per_epoch} steps")
+        click.echo("epoch\tloss\ttest accuracy")
+    done = run.history().step
+    with click.progressbar(length=run.total_steps, file=sys.stderr, hidden=as_json) as bar:
+        bar.update(done)
+        for event in work(run, writer):
+            match event:
+                case EpochEvent() if as_json:
+                    click.echo(json.dumps({"event": "epoch", **asdict(event)}))
+                case EpochEvent():
+                    click.echo(f"{event.epoch}\t{event.train_loss:.4f}\t{event.test_accuracy:.2%}")
+                case _:
+                    bar.update(1)
+    if run.status is Status.STOPPED:
+        click.echo(
+            f"Stopped after step {run.history().step:,} of {run.total_steps:,}, with a checkpoint. "
+            f"To go on: python -m cnnlab train --resume {run.id}",
+            err=True,
+        )
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each run.")
+def runs(as_json: bool) -> None:
+    """List the runs, the newest first."""
+    for run in all_runs():
+        if as_json:
+            record = {
+                "id": run.id,
+                "name": run.name,
+                "status": run.status,
+                "model": run.model,
+                "config": asdict(run.config),
+            }
+            click.echo(json.dumps(record))
+        else:
+            epoch = run.last_epoch()
+            result = f"epoch {epoch.epoch}, {epoch.test_accuracy:.2%}" if epoch else "-"
+            click.echo(f"{run.id}\t{run.status}\t{result}\t{run.name}")

@@ -1,0 +1,172 @@
+"""MNIST as tensors, from the archives that ship with the lab."""
+
+import hashlib
+import shutil
+import sys
+import tempfile
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from urllib.error import URLError
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from cnnlab.errors import LabError
+from cnnlab.home import home, replacing, writing_to_home
+
+ARCHIVES = Path(__file__).parent / "assets" / "mnist"
+TRAIN_IMAGES = 60_000
+TEST_IMAGES = 10_000
+
+# What mnist.safetensors must hold: grey levels and digits, each one byte.
+_DECODED_SHAPES = {
+    "train_images": (TRAIN_IMAGES, 28, 28),
+    "train_labels": (TRAIN_IMAGES,),
+    "test_images": (TEST_IMAGES, 28, 28),
+    "test_labels": (TEST_IMAGES,),
+}
+
+
+class DataError(LabError):
+    """MNIST can be neither read nor fetched."""
+
+
+@dataclass(frozen=True)
+class MNIST:
+    """The training and the test set, whole, in memory.
+
+    Attributes
+    ----------
+    train_images, test_images
+        Shape (N, 1, 28, 28), float32; 0 is the background, 1 is full ink.
+    train_labels, test_labels
+        Shape (N,), int64: the digits 0 to 9.
+    """
+
+    train_images: Tensor
+    train_labels: Tensor
+    test_images: Tensor
+    test_labels: Tensor
+
+    def to(self, device: torch.device) -> "MNIST":
+        """Return the same images and labels on another device."""
+        return MNIST(
+            self.train_images.to(device),
+            self.train_labels.to(device),
+            self.test_images.to(device),
+            self.test_labels.to(device),
+        )
+
+    def first(self, train: int, test: int) -> "MNIST":
+        """Return a smaller set: the first images of each of the two."""
+        return MNIST(
+            self.train_images[:train],
+            self.train_labels[:train],
+            self.test_images[:test],
+            self.test_labels[:test],
+        )
+
+
+def load() -> MNIST:
+    """Load MNIST, decoding the archives into the lab's home the first time.
+
+    Returns
+    -------
+    MNIST
+        60,000 training and 10,000 test images, scaled as torchvision's ``ToTensor`` scales them.
+
+    Raises
+    ------
+    DataError
+        If an archive is damaged or gone and cannot be fetched.
+    HomeError
+        If the lab's home cannot be written.
+    """
+    decoded = home() / "mnist.safetensors"
+    tensors = _read_decoded(decoded)
+    if tensors is None:
+        tensors = _decode_archives()
+        with writing_to_home(), replacing(decoded) as unfinished:
+            save_file(tensors, unfinished)
+    return MNIST(
+        train_images=_as_input(tensors["train_images"]),
+        train_labels=tensors["train_labels"].long(),
+        test_images=_as_input(tensors["test_images"]),
+        test_labels=tensors["test_labels"].long(),
+    )
+
+
+def import_torchvision() -> ModuleType:
+    """Import torchvision, also beside a PyTorch that was built without CUDA.
+
+    torchvision's wheel registers two operators from a compiled part that only a CUDA build of PyTorch can load.
+    Nothing here calls them, but the import wants them declared.
+    """
+    try:
+        import torchvision
+    except RuntimeError:
+        library = torch.library.Library("torchvision", "DEF")
+        library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        import torchvision
+
+        torchvision.declared_operators = library  # they last as long as this object
+    return torchvision
+
+
+def _as_input(images: Tensor) -> Tensor:
+    return images.unsqueeze(1).float().div_(255)
+
+
+def _read_decoded(path: Path) -> dict[str, Tensor] | None:
+    try:
+        tensors = load_file(path)
+    except (OSError, SafetensorError):
+        return None
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    return tensors if shapes == _DECODED_SHAPES else None
+
+
+def _decode_archives() -> dict[str, Tensor]:
+    """Read the archives with torchvision, which checks them by its MD5 sums and fetches what is missing."""
+    datasets = import_torchvision().datasets
+    with writing_to_home():
+        home().mkdir(parents=True, exist_ok=True)
+        root = Path(tempfile.mkdtemp(dir=home(), prefix=".mnist-"))
+        try:
+            raw = root / "MNIST" / "raw"
+            raw.mkdir(parents=True)
+            for archive in ARCHIVES.glob("*.gz"):
+                shutil.copy(archive, raw)
+            with redirect_stdout(sys.stderr):  # torchvision prints; the command line's output is the lab's own
+                train = datasets.MNIST(root, train=True, download=True)
+                test = datasets.MNIST(root, train=False, download=True)
+        except (RuntimeError, URLError, ConnectionError, TimeoutError) as error:
+            raise DataError(_what_is_wrong(datasets.MNIST.resources)) from error
+        finally:
+            shutil.rmtree(root, ignore_errors=True)
+    return {
+        "train_images": train.data,
+        "train_labels": train.targets.byte(),
+        "test_images": test.data,
+        "test_labels": test.targets.byte(),
+    }
+
+
+def _what_is_wrong(resources: list[tuple[str, str]]) -> str:
+    faults = []
+    for name, md5 in resources:
+        archive = ARCHIVES / name
+        if not archive.exists():
+            faults.append(f"{name} is missing")
+        elif hashlib.md5(archive.read_bytes()).hexdigest() != md5:
+            faults.append(f"{name} is damaged")
+    return (
+        f"MNIST cannot be read: in {ARCHIVES}, {' and '.join(faults) or 'an archive cannot be read'}, and MNIST's "
+        "mirrors could not be reached. Restore the folder (git checkout -- cnnlab/assets/mnist), or connect to the "
+        "Internet and try again."
+    )

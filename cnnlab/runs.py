@@ -1,0 +1,595 @@
+"""A run on disk: the one place that knows what its folder holds.
+
+    run.json             what is trained, written once
+    name.txt             the name, if it was changed
+    events.jsonl         the log: one JSON object a line, only ever appended to
+    weights.safetensors  the newest weights
+    checkpoint.pt        the state from which training goes on
+    stop                 there while somebody wants the run to stop
+    errors.txt           what the worker wrote to its standard error
+
+A run has one writer at a time: whoever holds the exclusive lock on the log. Its status is read off the log's last line
+and that lock, and is stored nowhere. Readers take no lock that a writer would wait for.
+"""
+
+import fcntl
+import json
+import os
+import re
+import shutil
+import threading
+import time
+from array import array
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any, BinaryIO, Self
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from cnnlab.data import TRAIN_IMAGES
+from cnnlab.errors import LabError
+from cnnlab.home import home, replacing, writing_to_home
+from cnnlab.models import Definition, definition_named
+from cnnlab.training import BatchEvent, EpochEvent, Event, TrainingConfig, TrainingState
+
+REFERENCE_RUNS = Path(__file__).parent / "assets" / "runs"
+MAX_NAME_LENGTH = 80
+
+
+class NoSuchRun(LabError):
+    """No run has this identifier."""
+
+
+class RunBusy(LabError):
+    """Another process writes this run."""
+
+
+class RunFinished(LabError):
+    """The run has nothing left to train."""
+
+
+class InvalidName(LabError):
+    """A run cannot be called this."""
+
+
+class Status(StrEnum):
+    """What a run is doing, or how it ended."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    STOPPED = "stopped"  # by a person
+    INTERRUPTED = "interrupted"  # by a crash, or by the end of the server
+    FAILED = "failed"
+    FINISHED = "finished"
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the run trains, or will without anyone doing anything."""
+        return self in (Status.QUEUED, Status.RUNNING)
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether the run can go on from its checkpoint."""
+        return self in (Status.STOPPED, Status.INTERRUPTED, Status.FAILED)
+
+
+@dataclass(frozen=True)
+class History:
+    """What a run's log says so far.
+
+    Attributes
+    ----------
+    batches
+        A row for each step: step, loss, seconds (of training, since the run began).
+    epochs
+        A row for each epoch, with the fields of `EpochEvent`.
+    starts
+        The steps that were done each time a worker began or went on; empty while the run waits or gets ready.
+    device
+        What the last worker trained on, or None before the first.
+    reason
+        Why the run ended, where the log says so.
+    """
+
+    batches: pd.DataFrame
+    epochs: pd.DataFrame
+    starts: list[int]
+    device: str | None
+    reason: str | None
+
+    @property
+    def step(self) -> int:
+        """The steps that are done."""
+        return int(self.batches["step"].iloc[-1]) if len(self.batches) else 0
+
+
+class Run:
+    """One training of one definition with one recipe.
+
+    Attributes
+    ----------
+    folder
+        Where the run lies; its name is the run's identifier.
+    id
+        The identifier. Newer runs have greater ones.
+    model
+        The name of the definition.
+    config
+        The recipe.
+    source
+        The definition's source when the run was made.
+    created
+        When the run was made, in UTC.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        written = json.loads((folder / "run.json").read_text())
+        self.folder = folder
+        self.id: str = folder.name
+        self.model: str = written["model"]
+        self.config = TrainingConfig(**written["config"])
+        self.source: str = written["source"]
+        self.created = datetime.fromisoformat(written["created"])
+
+    @classmethod
+    def create(cls, definition: Definition, config: TrainingConfig, name: str | None = None) -> Self:
+        """Make a run in the lab's home. It neither trains nor waits yet.
+
+        Raises
+        ------
+        HomeError
+            If the home cannot be written.
+        InvalidName
+            If the name is empty or too long.
+        """
+        name = checked_name(name) if name else f"{definition.title}, seed {config.seed}"
+        with writing_to_home():
+            folder = _runs_folder()
+            folder.mkdir(parents=True, exist_ok=True)
+            while True:
+                created = _time_after(newest=max(_run_ids(folder), default=None))
+                target = folder / created.strftime(_ID_FORMAT)[:-3]
+                unfinished = folder / f".{target.name}.{os.getpid()}.{threading.get_ident()}"
+                unfinished.mkdir()
+                manifest = {
+                    "model": definition.name,
+                    "config": asdict(config),
+                    "source": definition.source,
+                    "created": created.isoformat(),
+                }
+                (unfinished / "run.json").write_text(json.dumps(manifest, indent=2) + "\n")
+                (unfinished / "name.txt").write_text(name)
+                (unfinished / "events.jsonl").touch()
+                try:
+                    unfinished.rename(target)
+                    return cls(target)
+                except OSError:  # another process took the identifier; a full disk fails on what is written above
+                    shutil.rmtree(unfinished)
+                    if not target.exists():
+                        raise
+
+    @property
+    def name(self) -> str:
+        """What people call the run."""
+        return (self.folder / "name.txt").read_text()
+
+    def rename(self, name: str) -> None:
+        """Give the run another name.
+
+        Raises
+        ------
+        InvalidName
+            If it is empty or too long.
+        """
+        with writing_to_home(), replacing(self.folder / "name.txt") as unfinished:
+            unfinished.write_text(checked_name(name))
+
+    def delete(self) -> None:
+        """Remove the run with all that it holds.
+
+        Raises
+        ------
+        RunBusy
+            If it trains.
+        """
+        with writing_to_home(), RunWriter.claim(self):
+            removed = self.folder.with_name(f".deleted.{self.id}")
+            self.folder.rename(removed)
+            shutil.rmtree(removed)
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether the run ships with the lab, which can be read and not changed."""
+        return self.folder.parent == REFERENCE_RUNS
+
+    @property
+    def title(self) -> str:
+        """What the pages call the definition; its name, if it is not registered any more."""
+        try:
+            return definition_named(self.model).title
+        except LabError:
+            return self.model
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """How many batches an epoch has."""
+        return -(-TRAIN_IMAGES // self.config.batch_size)
+
+    @property
+    def total_steps(self) -> int:
+        """How many steps the whole run has."""
+        return self.config.epochs * self.steps_per_epoch
+
+    @property
+    def status(self) -> Status:
+        """What the run is doing, or how it ended."""
+        if ended := _status_said_by(self._last_event()):
+            return ended
+        if self._has_writer():
+            return Status.RUNNING
+        # The writer may have ended the run between the two looks.
+        return _status_said_by(self._last_event()) or Status.INTERRUPTED
+
+    @property
+    def is_getting_ready(self) -> bool:
+        """Whether a worker has the run and has not begun to train."""
+        return self._last_event() in ("starting", "started")
+
+    def history(self) -> History:
+        """Return what the log says so far. Only what is new since the last call is read."""
+        return _log_reader(self._log_path).history()
+
+    def last_epoch(self) -> EpochEvent | None:
+        """Return the newest epoch, or None."""
+        return _log_reader(self._log_path).last_epoch()
+
+    def error_lines(self, count: int = 12) -> list[str]:
+        """Return the last lines that the worker wrote to its standard error."""
+        try:
+            return self.errors_path.read_text(errors="replace").splitlines()[-count:]
+        except FileNotFoundError:
+            return []
+
+    def enqueue(self) -> None:
+        """Put the run at the end of the queue; one that has begun will go on from its checkpoint.
+
+        Raises
+        ------
+        RunBusy
+            If it trains.
+        RunFinished
+            If nothing is left to train.
+        """
+        with writing_to_home(), RunWriter.claim(self) as writer:
+            writer.prepare_to_train()
+            if self._last_event() != "queued":
+                writer.append("queued")
+
+    def request_stop(self) -> None:
+        """Ask whoever trains the run to stop after the batch at hand."""
+        with writing_to_home():
+            self._stop_path.touch()
+
+    @property
+    def stop_requested(self) -> bool:
+        """Whether somebody wants the run to stop."""
+        return self._stop_path.exists()
+
+    def load_weights(self) -> dict[str, Tensor] | None:
+        """Return the newest weights as a ``state_dict`` on the CPU, or None before the first epoch has ended."""
+        return load_file(self.weights_path) if self.weights_path.exists() else None
+
+    def load_checkpoint(self) -> dict[str, Any] | None:
+        """Return the state from which training goes on, as `TrainingState.state_dict` made it, or None."""
+        path = self.folder / "checkpoint.pt"
+        return torch.load(path, weights_only=True) if path.exists() else None
+
+    @cached_property
+    def weights_path(self) -> Path:
+        """The file of the newest weights; it is there once an epoch has ended."""
+        return self.folder / "weights.safetensors"
+
+    @cached_property
+    def errors_path(self) -> Path:
+        """The file that takes a worker's standard error."""
+        return self.folder / "errors.txt"
+
+    @cached_property
+    def _log_path(self) -> Path:
+        return self.folder / "events.jsonl"
+
+    @cached_property
+    def _stop_path(self) -> Path:
+        return self.folder / "stop"
+
+    def _has_writer(self) -> bool:
+        with self._log_path.open("rb") as log:
+            try:
+                fcntl.flock(log, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+            return False
+
+    def _last_event(self) -> str | None:
+        record = self._last_record()
+        return record["event"] if record else None
+
+    def _last_record(self) -> dict[str, Any] | None:
+        """Return the log's last whole line, or None if it has none."""
+        with self._log_path.open("rb") as log:
+            size = log.seek(0, os.SEEK_END)
+            span = 4096
+            while True:
+                log.seek(max(0, size - span))
+                lines = log.read().split(b"\n")
+                # The first piece may be the end of a longer line, the last one is what is still being written.
+                whole = lines[1:-1] if span < size else lines[:-1]
+                if whole:
+                    return json.loads(whole[-1])
+                if span >= size:
+                    return None
+                span *= 4
+
+
+class RunWriter:
+    """The right to write a run, held by one process at a time.
+
+    The right is an exclusive lock on the log, and belongs to the open file: it can be handed to a child process with
+    the file's descriptor, and ends with the last process that has it open, however that ends.
+    """
+
+    def __init__(self, run: Run, log: BinaryIO) -> None:
+        self.run = run
+        self._log = log
+
+    @classmethod
+    def claim(cls, run: Run) -> Self:
+        """Become the writer of a run.
+
+        Raises
+        ------
+        RunBusy
+            If the run has one.
+        """
+        log = run._log_path.open("a+b", buffering=0)
+        # A reader that looks whether there is a writer is in the way for some microseconds.
+        deadline = time.monotonic() + 0.5
+        while True:
+            try:
+                fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    log.close()
+                    raise RunBusy(f"{run.name} is being trained: stop it first.") from None
+                time.sleep(0.005)
+        _drop_torn_line(log)
+        return cls(run, log)
+
+    @classmethod
+    def inherit(cls, run: Run, descriptor: int) -> Self:
+        """Become the writer with the open file that the parent process claimed."""
+        return cls(run, os.fdopen(descriptor, "a+b", buffering=0))
+
+    def fileno(self) -> int:
+        """Return the descriptor to hand to a child process."""
+        return self._log.fileno()
+
+    def close(self) -> None:
+        """Give the right up, unless a child process has it too."""
+        self._log.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def prepare_to_train(self) -> None:
+        """See that something is left to train, and forget an earlier wish to stop.
+
+        Raises
+        ------
+        RunFinished
+            If nothing is left to train.
+        """
+        if self.run.status is Status.FINISHED:
+            raise RunFinished(f"{self.run.name} is finished: there is nothing left to train.")
+        self.run._stop_path.unlink(missing_ok=True)
+
+    def append(self, event: str, **fields: Any) -> None:
+        """Add a line to the log, with the time of day."""
+        self._append({"event": event, "at": datetime.now(UTC).isoformat(timespec="milliseconds"), **fields})
+
+    def append_training(self, event: Event) -> None:
+        """Add what the training loop told to the log."""
+        kind = "batch" if isinstance(event, BatchEvent) else "epoch"
+        self._append({"event": kind, **asdict(event)})
+
+    def save(self, state: TrainingState, *, weights: bool) -> None:
+        """Write a checkpoint, and the weights if asked, each in place of the one before."""
+        if weights:
+            self.save_weights(state.model.state_dict())
+        with replacing(self.run.folder / "checkpoint.pt") as unfinished:
+            torch.save(state.state_dict(), unfinished)
+
+    def save_weights(self, weights: dict[str, Tensor]) -> None:
+        """Write the weights in place of those before."""
+        tensors = {name: tensor.cpu().contiguous() for name, tensor in weights.items()}
+        with replacing(self.run.weights_path) as unfinished:
+            save_file(tensors, unfinished)
+
+    def _append(self, record: dict[str, Any]) -> None:
+        self._log.write(json.dumps(record).encode() + b"\n")
+
+
+def all_runs() -> list[Run]:
+    """Return the runs in the lab's home, the newest first."""
+    folder = _runs_folder()
+    return [_open_run(folder / run_id) for run_id in sorted(_run_ids(folder), reverse=True)]
+
+
+def reference_runs() -> list[Run]:
+    """Return the runs that ship with the lab."""
+    return [_open_run(REFERENCE_RUNS / run_id) for run_id in sorted(_run_ids(REFERENCE_RUNS))]
+
+
+def waiting_runs() -> list[Run]:
+    """Return the queue: the runs that wait to be trained, first come, first served."""
+    queued = [
+        (record["at"], run) for run in all_runs() if (record := run._last_record()) and record["event"] == "queued"
+    ]
+    return [run for _, run in sorted(queued, key=lambda pair: (pair[0], pair[1].id))]
+
+
+def find_run(run_id: str) -> Run:
+    """Return the run with an identifier, from the lab's home or from those that ship with it.
+
+    Raises
+    ------
+    NoSuchRun
+        If there is none.
+    """
+    for folder in (_runs_folder(), REFERENCE_RUNS):
+        if run_id in _run_ids(folder):
+            return _open_run(folder / run_id)
+    raise NoSuchRun(f"There is no run {run_id!r} here. It may have been deleted, or belong to another lab's home.")
+
+
+def checked_name(name: str) -> str:
+    """Return a name for a run, without the space around it.
+
+    Raises
+    ------
+    InvalidName
+        If nothing is left, it is too long, or it has a character that cannot be shown.
+    """
+    name = name.strip()
+    if not 1 <= len(name) <= MAX_NAME_LENGTH or not name.isprintable():
+        raise InvalidName(f"A run's name is one line of 1 to {MAX_NAME_LENGTH} characters; this one has {len(name):,}.")
+    return name
+
+
+_ID = re.compile(r"[a-z0-9][a-z0-9-]*")
+_ID_FORMAT = "%Y%m%d-%H%M%S-%f"  # less the last three digits: milliseconds
+
+
+def _runs_folder() -> Path:
+    return home() / "runs"
+
+
+def _run_ids(folder: Path) -> set[str]:
+    try:
+        return {name for name in os.listdir(folder) if _ID.fullmatch(name)}
+    except FileNotFoundError:
+        return set()
+
+
+def _time_after(newest: str | None) -> datetime:
+    """Return the time now, or just after the newest run if the clock was set back, so that newer runs sort after."""
+    now = datetime.now(UTC)
+    if newest is None:
+        return now
+    last = datetime.strptime(newest + "000", _ID_FORMAT).replace(tzinfo=UTC)
+    return max(now, last + timedelta(milliseconds=1))
+
+
+def _status_said_by(event: str | None) -> Status | None:
+    """Return the status that a log's last event settles alone; the others leave it to the lock."""
+    settled = {Status.QUEUED, Status.STOPPED, Status.INTERRUPTED, Status.FAILED, Status.FINISHED}
+    return Status(event) if event in settled else None
+
+
+def _drop_torn_line(log: BinaryIO) -> None:
+    """Cut off what a writer that died left of its last line."""
+    size = log.seek(0, os.SEEK_END)
+    end = size
+    while end > 0:
+        start = max(0, end - 4096)
+        log.seek(start)
+        newline = log.read(end - start).rfind(b"\n")
+        if newline >= 0:
+            end = start + newline + 1
+            break
+        end = start
+    if end < size:
+        log.truncate(end)
+
+
+class _LogReader:
+    """Follows a log: what was read once is not read again."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._offset = 0
+        self._steps, self._losses, self._seconds = array("q"), array("d"), array("d")
+        self._epochs: dict[int, EpochEvent] = {}
+        self._starts: list[int] = []
+        self._device: str | None = None
+        self._reason: str | None = None
+
+    def history(self) -> History:
+        with self._lock:
+            self._read_on()
+            batches = pd.DataFrame(
+                {"step": np.array(self._steps), "loss": np.array(self._losses), "seconds": np.array(self._seconds)}
+            )
+            epochs = pd.DataFrame(list(self._epochs.values()), columns=list(EpochEvent.__dataclass_fields__))
+            return History(batches, epochs, list(self._starts), self._device, self._reason)
+
+    def last_epoch(self) -> EpochEvent | None:
+        with self._lock:
+            self._read_on()
+            return self._epochs[max(self._epochs)] if self._epochs else None
+
+    def _read_on(self) -> None:
+        with self._path.open("rb") as log:
+            log.seek(self._offset)
+            text = log.read()
+        end = text.rfind(b"\n") + 1  # a line that is still being written is left for the next time
+        self._offset += end
+        for line in text[:end].splitlines():
+            self._take(json.loads(line))
+
+    def _take(self, record: dict[str, Any]) -> None:
+        match record.pop("event"):
+            case "batch":
+                self._steps.append(record["step"])
+                self._losses.append(record["loss"])
+                self._seconds.append(record["seconds"])
+            case "epoch":
+                self._epochs[record["epoch"]] = EpochEvent(**record)
+            case "started":
+                self._forget_after(record["step"])
+                self._starts.append(record["step"])
+                self._device = record["device"]
+                self._reason = None
+            case _:
+                self._reason = record.get("reason")
+
+    def _forget_after(self, step: int) -> None:
+        """Drop what came after the checkpoint from which a worker went on: it is trained again."""
+        for column in (self._steps, self._losses, self._seconds):
+            del column[step:]
+        self._epochs = {epoch: event for epoch, event in self._epochs.items() if event.step <= step}
+
+
+@lru_cache(maxsize=4096)
+def _open_run(folder: Path) -> Run:
+    return Run(folder)
+
+
+@lru_cache(maxsize=64)
+def _log_reader(path: Path) -> _LogReader:
+    return _LogReader(path)

@@ -1,0 +1,173 @@
+"""The queue: decides which runs train now, and starts and stops the processes that train them."""
+
+import atexit
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from functools import cache
+from pathlib import Path
+
+from cnnlab.errors import LabError
+from cnnlab.home import home, replacing, writing_to_home
+from cnnlab.runs import Run, RunBusy, RunWriter, Status, all_runs, waiting_runs
+
+MAX_PARALLEL_RUNS = 16
+
+# A worker looks for a wish to stop after each batch; one that has not by then (a batch can be the whole training set)
+# is ended, and the run goes on later from its last checkpoint.
+_STOP_GRACE_SECONDS = 0.8
+_CLOSE_GRACE_SECONDS = 5.0
+_PROJECT = Path(__file__).parent.parent
+
+
+class Scheduler:
+    """Starts waiting runs while there is room, one worker process for each.
+
+    The queue itself is on disk: whatever waits in the lab's home is started, whoever put it there, and runs that other
+    processes train count too. A thread looks after it from the first moment on.
+    """
+
+    def __init__(self) -> None:
+        self._workers: list[_Worker] = []
+        self._wake = threading.Event()
+        self._closed = threading.Event()
+        self._lock = threading.Lock()  # two pages may act at once, and the thread beside them
+        self._thread = threading.Thread(target=self._watch, name="scheduler", daemon=True)
+        self._thread.start()
+
+    def start(self, run: Run) -> None:
+        """Queue a run that is new, or one that can go on.
+
+        Raises
+        ------
+        RunBusy, RunFinished, HomeError
+            If it cannot be queued.
+        """
+        run.enqueue()
+        self._wake.set()
+
+    def stop(self, run: Run) -> None:
+        """Take a waiting run out of the queue, or stop one that trains; it keeps its weights and a checkpoint."""
+        with self._lock:
+            if run.status is Status.QUEUED:
+                with writing_to_home(), RunWriter.claim(run) as writer:
+                    writer.append("stopped")
+            elif run.status is Status.RUNNING:
+                run.request_stop()
+        self._wake.set()
+
+    @property
+    def parallel_runs(self) -> int:
+        """How many runs may train at once; kept in the lab's home."""
+        try:
+            return int(json.loads(_settings_path().read_text())["parallel_runs"])
+        except (OSError, ValueError, KeyError):
+            return 1
+
+    @parallel_runs.setter
+    def parallel_runs(self, count: int) -> None:
+        with writing_to_home():
+            home().mkdir(parents=True, exist_ok=True)
+            with replacing(_settings_path()) as unfinished:
+                unfinished.write_text(json.dumps({"parallel_runs": count}))
+        self._wake.set()
+
+    def close(self) -> None:
+        """Have every worker write its checkpoint and end; those that take too long are ended."""
+        self._closed.set()
+        self._wake.set()
+        self._thread.join()
+        for worker in self._workers:
+            worker.abandon()
+        deadline = time.monotonic() + _CLOSE_GRACE_SECONDS
+        for worker in self._workers:
+            worker.wait_until(deadline)
+        self._workers.clear()
+
+    def _watch(self) -> None:
+        while not self._closed.is_set():
+            with self._lock, contextlib.suppress(OSError, LabError):
+                # A folder may vanish or the home be full for a moment; the next look finds what is then there.
+                self._look()
+            self._wake.wait(timeout=0.1 if self._workers else 1.0)
+            self._wake.clear()
+
+    def _look(self) -> None:
+        for worker in self._workers:
+            worker.stop_if_asked()
+        self._workers = [worker for worker in self._workers if not worker.has_ended]
+        waiting = waiting_runs()
+        if waiting:
+            training = sum(run.status is Status.RUNNING for run in all_runs())
+            for run in waiting[: max(0, self.parallel_runs - training)]:
+                with contextlib.suppress(RunBusy):  # another server was first
+                    self._workers.append(_Worker(run))
+
+
+class _Worker:
+    """A process that trains one run."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self._stop_seen: float | None = None
+        with RunWriter.claim(run) as writer, run.errors_path.open("wb") as errors:
+            if run.status is not Status.QUEUED:
+                raise RunBusy(f"{run.name} does not wait any more.")
+            writer.append("starting")
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "cnnlab.worker", str(run.folder), str(writer.fileno())],
+                stdin=subprocess.PIPE,  # its end tells the worker that this process is gone
+                stdout=errors,
+                stderr=errors,
+                pass_fds=[writer.fileno()],
+                start_new_session=True,  # a Ctrl-C in the terminal is this process's to handle
+                env={**os.environ, "PYTHONPATH": _python_path(), "CNNLAB_HOME": str(home())},
+            )
+
+    @property
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
+
+    def abandon(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+
+    def stop_if_asked(self) -> None:
+        if not self.run.stop_requested or self.run.status is not Status.RUNNING:
+            return
+        self._stop_seen = self._stop_seen or time.monotonic()
+        if self.run.is_getting_ready or time.monotonic() - self._stop_seen > _STOP_GRACE_SECONDS:
+            self._process.kill()
+            self._process.wait()
+            with RunWriter.claim(self.run) as writer:
+                if checkpoint := self.run.load_checkpoint():
+                    writer.save_weights(checkpoint["model"])
+                writer.append("stopped")
+
+    def wait_until(self, deadline: float) -> None:
+        try:
+            self._process.wait(timeout=max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+@cache
+def scheduler() -> Scheduler:
+    """Return this process's scheduler, made at the first call and closed when the process ends."""
+    made = Scheduler()
+    atexit.register(made.close)
+    return made
+
+
+def _settings_path() -> Path:
+    return home() / "settings.json"
+
+
+def _python_path() -> str:
+    inherited = os.environ.get("PYTHONPATH")
+    return f"{_PROJECT}{os.pathsep}{inherited}" if inherited else str(_PROJECT)

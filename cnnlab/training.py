@@ -1,0 +1,390 @@
+"""The training loop, as a generator that knows no disk, no process and no screen.
+
+    for event in train(model, data, TrainingConfig()):
+        match event:
+            case BatchEvent(): ...
+            case EpochEvent(): ...
+
+Whoever iterates decides what becomes of the events: a notebook, the command line, a worker process and the tests all
+iterate this one loop.
+"""
+
+import math
+import os
+import time
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn, optim
+
+from cnnlab.data import MNIST, TRAIN_IMAGES
+from cnnlab.errors import LabError
+from cnnlab.evaluation import evaluate
+
+OPTIMIZERS: dict[str, type[optim.Optimizer]] = {
+    "rmsprop": optim.RMSprop,
+    "sgd": optim.SGD,
+    "adam": optim.Adam,
+    "adamw": optim.AdamW,
+}
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+# The CPU generator of PyTorch takes 32 bits of its seed and ignores the rest.
+MAX_SEED = 2**32 - 1
+MAX_EPOCHS = 1_000
+MAX_LEARNING_RATE = 1_000
+MAX_THREADS = 256
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class InvalidConfig(LabError, ValueError):
+    """A setting of the recipe has a value that is not allowed.
+
+    Attributes
+    ----------
+    field
+        The setting's name.
+    """
+
+    def __init__(self, field: str, value: object, allowed: str) -> None:
+        super().__init__(f"{field} is {value!r}; allowed is {allowed}.")
+        self.field = field
+
+
+class Diverged(LabError):
+    """The loss became NaN or infinite. The model holds the last weights whose loss was finite."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """A recipe. The defaults are the tutorial's.
+
+    Attributes
+    ----------
+    epochs
+        How often the training set is gone through.
+    batch_size
+        Images for each step; the last batch of an epoch holds what is left.
+    optimizer
+        A key of `OPTIMIZERS`.
+    learning_rate
+        The optimizer's ``lr``.
+    momentum
+        The ``momentum`` of RMSprop and SGD, the first of the two ``betas`` of Adam and AdamW.
+    seed
+        Decides the initial weights and the order of the images.
+    device
+        One of `DEVICES`; "auto" is a GPU where there is one.
+    threads
+        CPU threads. Part of the recipe, since sums split over another number of threads differ in their last bits.
+
+    Raises
+    ------
+    InvalidConfig
+        If a value is not allowed.
+    """
+
+    epochs: int = 10
+    batch_size: int = 128
+    optimizer: str = "rmsprop"
+    learning_rate: float = 0.001
+    momentum: float = 0.9
+    seed: int = 0
+    device: str = "auto"
+    threads: int = field(default_factory=available_cores)
+
+    def __post_init__(self) -> None:
+        self._require_whole("epochs", 1, MAX_EPOCHS)
+        self._require_whole("batch_size", 1, TRAIN_IMAGES)
+        self._require_choice("optimizer", tuple(OPTIMIZERS))
+        self._require(
+            "learning_rate",
+            _is_number(self.learning_rate) and 0 < self.learning_rate <= MAX_LEARNING_RATE,
+            f"a number above 0 and at most {MAX_LEARNING_RATE:,}",
+        )
+        self._require(
+            "momentum", _is_number(self.momentum) and 0 <= self.momentum < 1, "a number from 0 up to, not including, 1"
+        )
+        self._require_whole("seed", 0, MAX_SEED)
+        self._require_choice("device", DEVICES)
+        self._require_whole("threads", 1, MAX_THREADS)
+
+    def _require(self, name: str, is_allowed: bool, allowed: str) -> None:
+        if not is_allowed:
+            raise InvalidConfig(name, getattr(self, name), allowed)
+
+    def _require_whole(self, name: str, low: int, high: int) -> None:
+        value = getattr(self, name)
+        is_whole = isinstance(value, int) and not isinstance(value, bool)
+        self._require(name, is_whole and low <= value <= high, f"a whole number from {low:,} to {high:,}")
+
+    def _require_choice(self, name: str, choices: tuple[str, ...]) -> None:
+        self._require(name, getattr(self, name) in choices, f"one of {', '.join(choices)}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+@dataclass(frozen=True)
+class BatchEvent:
+    """One step of the optimizer.
+
+    Attributes
+    ----------
+    step
+        Counted from 1 over the whole run.
+    epoch
+        Counted from 1.
+    loss
+        Mean cross entropy of the batch, in nats, before the step.
+    seconds
+        Time spent training since the run began; evaluating and whoever iterates do not count.
+    """
+
+    step: int
+    epoch: int
+    loss: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class EpochEvent:
+    """One pass over the training set.
+
+    Attributes
+    ----------
+    epoch, step
+        The epoch, counted from 1, and its last step.
+    train_loss
+        The mean of the epoch's batch losses, as the tutorial prints it, in nats.
+    test_loss, test_accuracy
+        On the test set, after the epoch; the accuracy is a share from 0 to 1.
+    seconds
+        Time spent training in this epoch, without evaluating.
+    images_per_second
+        Training images over `seconds`.
+    """
+
+    epoch: int
+    step: int
+    train_loss: float
+    test_loss: float
+    test_accuracy: float
+    seconds: float
+    images_per_second: float
+
+
+Event = BatchEvent | EpochEvent
+
+
+def optimizer_arguments(config: TrainingConfig) -> dict[str, Any]:
+    """Return the keyword arguments that a recipe gives to its optimizer's class."""
+    match config.optimizer:
+        case "rmsprop" | "sgd":
+            return {"lr": config.learning_rate, "momentum": config.momentum}
+        case "adam" | "adamw":
+            return {"lr": config.learning_rate, "betas": (config.momentum, 0.999)}
+        case unknown:
+            raise AssertionError(f"{unknown} is in OPTIMIZERS and has no arguments")
+
+
+def available_devices() -> list[str]:
+    """Return the devices of this machine that PyTorch can train on, the fastest first."""
+    devices = []
+    if torch.cuda.is_available():
+        devices.append("cuda")
+    if torch.backends.mps.is_available():
+        devices.append("mps")
+    return [*devices, "cpu"]
+
+
+def device_for(config: TrainingConfig) -> torch.device:
+    """Return the device a recipe asks for.
+
+    Raises
+    ------
+    InvalidConfig
+        If this machine does not have it.
+    """
+    available = available_devices()
+    if config.device == "auto":
+        return torch.device(available[0])
+    if config.device not in available:
+        raise InvalidConfig("device", config.device, f"one of auto, {', '.join(available)} on this machine")
+    return torch.device(config.device)
+
+
+def shuffled(size: int, seed: int, epoch: int) -> Tensor:
+    """Return the order in which an epoch takes the images: shape (size,), int64, on the CPU.
+
+    It depends on the seed and the epoch alone, so that a resumed run sees the batches it would have seen.
+    """
+    # PyTorch's generator takes 32 bits of a seed, so the two numbers are hashed into 32.
+    generator = torch.Generator().manual_seed(zlib.crc32(f"{seed}, {epoch}".encode()))
+    return torch.randperm(size, generator=generator)
+
+
+class TrainingState:
+    """All that a run is at a moment: its weights, its optimizer's memory and its place in the data.
+
+    Parameters
+    ----------
+    model
+        Moved to the recipe's device.
+    config
+        The recipe.
+
+    Raises
+    ------
+    InvalidConfig
+        If this machine does not have the recipe's device.
+    """
+
+    def __init__(self, model: nn.Module, config: TrainingConfig) -> None:
+        self.device = device_for(config)
+        self.model = model.to(self.device)
+        self.optimizer = OPTIMIZERS[config.optimizer](model.parameters(), **optimizer_arguments(config))
+        self.epoch = 1
+        self.batch = 0  # batches of this epoch that are done
+        self.step = 0
+        self.seconds = 0.0
+        self.epoch_loss_sum = 0.0
+        self.epoch_seconds = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return a checkpoint: tensors and plain numbers, from which training goes on bit for bit."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "rng": {device.type: _rng_module(device).get_rng_state() for device in self._rng_devices()},
+            "position": {name: getattr(self, name) for name in self._POSITION},
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go back to a checkpoint, the random number generators included."""
+        self.model.load_state_dict(state_dict["model"])
+        self.optimizer.load_state_dict(state_dict["optimizer"])
+        for device in self._rng_devices():
+            _rng_module(device).set_rng_state(state_dict["rng"][device.type])
+        for name in self._POSITION:
+            setattr(self, name, state_dict["position"][name])
+
+    _POSITION = ("epoch", "batch", "step", "seconds", "epoch_loss_sum", "epoch_seconds")
+
+    def _rng_devices(self) -> set[torch.device]:
+        return {torch.device("cpu"), self.device}
+
+
+def _rng_module(device: torch.device) -> Any:
+    return torch if device.type == "cpu" else torch.get_device_module(device)
+
+
+def train(model: nn.Module, data: MNIST, config: TrainingConfig, state: TrainingState | None = None) -> Iterator[Event]:
+    """Train a model, and tell of every batch and every epoch.
+
+    Parameters
+    ----------
+    model
+        Maps (N, 1, 28, 28) to logits (N, 10). Trained in place.
+    data
+        The images; moved to the recipe's device.
+    config
+        The recipe. Its seed decides the order of the images; the initial weights are the model's own.
+    state
+        Made of `model` and `config` if left out. Keep it, to take a checkpoint between two events, or to go on from one.
+
+    Yields
+    ------
+    Event
+        A `BatchEvent` for each step, and an `EpochEvent` after the last of each epoch.
+
+    Raises
+    ------
+    InvalidConfig
+        If the batch is larger than the training set, or the machine does not have the device.
+    Diverged
+        If a loss is NaN or infinite.
+    """
+    size = len(data.train_labels)
+    if config.batch_size > size:
+        raise InvalidConfig("batch_size", config.batch_size, f"at most {size:,}, the size of the training set")
+    state = state or TrainingState(model, config)
+    data = data.to(state.device)
+    _prepare_process(config, state)
+
+    model.train()
+    weights = list(model.state_dict().values())
+    good_weights = [tensor.clone() for tensor in weights]
+
+    def require_finite(loss: float, which: str) -> None:
+        if not math.isfinite(loss):
+            for tensor, good in zip(weights, good_weights, strict=True):
+                tensor.copy_(good)
+            raise Diverged(
+                f"The {which} became {loss} in epoch {state.epoch}, step {state.step + 1:,}: training has diverged, most "
+                f"often because the learning rate ({config.learning_rate:g}) is too high. The last weights with a finite "
+                "loss are kept."
+            )
+
+    while state.epoch <= config.epochs:
+        batches = shuffled(size, config.seed, state.epoch).to(state.device).split(config.batch_size)
+        for indices in batches[state.batch :]:
+            started = time.perf_counter()
+            state.optimizer.zero_grad()
+            logits = model(data.train_images[indices])
+            batch_loss = F.cross_entropy(logits, data.train_labels[indices])
+            loss = batch_loss.item()
+            require_finite(loss, "training loss")
+            for good, tensor in zip(good_weights, weights, strict=True):
+                good.copy_(tensor)
+            batch_loss.backward()
+            state.optimizer.step()
+            elapsed = time.perf_counter() - started
+
+            state.batch += 1
+            state.step += 1
+            state.seconds += elapsed
+            state.epoch_seconds += elapsed
+            state.epoch_loss_sum += loss
+            yield BatchEvent(state.step, state.epoch, loss, state.seconds)
+
+        test_loss, test_accuracy = evaluate(model, data.test_images, data.test_labels)
+        require_finite(test_loss, "test loss")
+        event = EpochEvent(
+            epoch=state.epoch,
+            step=state.step,
+            train_loss=state.epoch_loss_sum / len(batches),
+            test_loss=test_loss,
+            test_accuracy=test_accuracy,
+            seconds=state.epoch_seconds,
+            images_per_second=size / state.epoch_seconds,
+        )
+        state.epoch += 1
+        state.batch = 0
+        state.epoch_loss_sum = 0.0
+        state.epoch_seconds = 0.0
+        yield event
+
+
+def _prepare_process(config: TrainingConfig, state: TrainingState) -> None:
+    """Settle what PyTorch keeps for the whole process and the losses or the speed depend on."""
+    torch.set_num_threads(config.threads)
+    if state.step == 0:
+        torch.manual_seed(config.seed)  # for layers that draw random numbers, such as dropout
+    if state.device.type == "cuda":
+        torch.backends.cudnn.deterministic = True
+        torch.backends.cudnn.benchmark = False
+    # glibc gives each large block back to the system when it is freed, and fetching it again costs a page fault for
+    # every 4 KiB. Having freed one block of 32 MB it keeps blocks up to that size: 1.5 to 1.9 times faster on a CPU.
+    torch.empty(8_000_000)

@@ -1,0 +1,116 @@
+"""Trains one run: consumes the training loop and writes what it tells.
+
+`work` is the whole of it. The command line iterates it in its own process; the scheduler starts this module as a
+process of its own (``python -m cnnlab.worker FOLDER DESCRIPTOR``), with the run's lock already claimed.
+"""
+
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+
+from cnnlab import data
+from cnnlab.errors import LabError
+from cnnlab.home import writing_to_home
+from cnnlab.models import definition_named
+from cnnlab.runs import Run, RunWriter
+from cnnlab.training import EpochEvent, Event, TrainingState, train
+
+# How much training a crash may cost.
+CHECKPOINT_SECONDS = 1.0
+
+
+def work(run: Run, writer: RunWriter, is_abandoned: Callable[[], bool] = lambda: False) -> Iterator[Event]:
+    """Train a run from where it stands, and keep what comes of it on disk.
+
+    Parameters
+    ----------
+    run
+        The run. Its status when this ends tells how it went.
+    writer
+        The right to write it.
+    is_abandoned
+        Asked after every batch; a run that is abandoned ends as interrupted.
+
+    Yields
+    ------
+    Event
+        What the training loop tells, once it is in the log.
+
+    Raises
+    ------
+    LabError
+        What ended the run as failed, once the log says so.
+    """
+    try:
+        with writing_to_home():
+            yield from _train(run, writer, is_abandoned)
+    except LabError as error:
+        with suppress(OSError):  # where the log cannot be written, the raised error must tell
+            writer.append("failed", reason=str(error))
+        raise
+
+
+def _train(run: Run, writer: RunWriter, is_abandoned: Callable[[], bool]) -> Iterator[Event]:
+    model = definition_named(run.model).build(run.config.seed)
+    state = TrainingState(model, run.config)
+    if checkpoint := run.load_checkpoint():
+        state.load_state_dict(checkpoint)
+    mnist = data.load()
+    writer.append(
+        "started", step=state.step, device=str(state.device), threads=run.config.threads, torch=torch.__version__
+    )
+    saved = time.monotonic()
+    try:
+        for event in train(model, mnist, run.config, state):
+            writer.append_training(event)
+            is_epoch = isinstance(event, EpochEvent)
+            if is_epoch or time.monotonic() - saved >= CHECKPOINT_SECONDS:
+                writer.save(state, weights=is_epoch)
+                saved = time.monotonic()
+            yield event
+            if run.stop_requested:
+                writer.save(state, weights=True)
+                writer.append("stopped")
+                return
+            if is_abandoned():
+                writer.save(state, weights=True)
+                writer.append("interrupted", reason="The dashboard that trained it was closed.")
+                return
+    except LabError:
+        writer.save_weights(model.state_dict())  # training has put the last good ones back
+        raise
+    writer.append("finished")
+
+
+def main(folder: str, descriptor: str) -> int:
+    """Train the run in a folder until it ends, or until the process that started this one is gone."""
+    abandoned = threading.Event()
+    threading.Thread(target=_wait_for_end_of_input, args=(abandoned,), daemon=True).start()
+    run = Run(Path(folder))
+    with RunWriter.inherit(run, int(descriptor)) as writer:
+        try:
+            for _ in work(run, writer, abandoned.is_set):
+                pass
+        except LabError as error:
+            print(error, file=sys.stderr)
+            return 1
+        except Exception as error:  # a registered network is anybody's code
+            traceback.print_exc()
+            writer.append("failed", reason=f"The network or the lab has a fault ({type(error).__name__}: {error}).")
+            return 1
+    return 0
+
+
+def _wait_for_end_of_input(ended: threading.Event) -> None:
+    sys.stdin.buffer.read()
+    ended.set()
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
