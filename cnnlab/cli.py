@@ -54,7 +54,11 @@ def train(model: str | None, name: str | None, resume: str | None, as_json: bool
             definition = definition_named(model or next(iter(DEFINITIONS)))
             run = Run.create(definition, TrainingConfig(**chosen), name)
         elif model or name or chosen:
-            given = ", ".join(f"--{field.replace('_', '-')}" for field in {"model": model, "name": name} | recipe)
+            given = ", ".join(
+                f"--{field.replace('_', '-')}"
+                for field, value in {"model": model, "name": name, **recipe}.items()
+                if value
+            )
             raise click.UsageError(f"A resumed run keeps its recipe: leave out {given}.")
         else:
             run = find_run(resume)

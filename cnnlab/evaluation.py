@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 # Large enough to keep the cores busy, small enough that the first layer's output (8 x 26 x 26 floats an image, 11 MB
 # for 500 images) is not much larger than a cache.
-_EVALUATION_BATCH_SIZE = 500
+EVALUATION_BATCH_SIZE = 500
 
 
 class Evaluation(NamedTuple):
@@ -36,7 +36,7 @@ def predict_logits(model: nn.Module, images: Tensor) -> Tensor:
     was_training = model.training
     model.eval()
     with torch.inference_mode():
-        logits = torch.cat([model(batch) for batch in images.split(_EVALUATION_BATCH_SIZE)])
+        logits = torch.cat([model(batch) for batch in images.split(EVALUATION_BATCH_SIZE)])
     model.train(was_training)
     return logits
 

@@ -52,13 +52,17 @@ class InvalidConfig(LabError, ValueError):
 
     Attributes
     ----------
-    field
-        The setting's name.
+    field, value
+        The setting's name, and what it was.
+    allowed
+        What it may be, in words.
     """
 
     def __init__(self, field: str, value: object, allowed: str) -> None:
         super().__init__(f"{field} is {value!r}; allowed is {allowed}.")
         self.field = field
+        self.value = value
+        self.allowed = allowed
 
 
 class Diverged(LabError):
@@ -302,7 +306,7 @@ def train(model: nn.Module, data: MNIST, config: TrainingConfig, state: Training
     config
         The recipe. Its seed decides the order of the images; the initial weights are the model's own.
     state
-        Made of `model` and `config` if left out. Keep it, to take a checkpoint between two events, or to go on from one.
+        Made of `model` and `config` if left out. Keep it to take a checkpoint between two events, or to go on from one.
 
     Yields
     ------
@@ -323,31 +327,20 @@ def train(model: nn.Module, data: MNIST, config: TrainingConfig, state: Training
     data = data.to(state.device)
     _prepare_process(config, state)
 
-    model.train()
-    weights = list(model.state_dict().values())
-    good_weights = [tensor.clone() for tensor in weights]
-
-    def require_finite(loss: float, which: str) -> None:
-        if not math.isfinite(loss):
-            for tensor, good in zip(weights, good_weights, strict=True):
-                tensor.copy_(good)
-            raise Diverged(
-                f"The {which} became {loss} in epoch {state.epoch}, step {state.step + 1:,}: training has diverged, most "
-                f"often because the learning rate ({config.learning_rate:g}) is too high. The last weights with a finite "
-                "loss are kept."
-            )
-
+    weights = _GoodWeights(model)
     while state.epoch <= config.epochs:
         batches = shuffled(size, config.seed, state.epoch).to(state.device).split(config.batch_size)
+        model.train()
         for indices in batches[state.batch :]:
             started = time.perf_counter()
             state.optimizer.zero_grad()
             logits = model(data.train_images[indices])
             batch_loss = F.cross_entropy(logits, data.train_labels[indices])
             loss = batch_loss.item()
-            require_finite(loss, "training loss")
-            for good, tensor in zip(good_weights, weights, strict=True):
-                good.copy_(tensor)
+            if not math.isfinite(loss):
+                weights.put_back()
+                raise Diverged(_divergence("training loss", loss, config, state))
+            weights.keep()
             batch_loss.backward()
             state.optimizer.step()
             elapsed = time.perf_counter() - started
@@ -360,7 +353,9 @@ def train(model: nn.Module, data: MNIST, config: TrainingConfig, state: Training
             yield BatchEvent(state.step, state.epoch, loss, state.seconds)
 
         test_loss, test_accuracy = evaluate(model, data.test_images, data.test_labels)
-        require_finite(test_loss, "test loss")
+        if not math.isfinite(test_loss):
+            weights.put_back()
+            raise Diverged(_divergence("test loss", test_loss, config, state))
         event = EpochEvent(
             epoch=state.epoch,
             step=state.step,
@@ -375,6 +370,30 @@ def train(model: nn.Module, data: MNIST, config: TrainingConfig, state: Training
         state.epoch_loss_sum = 0.0
         state.epoch_seconds = 0.0
         yield event
+
+
+class _GoodWeights:
+    """The last weights that gave a finite loss."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._current = list(model.state_dict().values())
+        self._kept = [tensor.clone() for tensor in self._current]
+
+    def keep(self) -> None:
+        for kept, current in zip(self._kept, self._current, strict=True):
+            kept.copy_(current)
+
+    def put_back(self) -> None:
+        for kept, current in zip(self._kept, self._current, strict=True):
+            current.copy_(kept)
+
+
+def _divergence(which: str, loss: float, config: TrainingConfig, state: TrainingState) -> str:
+    return (
+        f"The {which} became {loss} in epoch {state.epoch}, after step {state.step:,}: training has diverged, most "
+        f"often because the learning rate ({config.learning_rate:g}) is too high. The last weights with a finite loss "
+        "are kept."
+    )
 
 
 def _prepare_process(config: TrainingConfig, state: TrainingState) -> None:

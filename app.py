@@ -1,0 +1,38 @@
+"""The landing page: what the lab is, what trains now, and where to go."""
+
+import streamlit as st
+
+from cnnlab.runs import all_runs, reference_runs
+from cnnlab.scheduler import scheduler
+from cnnlab.ui.page import begin_page
+from cnnlab.ui.run_list import run_links
+
+NEWEST_SHOWN = 6
+
+
+def runs_now_and_newest() -> None:
+    runs = all_runs()
+    active = [run for run in runs if run.status.is_active]
+    ended = [run for run in runs if not run.status.is_active]
+    now, newest = st.columns(2, gap="large")
+    with now:
+        st.subheader("Training now", anchor=False)
+        run_links(active)
+        if not active:
+            st.caption("Nothing trains at the moment.")
+    with newest:
+        st.subheader("Newest results", anchor=False)
+        run_links(ended[:NEWEST_SHOWN] or reference_runs())
+
+
+begin_page("Home")
+scheduler()  # runs that were waiting when the lab was last closed go on
+
+st.title("CNN Lab", anchor=False)
+st.write(
+    "A convolutional network of 29,322 numbers learns to read handwritten digits on this machine. Here it is written "
+    "in the two ways that PyTorch offers, as `nn.Sequential` and as an `nn.Module`, and trained by one short loop. "
+    "Start a run, watch its losses arrive beside those of the tutorial it comes from, and keep the weights."
+)
+st.page_link("pages/train.py", label="**Train a network**", icon=":material/play_arrow:")
+st.fragment(runs_now_and_newest, run_every=1.0)()

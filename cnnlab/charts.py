@@ -1,0 +1,136 @@
+"""Figures from data frames.
+
+Live curves are Altair's: Streamlit changes their data in place, where it draws a new Plotly figure for each update.
+"""
+
+import math
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+# Clear on a light and on a dark background.
+TRAIN_COLOR = "#4f74ee"
+TEST_COLOR = "#e8833a"
+TUTORIAL_COLOR = "#8d95a6"
+
+BATCH_POINTS = 1_000
+# A logarithmic axis has no place for a loss of 0, which a very small batch can reach.
+SMALLEST_LOSS = 1e-6
+_LOSS_TICKS = [digit * 10.0**power for power in range(-6, 13) for digit in (1, 3)]
+
+
+def batch_curve(batches: pd.DataFrame, steps_per_epoch: int, total_steps: int) -> pd.DataFrame:
+    """Return the batch losses as at most about `BATCH_POINTS` points, each the mean of the same number of steps.
+
+    Parameters
+    ----------
+    batches
+        Columns step (from 1) and loss.
+    steps_per_epoch, total_steps
+        Of the whole run, so that points that were drawn stay while others are added.
+
+    Returns
+    -------
+    DataFrame
+        Columns epoch (epochs that are done, with decimals) and loss.
+    """
+    group_size = -(-total_steps // BATCH_POINTS)
+    groups = batches.groupby((batches["step"] - 1) // group_size)
+    return pd.DataFrame({"epoch": groups["step"].mean() / steps_per_epoch, "loss": groups["loss"].mean()})
+
+
+def loss_chart(
+    batches: pd.DataFrame,
+    epochs: pd.DataFrame,
+    tutorial_losses: tuple[float, ...],
+    *,
+    steps_per_epoch: int,
+    total_steps: int,
+) -> alt.LayerChart:
+    """Return the losses over the epochs: by batch (faint), by epoch (bold), on the test set, and the tutorial's.
+
+    Parameters
+    ----------
+    batches
+        Columns step and loss.
+    epochs
+        Columns epoch, train_loss and test_loss.
+    tutorial_losses
+        One for each epoch; may be empty.
+    """
+    planned_epochs = total_steps // steps_per_epoch
+    tutorial = list(tutorial_losses[:planned_epochs])
+    curves = {
+        "batch loss": batch_curve(batches, steps_per_epoch, total_steps),
+        "train loss": epochs[["epoch", "train_loss"]].rename(columns={"train_loss": "loss"}),
+        "test loss": epochs[["epoch", "test_loss"]].rename(columns={"test_loss": "loss"}),
+        "tutorial": pd.DataFrame({"epoch": range(1, len(tutorial) + 1), "loss": tutorial}),
+    }
+    names = [name for name in curves if tutorial or name != "tutorial"]
+    points = pd.concat([curves[name].assign(curve=name) for name in names]).astype({"epoch": float, "loss": float})
+    points["loss"] = points["loss"].clip(lower=SMALLEST_LOSS)
+
+    def by_curve(*values: Any) -> alt.Scale:
+        return alt.Scale(domain=names, range=list(values[: len(names)]))
+
+    lines = alt.Chart(points).encode(
+        x=_epoch_axis(planned_epochs),
+        y=alt.Y(
+            "loss:Q",
+            title="loss (cross entropy)",
+            scale=alt.Scale(type="log", nice=True),
+            axis=alt.Axis(values=_LOSS_TICKS, format="~g"),
+        ),
+        color=alt.Color(
+            "curve:O",
+            scale=by_curve(TRAIN_COLOR, TRAIN_COLOR, TEST_COLOR, TUTORIAL_COLOR),
+            legend=alt.Legend(orient="bottom", title=None, columns=4, symbolType="stroke", symbolSize=300),
+        ),
+        opacity=alt.Opacity("curve:O", scale=by_curve(0.4, 1.0, 1.0, 1.0)),
+        strokeWidth=alt.StrokeWidth("curve:O", scale=by_curve(1.0, 3.0, 2.0, 2.0)),
+        strokeDash=alt.StrokeDash("curve:O", scale=by_curve([1, 0], [1, 0], [1, 0], [2, 4])),
+    )
+    dots = lines.transform_filter(alt.datum.curve != "batch loss").encode(
+        tooltip=[
+            alt.Tooltip("curve:O", title=" "),
+            alt.Tooltip("epoch:Q", format=".0f"),
+            alt.Tooltip("loss:Q", format=".4f"),
+        ]
+    )
+    return alt.LayerChart(layer=[lines.mark_line(), dots.mark_point(filled=True, size=45)]).properties(height=380)
+
+
+def accuracy_chart(epochs: pd.DataFrame, planned_epochs: int) -> alt.LayerChart:
+    """Return the test accuracy over the epochs.
+
+    Parameters
+    ----------
+    epochs
+        Columns epoch and test_accuracy (0 to 1).
+    """
+    points = epochs[["epoch", "test_accuracy"]].astype(float)
+    lowest = min([0.9, *points["test_accuracy"]])
+    base = alt.Chart(points).encode(
+        x=_epoch_axis(planned_epochs),
+        y=alt.Y(
+            "test_accuracy:Q",
+            title="test accuracy",
+            axis=alt.Axis(format=".0%", tickCount=5),
+            scale=alt.Scale(domain=[math.floor(lowest * 10) / 10, 1.0]),
+        ),
+        tooltip=[
+            alt.Tooltip("epoch:Q", format=".0f"),
+            alt.Tooltip("test_accuracy:Q", title="test accuracy", format=".2%"),
+        ],
+    )
+    line = base.mark_line(color=TEST_COLOR, strokeWidth=3)
+    return alt.LayerChart(layer=[line, base.mark_point(color=TEST_COLOR, filled=True, size=45)]).properties(height=220)
+
+
+def _epoch_axis(planned_epochs: int) -> alt.X:
+    return alt.X(
+        "epoch:Q",
+        scale=alt.Scale(domain=[0, planned_epochs], nice=False),
+        axis=alt.Axis(format="d", tickMinStep=1),
+    )

@@ -1,0 +1,114 @@
+"""The form in which a person chooses a definition and a recipe."""
+
+from dataclasses import fields
+
+import streamlit as st
+
+from cnnlab.models import DEFINITIONS, Definition
+from cnnlab.training import OPTIMIZERS, InvalidConfig, TrainingConfig, available_devices
+
+LABELS = {
+    "epochs": "Epochs",
+    "batch_size": "Batch size",
+    "optimizer": "Optimizer",
+    "learning_rate": "Learning rate",
+    "momentum": "Momentum",
+    "seed": "Seed",
+    "device": "Device",
+    "threads": "Threads",
+}
+_HELP = {
+    "epochs": "How often the network sees all 60,000 training images.",
+    "batch_size": "How many images it sees before each change of its weights.",
+    "optimizer": "The rule that turns gradients into changes of the weights.",
+    "learning_rate": "How large each change is. Too large, and the loss grows instead of falling.",
+    "momentum": "How much of the last change is kept in the next one; in Adam and AdamW, the first beta.",
+    "seed": "Decides the first weights and the order of the images. The same seed gives the same losses.",
+    "device": "Where the network is trained: auto is a GPU where there is one.",
+    "threads": "How many CPU cores one run uses. For two runs at once, give each half of them.",
+}
+_OPTIMIZER_NAMES = {name: optimizer.__name__ for name, optimizer in OPTIMIZERS.items()}
+
+
+def recipe_form() -> tuple[Definition, TrainingConfig] | None:
+    """Show the form.
+
+    Returns
+    -------
+    tuple or None
+        The definition and the recipe when the person has just pressed Start and they are allowed; else None.
+    """
+    _set_missing_fields()
+    with st.form("recipe", enter_to_submit=False):
+        name = st.radio(
+            "Definition",
+            list(DEFINITIONS),
+            format_func=lambda name: DEFINITIONS[name].title,
+            captions=[definition.description for definition in DEFINITIONS.values()],
+            horizontal=True,
+            key="recipe_definition",
+            persist_state="session",
+        )
+        with st.container(key="recipe_fields"):
+            _number("epochs", step=1)
+            _number("batch_size", step=1)
+            _choice("optimizer", list(OPTIMIZERS), _OPTIMIZER_NAMES)
+            _number("learning_rate", step=0.0005)
+            _number("momentum", step=0.05)
+            _number("seed", step=1)
+            _choice("device", ["auto", *available_devices()])
+            _number("threads", step=1)
+        with st.container(horizontal=True):
+            start = st.form_submit_button("Start training", type="primary", icon=":material/play_arrow:")
+            st.form_submit_button(
+                "Tutorial recipe",
+                type="tertiary",
+                icon=":material/restart_alt:",
+                on_click=_set_fields,
+                help="Put the tutorial's values back in every field.",
+            )
+        if not start:
+            return None
+        try:
+            return DEFINITIONS[name], TrainingConfig(**{field: st.session_state[_key(field)] for field in LABELS})
+        except InvalidConfig as error:
+            st.error(f"{LABELS[error.field]} is {error.value!r}; allowed is {error.allowed}.")
+            return None
+
+
+def _key(field: str) -> str:
+    return f"recipe_{field}"
+
+
+def _set_fields() -> None:
+    tutorial = TrainingConfig()
+    for field in fields(TrainingConfig):
+        st.session_state[_key(field.name)] = getattr(tutorial, field.name)
+
+
+def _set_missing_fields() -> None:
+    if _key("epochs") not in st.session_state:
+        _set_fields()
+
+
+def _number(field: str, step: float) -> None:
+    st.number_input(
+        LABELS[field],
+        step=step,
+        format="%d" if isinstance(step, int) else "%g",
+        key=_key(field),
+        help=_HELP[field],
+        persist_state="session",
+    )
+
+
+def _choice(field: str, options: list[str], titles: dict[str, str] | None = None) -> None:
+    st.selectbox(
+        LABELS[field],
+        options,
+        format_func=lambda option: titles[option] if titles else option,
+        key=_key(field),
+        help=_HELP[field],
+        filter_mode=None,
+        persist_state="session",
+    )

@@ -1,0 +1,228 @@
+"""One run: what can be done with it, and its progress, live while it trains."""
+
+from collections.abc import Callable
+
+import pandas as pd
+import streamlit as st
+
+from cnnlab.charts import accuracy_chart, loss_chart
+from cnnlab.errors import LabError
+from cnnlab.models import DEFINITIONS
+from cnnlab.runs import MAX_NAME_LENGTH, History, Run, Status, waiting_runs
+from cnnlab.scheduler import scheduler
+from cnnlab.script import training_script
+from cnnlab.training import EpochEvent
+from cnnlab.ui.run_list import status_badge
+from cnnlab.ui.wording import as_text, duration, percent, plural
+
+_REFRESH_SECONDS = 0.5
+# Enough steps that the speed shown is steady, few enough that it follows when the machine gets busy.
+_SPEED_STEPS = 200
+_TABLE_ROWS = 10
+
+
+def run_view(run: Run) -> None:
+    """Show a run with its actions. While it is active, what it tells appears by itself."""
+    status = run.status
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader(as_text(run.name), anchor=False, width="content")
+        status_badge(status, "stopping" if status.is_active and run.stop_requested else None)
+    st.caption(_recipe_line(run))
+    with st.container(horizontal=True, key="run_actions"):
+        _actions(run, status)
+    _ending(run, status)
+    run_every = _REFRESH_SECONDS if status.is_active else None
+    st.fragment(_live, run_every=run_every)(run, status)
+
+
+def _recipe_line(run: Run) -> str:
+    config = run.config
+    return (
+        f"{run.title} · {plural(config.epochs, 'epoch')} · batch size {config.batch_size:,} · {config.optimizer} · "
+        f"learning rate {config.learning_rate:g} · momentum {config.momentum:g} · seed {config.seed} · "
+        f"{config.device} · {plural(config.threads, 'thread')}"
+    )
+
+
+def _actions(run: Run, status: Status) -> None:
+    if status.is_active:
+        st.button(
+            "Stop",
+            icon=":material/stop:",
+            on_click=_attempt,
+            args=(scheduler().stop, run),
+            disabled=run.stop_requested,
+            help="The weights and a checkpoint are kept.",
+        )
+    if status.can_resume and not run.is_reference:
+        st.button(
+            "Resume",
+            icon=":material/play_arrow:",
+            on_click=_attempt,
+            args=(scheduler().start, run),
+            help="Goes on where it stopped, as if it had never stopped.",
+        )
+    with st.popover("Download", icon=":material/download:"):
+        _downloads(run)
+    if run.is_reference:
+        return
+    with st.popover("Rename", icon=":material/edit:"):
+        name = st.text_input("Name", run.name, max_chars=MAX_NAME_LENGTH, key=f"name_{run.id}")
+        st.button("Save name", on_click=_attempt, args=(run.rename, name))
+    if st.button(
+        "Delete",
+        icon=":material/delete:",
+        disabled=status is Status.RUNNING,
+        help="Stop the run first." if status is Status.RUNNING else None,
+    ):
+        _confirm_delete(run)
+
+
+def _attempt(action: Callable[..., None], *arguments: object) -> None:
+    """Act for a button; what goes wrong is shown above the run."""
+    try:
+        action(*arguments)
+    except LabError as error:
+        st.session_state["run_error"] = str(error)
+
+
+def _downloads(run: Run) -> None:
+    st.download_button(
+        "Weights (safetensors)",
+        run.weights_path.read_bytes if run.weights_path.exists() else b"",
+        file_name=f"{run.id}.safetensors",
+        disabled=not run.weights_path.exists(),
+        help=None if run.weights_path.exists() else "There are none before the first epoch has ended.",
+        on_click="ignore",
+    )
+    st.download_button(
+        "Epochs (CSV)",
+        lambda: run.history().epochs.to_csv(index=False),
+        file_name=f"{run.id}-epochs.csv",
+        mime="text/csv",
+        on_click="ignore",
+    )
+    st.download_button(
+        "Batches (CSV)",
+        lambda: run.history().batches.to_csv(index=False),
+        file_name=f"{run.id}-batches.csv",
+        mime="text/csv",
+        on_click="ignore",
+    )
+    st.download_button(
+        "Training script (Python)",
+        training_script(run.source, run.config),
+        file_name=f"train_{run.id.replace('-', '_')}.py",
+        mime="text/x-python",
+        help="Needs torch and torchvision alone, and gives the same losses.",
+        on_click="ignore",
+    )
+
+
+@st.dialog("Delete this run?")
+def _confirm_delete(run: Run) -> None:
+    st.write(f"**{as_text(run.name)}**, its losses and its weights will be gone for good.")
+    with st.container(horizontal=True):
+        if st.button("Delete for good", type="primary"):
+            _attempt(run.delete)
+            st.query_params.pop("run", None)
+            st.rerun()
+        if st.button("Keep it"):
+            st.rerun()
+
+
+def _ending(run: Run, status: Status) -> None:
+    """Say why a run ended before its last epoch, and what to do."""
+    if error := st.session_state.pop("run_error", None):
+        st.error(error)
+    reason = run.history().reason
+    match status:
+        case Status.FAILED:
+            st.error(reason)
+        case Status.INTERRUPTED:
+            st.warning(f"{reason or 'The process that trained it ended unexpectedly.'} Resume goes on from there.")
+            if not reason and (lines := run.error_lines()):
+                st.code("\n".join(lines), language=None)
+        case Status.STOPPED if not run.history().starts:
+            st.info("Taken out of the queue before it began. Resume queues it again.")
+
+
+def _live(run: Run, status_shown: Status) -> None:
+    """Show what the run's log says, in places that stay where they are."""
+    try:
+        status, history = run.status, run.history()
+    except FileNotFoundError:  # deleted from another tab
+        st.rerun()
+    if status is not status_shown:
+        st.rerun()
+    st.progress(min(1.0, history.step / run.total_steps), text=_progress_line(run, status, history))
+    _metrics(run, history)
+    definition = DEFINITIONS.get(run.model)
+    tutorial_losses = definition.tutorial_losses if definition else ()
+    st.altair_chart(
+        loss_chart(
+            history.batches,
+            history.epochs,
+            tutorial_losses,
+            steps_per_epoch=run.steps_per_epoch,
+            total_steps=run.total_steps,
+        ),
+        key=f"loss_chart_{run.id}",
+    )
+    st.altair_chart(accuracy_chart(history.epochs, run.config.epochs), key=f"accuracy_chart_{run.id}")
+    table = epoch_table(history.epochs, tutorial_losses, run.config.epochs)
+    st.table(table, hide_index=True, height=460 if len(table) > _TABLE_ROWS else "content")
+
+
+def _progress_line(run: Run, status: Status, history: History) -> str:
+    if status is Status.QUEUED:
+        ahead = [waiting.id for waiting in waiting_runs()].index(run.id) if run in waiting_runs() else 0
+        return f"Waits for its turn: {plural(ahead, 'run')} before it in the queue" if ahead else "Next in the queue"
+    if status is Status.RUNNING and run.is_getting_ready:
+        return "Getting ready: loading PyTorch and MNIST"
+    epoch = min(run.config.epochs, history.step // run.steps_per_epoch + 1)
+    line = f"Epoch {epoch} of {run.config.epochs} · step {history.step:,} of {run.total_steps:,}"
+    if status is Status.RUNNING and (speed := _steps_per_second(history)):
+        return f"{line} · {duration((run.total_steps - history.step) / speed)} left"
+    return line
+
+
+def _metrics(run: Run, history: History) -> None:
+    last = history.epochs.iloc[-1] if len(history.epochs) else None
+    speed = _steps_per_second(history)
+    trained = history.batches["seconds"].iloc[-1] if history.step else None
+    with st.container(horizontal=True):
+        st.metric("Train loss", f"{last.train_loss:.4f}" if last is not None else "–", width=150)
+        st.metric("Test accuracy", percent(last.test_accuracy) if last is not None else "–", width=150)
+        st.metric("Images per second", f"{speed * run.config.batch_size:,.0f}" if speed else "–", width=150)
+        st.metric("Trained for", duration(trained) if trained is not None else "–", width=150)
+
+
+def _steps_per_second(history: History) -> float | None:
+    recent = history.batches.tail(_SPEED_STEPS)
+    if len(recent) < 2:
+        return None
+    return float((len(recent) - 1) / (recent["seconds"].iloc[-1] - recent["seconds"].iloc[0]))
+
+
+def epoch_table(epochs: pd.DataFrame, tutorial_losses: tuple[float, ...], planned_epochs: int) -> pd.DataFrame:
+    """Return the epochs as text, with the tutorial's losses beside them.
+
+    Epochs to come have their row too, up to `_TABLE_ROWS`, so that the table does not grow while one looks.
+    """
+    done = {row["epoch"]: EpochEvent(**row) for row in epochs.to_dict("records")}
+    rows = []
+    for epoch in range(1, max(len(done), min(planned_epochs, _TABLE_ROWS)) + 1):
+        row = done.get(epoch)
+        rows.append(
+            {
+                "Epoch": str(epoch),
+                "Train loss": f"{row.train_loss:.4f}" if row else "",
+                "Tutorial's": f"{tutorial_losses[epoch - 1]:.4f}" if epoch <= len(tutorial_losses) else "",
+                "Test loss": f"{row.test_loss:.4f}" if row else "",
+                "Test accuracy": percent(row.test_accuracy) if row else "",
+                "Seconds": f"{row.seconds:.1f}" if row else "",
+                "Images/s": f"{row.images_per_second:,.0f}" if row else "",
+            }
+        )
+    return pd.DataFrame(rows)

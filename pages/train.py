@@ -1,0 +1,89 @@
+"""Choose a definition and a recipe, start, and watch the losses arrive."""
+
+import streamlit as st
+
+from cnnlab.errors import LabError
+from cnnlab.runs import NoSuchRun, Run, all_runs, find_run, reference_runs
+from cnnlab.scheduler import MAX_PARALLEL_RUNS, scheduler
+from cnnlab.ui.page import begin_page
+from cnnlab.ui.recipe_form import recipe_form
+from cnnlab.ui.run_list import run_links
+from cnnlab.ui.run_view import run_view
+
+RUNS_SHOWN = 12
+
+
+def chosen_run() -> Run | None:
+    """Return the run that the address bar names; without one, the run last looked at, or the newest."""
+    run_id = st.query_params.get("run")
+    if run_id is None:
+        run_id = st.session_state.get("last_run")
+        runs = all_runs() or reference_runs()
+        if run_id not in {run.id for run in runs}:
+            run_id = runs[0].id if runs else None
+    return find_run(run_id) if run_id else None
+
+
+def start(chosen: tuple) -> None:
+    """Queue a new run and turn to it."""
+    run = Run.create(*chosen)
+    scheduler().start(run)
+    st.query_params["run"] = run.id
+
+
+def parallel_runs_input() -> None:
+    def keep() -> None:
+        scheduler().parallel_runs = st.session_state["parallel_runs"]
+
+    st.session_state["parallel_runs"] = scheduler().parallel_runs
+    st.number_input(
+        "Runs at once",
+        min_value=1,
+        max_value=MAX_PARALLEL_RUNS,
+        key="parallel_runs",
+        on_change=keep,
+        help="Further runs wait in a queue.",
+    )
+
+
+def list_of_runs(chosen: Run | None) -> None:
+    runs = all_runs()
+    shown = st.session_state.get("runs_shown", RUNS_SHOWN)
+    run_links(runs[:shown], chosen)
+    if len(runs) > shown:
+        st.button("Older runs", on_click=lambda: st.session_state.update(runs_shown=shown + RUNS_SHOWN))
+    else:
+        run_links(reference_runs(), chosen)
+
+
+begin_page("Train")
+st.title("Train", anchor=False)
+st.write(
+    "Choose how the network is written and how it is trained, and press Start. The fields hold the tutorial's recipe: "
+    "with it, the losses should come out close to the dotted line."
+)
+
+if chosen := recipe_form():
+    try:
+        start(chosen)
+    except LabError as error:
+        st.error(error)
+
+st.space("small")
+run_column, list_column = st.columns([3, 1], gap="large")
+try:
+    run = chosen_run()
+except NoSuchRun as error:
+    run = None
+    run_column.error(error)
+
+with list_column:
+    st.subheader("Runs", anchor=False)
+    any_active = any(run.status.is_active for run in all_runs())
+    st.fragment(list_of_runs, run_every=1.0 if any_active else None)(run)
+    parallel_runs_input()
+
+if run:
+    st.query_params["run"] = st.session_state["last_run"] = run.id
+    with run_column:
+        run_view(run)
