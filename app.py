@@ -34,5 +34,6 @@ st.write(
     "in the two ways that PyTorch offers, as `nn.Sequential` and as an `nn.Module`, and trained by one short loop. "
     "Start a run, watch its losses arrive beside those of the tutorial it comes from, and keep the weights."
 )
-st.page_link("pages/train.py", label="**Train a network**", icon=":material/play_arrow:")
+if st.button("Train a network", type="primary", icon=":material/play_arrow:"):
+    st.switch_page("pages/train.py")
 st.fragment(runs_now_and_newest, run_every=1.0)()

@@ -85,7 +85,7 @@ def loss_chart(
         color=alt.Color(
             "curve:O",
             scale=by_curve(TRAIN_COLOR, TRAIN_COLOR, TEST_COLOR, TUTORIAL_COLOR),
-            legend=alt.Legend(orient="bottom", title=None, columns=4, symbolType="stroke", symbolSize=300),
+            legend=alt.Legend(orient="bottom", title=None, columns=2, symbolType="stroke", symbolSize=300),
         ),
         opacity=alt.Opacity("curve:O", scale=by_curve(0.4, 1.0, 1.0, 1.0)),
         strokeWidth=alt.StrokeWidth("curve:O", scale=by_curve(1.0, 3.0, 2.0, 2.0)),

@@ -1,12 +1,20 @@
 """The frame that every page stands in."""
 
+import gc
+from functools import cache
+from pathlib import Path
+
 import streamlit as st
+
+# A file of the lab's own: Streamlit would fetch a Material icon for the tab from the network.
+_ICON = Path(__file__).parent.parent / "assets" / "icon.svg"
 
 _PAGES = (
     ("app.py", "Home", ":material/home:"),
     ("pages/train.py", "Train", ":material/model_training:"),
 )
 
+# Streamlit marks each link to the page one is on; among the runs, only the chosen one shall be marked.
 # Lines of text stay short on a wide screen, and the fields of the recipe stand in rows of four, or of two on a phone.
 _STYLE = """
 <style>
@@ -16,14 +24,30 @@ _STYLE = """
   display: grid; grid-template-columns: repeat(auto-fill, minmax(max(7.8rem, 22%), 1fr)); gap: .75rem 1rem;
 }
 .st-key-recipe_fields > * { width: 100%; }
+[class*="st-key-run_"] a:not(:hover) { background: none; }
+[class*="st-key-run_chosen_"] a, [class*="st-key-run_chosen_"] a:not(:hover) { background: rgba(128, 136, 152, .22); }
+[class*="st-key-run_"]:not([class*="st-key-run_chosen_"]) a span { font-weight: 400; }
+[class*="st-key-run_"] [data-testid="stCaptionContainer"] { padding: .3rem 0 .2rem .6rem; }
 </style>
 """
 
 
 def begin_page(title: str) -> None:
     """Set the page up: its title, and the links to the others. Every page calls this first."""
-    st.set_page_config(page_title=f"{title} · CNN Lab", page_icon=":material/grid_on:", layout="wide")
+    _spare_the_imported_modules()
+    st.set_page_config(page_title=f"{title} · CNN Lab", page_icon=str(_ICON), layout="wide")
     st.html(_STYLE)
     with st.container(horizontal=True, key="navigation", vertical_alignment="center"):
         for path, label, icon in _PAGES:
             st.page_link(path, label=label, icon=icon)
+
+
+@cache
+def _spare_the_imported_modules() -> None:
+    """Keep the garbage collector from looking at what was imported.
+
+    Streamlit collects after every run of a page or a fragment; with PyTorch and its thousands of objects in the
+    process, that is most of what a live page costs.
+    """
+    gc.collect()
+    gc.freeze()

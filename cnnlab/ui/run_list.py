@@ -33,18 +33,16 @@ def status_badge(status: Status, label: str | None = None) -> None:
 def run_links(runs: list[Run], chosen: Run | None = None) -> None:
     """Show a link to each run, and below it its status, its newest test accuracy and its age."""
     for run in runs:
-        status = run.status
-        name = as_text(run.name)
-        st.page_link(
-            "pages/train.py",
-            label=f"**{name}**" if chosen and run.id == chosen.id else name,
-            icon=_ICONS[status],
-            query_params={"run": run.id},
-        )
-        epoch = run.last_epoch()
-        told = [status.value if not run.is_reference else "ships with the lab"]
-        if epoch:
-            told.append(percent(epoch.test_accuracy))
-        if not run.is_reference:
-            told.append(ago(run.created))
-        st.caption(" · ".join(told))
+        is_chosen = chosen is not None and run.id == chosen.id
+        with st.container(gap=None, key=f"run_{'chosen_' if is_chosen else ''}{run.id}"):
+            st.page_link(
+                "pages/train.py", label=as_text(run.name), icon=_ICONS[run.status], query_params={"run": run.id}
+            )
+            st.caption(" · ".join(_told_of(run)))
+
+
+def _told_of(run: Run) -> list[str]:
+    told = ["ships with the lab"] if run.is_reference else [run.status.value, ago(run.created)]
+    if epoch := run.last_epoch():
+        told.append(f"{percent(epoch.test_accuracy)} after epoch {epoch.epoch} of {run.config.epochs}")
+    return told
