@@ -64,9 +64,11 @@ class Scheduler:
     def parallel_runs(self) -> int:
         """How many runs may train at once; kept in the lab's home."""
         try:
-            return int(json.loads(_settings_path().read_text())["parallel_runs"])
-        except (OSError, ValueError, KeyError):
+            settings = json.loads(_settings_path().read_text())
+        except (OSError, ValueError):
             return 1
+        count = settings.get("parallel_runs") if isinstance(settings, dict) else None
+        return count if isinstance(count, int) and 1 <= count <= MAX_PARALLEL_RUNS else 1
 
     @parallel_runs.setter
     def parallel_runs(self, count: int) -> None:

@@ -1,0 +1,60 @@
+"""Trains each of the tutorial's definitions with its recipe, and prints the README's table.
+
+    python tests/benchmarks/tutorial_table.py [--seeds 3]
+
+One run after the other, through the command line, in the lab's home, with every core. About a minute for each run.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+from cnnlab.models import DEFINITIONS, Definition
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seeds", type=int, default=3)
+    seeds = range(parser.parse_args().seeds)
+    print(f"{cpu_name()}, {os.cpu_count()} cores; Python {platform.python_version()}, torch {torch.__version__}\n")
+    for definition in DEFINITIONS.values():
+        if definition.tutorial_losses:
+            print_table(definition, {seed: epochs_of(definition.name, seed) for seed in seeds})
+
+
+def epochs_of(model: str, seed: int) -> list[dict]:
+    command = [sys.executable, "-m", "cnnlab", "train", "--model", model, "--seed", str(seed), "--json"]
+    lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    return [record for record in map(json.loads, lines) if record["event"] == "epoch"]
+
+
+def print_table(definition: Definition, runs: dict[int, list[dict]]) -> None:
+    print(f"| `{definition.title}`, epoch | tutorial | " + " | ".join(f"seed {seed}" for seed in runs) + " |")
+    print("|---" * (len(runs) + 2) + "|")
+    for epoch, tutorial_loss in enumerate(definition.tutorial_losses):
+        losses = " | ".join(f"{epochs[epoch]['train_loss']:.4f}" for epochs in runs.values())
+        print(f"| {epoch + 1} | {tutorial_loss:.4f} | {losses} |")
+    accuracies = " | ".join(f"{epochs[-1]['test_accuracy']:.2%}" for epochs in runs.values())
+    print(f"| test accuracy | – | {accuracies} |")
+    seconds = [[epoch["seconds"] for epoch in epochs] for epochs in runs.values()]
+    spreads = " | ".join(f"{statistics.median(each):.1f} ({min(each):.1f}–{max(each):.1f})" for each in seconds)
+    print(f"| seconds per epoch, median (range) | – | {spreads} |\n", flush=True)
+
+
+def cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""Takes the README's picture of the Train page, of a real run: python tests/browser/picture.py
+
+It opens the lab on a free port, in a home of its own, trains with the tutorial's recipe, and takes the picture when the
+sixth epoch has arrived.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from conftest import ROOT, answers
+from playwright.sync_api import expect, sync_playwright
+from test_train import expect_epochs
+
+PICTURE = Path(__file__).with_name("train-page.png")
+PORT = "8593"
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as home, sync_playwright() as playwright:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless", "true", "--server.port", PORT],
+            cwd=ROOT,
+            env={**os.environ, "CNNLAB_HOME": home},
+            stdout=subprocess.DEVNULL,
+        )
+        try:
+            while not answers(f"http://127.0.0.1:{PORT}/_stcore/health"):
+                time.sleep(0.1)
+            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+            page = browser.new_page(viewport={"width": 1280, "height": 1560})
+            page.goto(f"http://127.0.0.1:{PORT}/train")
+            page.get_by_role("button", name="Start training").click(timeout=60_000)
+            expect_epochs(page, 6)
+            expect(page.get_by_text("97.").first).to_be_visible()
+            page.screenshot(path=PICTURE)
+            browser.close()
+        finally:
+            server.terminate()
+            server.wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""The Train page as a person sees it: a real browser, a real server, real MNIST."""
+
+import os
+import re
+import signal
+import subprocess
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from cnnlab.runs import all_runs
+
+pytestmark = pytest.mark.browser
+
+
+def start(page: Page, epochs: int) -> None:
+    page.get_by_role("spinbutton", name="Epochs").fill(str(epochs))
+    page.get_by_role("spinbutton", name="Epochs").press("Tab")
+    page.get_by_role("button", name="Start training").click()
+
+
+def expect_status(page: Page, status: str) -> None:
+    expect(page.locator(".stMarkdownBadge").first).to_contain_text(status, timeout=60_000)
+
+
+def expect_epochs(page: Page, count: int) -> None:
+    """Expect the table to hold losses for so many epochs at least: the cell of the last is a loss."""
+    cell = page.locator("table tbody tr").nth(count - 1).locator("td").nth(1)
+    expect(cell).to_have_text(re.compile(r"\d\.\d{4}"), timeout=120_000)
+
+
+def test_from_the_landing_page_to_two_epochs_a_reload_a_second_tab_stop_resume_and_the_end(open_page):
+    page = open_page("/")
+    page.get_by_role("button", name="Train a network").click()
+    start(page, epochs=3)
+    expect_status(page, "Running")
+    expect_epochs(page, 1)
+    chart = page.get_by_test_id("stVegaLiteChart").first
+    drawing = chart.locator("svg.marks, canvas").element_handle()
+
+    page.reload()
+    expect(page).to_have_url(re.compile(r"/train\?run=\d{8}-\d{6}-\d{3}$"))
+    expect_status(page, "Running")
+    second = open_page(page.url)
+    expect_status(second, "Running")
+    drawing = chart.locator("svg.marks, canvas").element_handle()
+    expect_epochs(page, 2)
+    expect_epochs(second, 2)
+    assert drawing.evaluate("node => node.isConnected"), "the chart was drawn anew while points were added"
+
+    page.get_by_role("button", name="Stop").click()
+    expect_status(page, "Stopped")
+    expect_status(second, "Stopped")
+    step = page.get_by_text(re.compile(r"step [\d,]+ of 1,407")).inner_text()
+
+    page.get_by_role("button", name="Resume").click()
+    expect_status(page, "Running")
+    expect_epochs(page, 3)
+    expect_status(page, "Finished")
+    assert page.get_by_text(re.compile("step 1,407 of 1,407")).inner_text() != step
+    (run,) = all_runs()
+    assert len(run.history().starts) == 2
+    assert run.history().batches["step"].tolist() == list(range(1, 1408))
+
+
+def test_a_second_start_is_queued_and_shown_as_such(open_page):
+    page = open_page("/train")
+    start(page, epochs=20)
+    expect_status(page, "Running")
+    start(page, epochs=1)
+    expect_status(page, "Queued")
+    expect(page.get_by_text("Next in the queue")).to_be_visible()
+
+    links = page.locator('[class*="st-key-run_"] a')
+    links.nth(1).click()
+    expect_status(page, "Running")
+    page.get_by_role("button", name="Stop").click()
+    expect_status(page, "Stopped")
+    links.nth(0).click()
+    expect_status(page, "Running")
+
+
+def test_a_worker_killed_with_sigkill_shows_as_interrupted_and_resumes(open_page, lab_home):
+    page = open_page("/train")
+    start(page, epochs=2)
+    expect_epochs(page, 1)
+    listed = subprocess.run(["pgrep", "-f", f"cnnlab.worker {lab_home}"], capture_output=True, text=True, check=True)
+    os.kill(int(listed.stdout), signal.SIGKILL)
+    expect_status(page, "Interrupted")
+    expect(page.get_by_text("ended unexpectedly")).to_be_visible()
+    page.get_by_role("button", name="Resume").click()
+    expect_epochs(page, 2)
+    expect_status(page, "Finished")
+
+
+def test_downloads_give_weights_history_and_a_script(open_page, tmp_path):
+    page = open_page("/train")
+    start(page, epochs=1)
+    expect_status(page, "Finished")
+    page.get_by_role("button", name="Download", exact=True).click()
+    for label, start_of_file in (
+        ("Weights (safetensors)", b""),
+        ("Epochs (CSV)", b"epoch,step,train_loss"),
+        ("Batches (CSV)", b"step,loss,seconds"),
+        ("Training script (Python)", b'"""Trains one network on MNIST'),
+    ):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=label).click()
+        download.value.save_as(tmp_path / "download")
+        content = (tmp_path / "download").read_bytes()
+        assert content.startswith(start_of_file)
+        assert len(content) > 100
+
+
+def test_on_a_phone_nothing_is_wider_than_the_screen(open_page):
+    page = open_page("/train", viewport={"width": 390, "height": 844})
+    expect(page.get_by_role("button", name="Start training")).to_be_visible()
+    start(page, epochs=1)
+    expect_epochs(page, 1)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    box = page.locator(".stMainBlockContainer").bounding_box()
+    assert box["width"] <= 390

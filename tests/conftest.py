@@ -1,0 +1,59 @@
+"""What all tests share: a home of their own, with MNIST decoded once."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from cnnlab import data
+from cnnlab.scheduler import scheduler
+
+
+@pytest.fixture(scope="session")
+def decoded_mnist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return MNIST as the lab decodes it, for the homes of all tests."""
+    folder = tmp_path_factory.mktemp("mnist")
+    before = os.environ.get("CNNLAB_HOME")
+    os.environ["CNNLAB_HOME"] = str(folder)
+    data.load()
+    if before is None:
+        del os.environ["CNNLAB_HOME"]
+    else:
+        os.environ["CNNLAB_HOME"] = before
+    return folder / "mnist.safetensors"
+
+
+@pytest.fixture(autouse=True)
+def lab_home(tmp_path: Path, decoded_mnist: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Give the test an empty home, and end what it started there."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    (folder / "mnist.safetensors").symlink_to(decoded_mnist)
+    monkeypatch.setenv("CNNLAB_HOME", str(folder))
+    yield folder
+    if scheduler.cache_info().currsize:
+        scheduler().close()
+        scheduler.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def mnist(decoded_mnist: Path) -> data.MNIST:
+    """Return a small MNIST: 1,000 training and 500 test images."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CNNLAB_HOME", str(decoded_mnist.parent))
+        return data.load().first(train=1000, test=500)
+
+
+@pytest.fixture
+def wait_for() -> Callable[[Callable[[], object]], None]:
+    """Return a function that waits until something is so."""
+
+    def wait(is_so: Callable[[], object], seconds: float = 60) -> None:
+        deadline = time.monotonic() + seconds
+        while not is_so():
+            assert time.monotonic() < deadline, "what the test waits for did not happen"
+            time.sleep(0.02)
+
+    return wait

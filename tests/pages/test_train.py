@@ -1,0 +1,114 @@
+import pytest
+
+from cnnlab.models import DEFINITIONS
+from cnnlab.runs import Run, RunWriter, Status, all_runs
+from cnnlab.training import TrainingConfig
+
+
+def number(page, label):
+    return next(each for each in page.number_input if each.label == label)
+
+
+def button(page, label):
+    return next(each for each in page.button if each.label == label)
+
+
+def ended_run(event, **fields):
+    run = Run.create(DEFINITIONS["module"], TrainingConfig(epochs=2), name=f"It {event}")
+    with RunWriter.claim(run) as writer:
+        writer.append("started", step=0, device="cpu")
+        writer.append(event, **fields)
+    return run
+
+
+def open_run(page, run_id):
+    page.query_params["run"] = run_id
+    return page.run()
+
+
+def test_the_form_holds_the_tutorials_recipe(train_page):
+    assert not train_page.exception
+    assert number(train_page, "Epochs").value == 10
+    assert number(train_page, "Batch size").value == 128
+    assert number(train_page, "Learning rate").value == 0.001
+    assert number(train_page, "Momentum").value == 0.9
+    assert [each.value for each in train_page.selectbox] == ["rmsprop", "auto"]
+
+
+def test_the_tutorial_recipe_comes_back(train_page):
+    number(train_page, "Epochs").set_value(3)
+    number(train_page, "Momentum").set_value(0.5)
+    button(train_page, "Tutorial recipe").click().run()
+    assert (number(train_page, "Epochs").value, number(train_page, "Momentum").value) == (10, 0.9)
+    assert all_runs() == []
+
+
+@pytest.mark.parametrize(
+    ("label", "value"), [("Learning rate", 0.0), ("Epochs", 0), ("Batch size", 60_001), ("Momentum", 1.0), ("Seed", -1)]
+)
+def test_a_bad_value_is_refused_under_the_form(train_page, label, value):
+    number(train_page, label).set_value(value)
+    button(train_page, "Start training").click().run()
+    (error,) = train_page.error
+    assert error.value.startswith(f"{label} is {value}; allowed is ")
+    assert all_runs() == []
+
+
+def test_start_makes_a_run_and_puts_it_into_the_address_bar(train_page, wait_for):
+    number(train_page, "Seed").set_value(42)
+    button(train_page, "Start training").click().run()
+    assert not train_page.exception
+    (run,) = all_runs()
+    assert train_page.query_params["run"] == [run.id]
+    assert run.config.seed == 42
+    wait_for(lambda: run.status is Status.RUNNING)
+    button(train_page.run(), "Stop").click().run()
+    wait_for(lambda: run.status is Status.STOPPED)
+
+
+def test_an_unknown_run_is_said_to_be_unknown(train_page):
+    open_run(train_page, "../../etc")
+    assert "There is no run '../../etc' here" in train_page.error[0].value
+    assert not train_page.exception
+
+
+def test_a_failed_run_shows_its_reason(train_page):
+    open_run(train_page, ended_run("failed", reason="The training loss became nan.").id)
+    assert train_page.error[0].value == "The training loss became nan."
+
+
+def test_an_interrupted_run_shows_the_workers_last_lines_and_can_be_resumed(train_page):
+    run = Run.create(DEFINITIONS["module"], TrainingConfig(epochs=2))
+    with RunWriter.claim(run) as writer:
+        writer.append("started", step=0, device="cpu")
+    run.errors_path.write_text("Killed for using too much memory\n")
+    open_run(train_page, run.id)
+    assert "ended unexpectedly" in train_page.warning[0].value
+    assert train_page.code[0].value == "Killed for using too much memory"
+    assert button(train_page, "Resume")
+
+
+def test_a_run_can_be_renamed_to_anything_that_can_be_read(train_page):
+    run = ended_run("stopped")
+    open_run(train_page, run.id)
+    next(each for each in train_page.text_input if each.label == "Name").set_value("**Mine** <b>")
+    button(train_page, "Save name").click().run()
+    assert run.name == "**Mine** <b>"
+    assert r"\*\*Mine\*\* \<b\>" in [each.value for each in train_page.subheader]
+
+
+def test_a_run_is_deleted_only_after_a_question(train_page):
+    run = ended_run("stopped")
+    open_run(train_page, run.id)
+    button(train_page, "Delete").click().run()
+    assert len(all_runs()) == 1
+    button(train_page, "Delete for good").click().run()
+    assert all_runs() == []
+    assert not train_page.exception
+
+
+def test_a_home_that_cannot_be_written_is_said_to_be_so(train_page, monkeypatch):
+    monkeypatch.setenv("CNNLAB_HOME", "/proc/nowhere")
+    button(train_page, "Start training").click().run()
+    assert "The lab's home /proc/nowhere cannot be used" in train_page.error[0].value
+    assert not train_page.exception

@@ -1,0 +1,47 @@
+import pandas as pd
+import pytest
+
+from cnnlab.charts import BATCH_POINTS, accuracy_chart, batch_curve, loss_chart
+
+BATCHES = pd.DataFrame({"step": range(1, 4691), "loss": [2.0, 0.0] * 2345})
+EPOCHS = pd.DataFrame(
+    {"epoch": [1, 2], "train_loss": [0.3, 0.1], "test_loss": [0.2, 0.1], "test_accuracy": [0.9, 0.97]}
+)
+NO_EPOCHS = EPOCHS.iloc[:0]
+
+
+def test_a_long_run_has_no_more_points_than_fit():
+    batches = pd.DataFrame({"step": range(1, 46_901), "loss": 1.0})
+    assert len(batch_curve(batches, 469, 46_900)) <= BATCH_POINTS
+
+
+def test_points_that_were_drawn_stay_while_others_come():
+    early = batch_curve(BATCHES[:1000], 469, 4690)
+    late = batch_curve(BATCHES[:2000], 469, 4690)
+    pd.testing.assert_frame_equal(late[: len(early)], early)
+
+
+def test_a_point_is_the_mean_of_its_steps():
+    curve = batch_curve(BATCHES[:10], 469, 4690)
+    assert curve["loss"].tolist() == pytest.approx([1.2, 0.8])
+    assert curve["epoch"].tolist() == pytest.approx([3 / 469, 8 / 469])
+
+
+@pytest.mark.parametrize(("batches", "epochs"), [(BATCHES[:0], NO_EPOCHS), (BATCHES[:9], NO_EPOCHS), (BATCHES, EPOCHS)])
+def test_the_loss_chart_shows_what_there_is_on_fixed_axes(batches, epochs):
+    chart = loss_chart(batches, epochs, (0.23, 0.08), steps_per_epoch=469, total_steps=4690).to_dict()
+    assert chart["layer"][0]["encoding"]["x"]["scale"]["domain"] == [0, 10]
+    (rows,) = chart["datasets"].values()
+    assert {"tutorial"} <= {row["curve"] for row in rows}
+    assert all(row["loss"] > 0 for row in rows)
+
+
+def test_a_definition_without_losses_of_the_tutorial_has_no_such_curve():
+    chart = loss_chart(BATCHES[:9], NO_EPOCHS, (), steps_per_epoch=469, total_steps=4690).to_dict()
+    assert "tutorial" not in chart["layer"][0]["encoding"]["color"]["scale"]["domain"]
+
+
+def test_the_accuracy_axis_reaches_down_to_a_bad_run():
+    bad = EPOCHS.assign(test_accuracy=[0.12, 0.1])
+    assert accuracy_chart(bad, 10).to_dict()["layer"][0]["encoding"]["y"]["scale"]["domain"] == [0.1, 1.0]
+    assert accuracy_chart(NO_EPOCHS, 10).to_dict()["layer"][0]["encoding"]["y"]["scale"]["domain"] == [0.9, 1.0]

@@ -1,0 +1,94 @@
+import json
+import signal
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from cnnlab.cli import main
+from cnnlab.runs import Status, all_runs
+
+TRAIN = [sys.executable, "-m", "cnnlab", "train"]
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(main, list(arguments))
+
+
+def records(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_training_prints_the_run_and_an_epoch_a_line_and_is_listed():
+    trained = invoke("train", "--model", "module", "--epochs", "1", "--seed", "3", "--threads", "2", "--json")
+    assert trained.exit_code == 0
+    started, epoch = records(trained.stdout)
+    assert started["event"] == "run"
+    assert set(epoch) >= {"event", "epoch", "train_loss", "test_loss", "test_accuracy", "seconds"}
+    assert (epoch["event"], epoch["epoch"]) == ("epoch", 1)
+
+    (listed,) = records(invoke("runs", "--json").stdout)
+    assert (listed["id"], listed["status"], listed["model"]) == (started["id"], "finished", "module")
+    assert listed["config"]["seed"] == 3
+
+
+def test_ctrl_c_keeps_a_checkpoint_and_resume_goes_on():
+    interrupted = subprocess.Popen(
+        [*TRAIN, "--epochs", "2", "--threads", "2", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    run_id = json.loads(interrupted.stdout.readline())["id"]
+    assert json.loads(interrupted.stdout.readline())["epoch"] == 1
+    interrupted.send_signal(signal.SIGINT)
+    _, told = interrupted.communicate()
+    assert interrupted.returncode == 0
+    assert f"python -m cnnlab train --resume {run_id}" in told
+    assert all_runs()[0].status is Status.STOPPED
+
+    resumed = subprocess.run([*TRAIN, "--resume", run_id, "--json"], capture_output=True, text=True, check=True)
+    assert [record.get("epoch") for record in records(resumed.stdout)] == [None, 2]
+
+    again = invoke("train", "--resume", run_id)
+    assert again.exit_code == 2
+    assert "nothing left to train" in again.output
+
+
+def test_the_table_for_people():
+    printed = invoke("train", "--epochs", "1", "--batch-size", "1000", "--threads", "2").stdout
+    assert "epoch\tloss\ttest accuracy" in printed
+    assert printed.splitlines()[-1].startswith("1\t")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--learning-rate", "0"], "--learning-rate: learning_rate is 0.0; allowed is a number above 0"),
+        (["--learning-rate", "nan"], "learning_rate is nan"),
+        (["--epochs", "0"], "epochs is 0; allowed is a whole number from 1 to 1,000"),
+        (["--batch-size", "70000"], "batch_size is 70000"),
+        (["--optimizer", "lion"], "optimizer is 'lion'; allowed is one of rmsprop, sgd, adam, adamw"),
+        (["--seed", "x"], "'x' is not a valid integer"),
+        (["--device", "tpu"], "device is 'tpu'"),
+        (["--model", "vgg"], "There is no network named 'vgg'"),
+        (["--resume", "nope"], "There is no run 'nope'"),
+        (["--resume", "nope", "--seed", "0"], "keeps its recipe and its name: leave out --seed"),
+        (["--name", "x" * 100], "1 to 80 characters"),
+    ],
+)
+def test_a_bad_argument_ends_with_2_and_a_sentence(arguments, told):
+    refused = invoke("train", *arguments)
+    assert refused.exit_code == 2
+    assert told in refused.output
+    assert all_runs() == []
+
+
+def test_a_run_that_diverges_ends_with_1_and_keeps_weights():
+    failed = invoke("train", "--optimizer", "sgd", "--learning-rate", "1000", "--epochs", "1")
+    assert failed.exit_code == 1
+    assert "training has diverged" in failed.output
+    (run,) = all_runs()
+    assert run.status is Status.FAILED
+    assert all(tensor.isfinite().all() for tensor in run.load_weights().values())

@@ -1,0 +1,50 @@
+import shutil
+
+import pytest
+import torch
+
+from cnnlab import data
+
+
+def test_mnist_is_whole_and_scaled_like_totensor(mnist):
+    whole = data.load()
+    assert whole.train_images.shape == (60_000, 1, 28, 28)
+    assert whole.test_images.shape == (10_000, 1, 28, 28)
+    assert whole.train_images.dtype == torch.float32
+    assert (whole.train_images.min(), whole.train_images.max()) == (0, 1)
+    assert whole.train_labels[:5].tolist() == [5, 0, 4, 1, 9]
+    assert whole.test_labels[:5].tolist() == [7, 2, 1, 0, 4]
+
+
+def test_a_damaged_decoded_file_is_made_again(lab_home):
+    decoded = lab_home / "mnist.safetensors"
+    decoded.unlink()
+    decoded.write_bytes(b"half of something")
+    assert len(data.load().train_labels) == 60_000
+    assert decoded.stat().st_size > 50_000_000
+    assert [path.name for path in lab_home.iterdir()] == ["mnist.safetensors"]
+
+
+@pytest.fixture
+def own_archives(tmp_path, lab_home, monkeypatch):
+    """A copy of the archives that a test may damage, with mirrors that do not answer."""
+    archives = tmp_path / "archives"
+    shutil.copytree(data.ARCHIVES, archives)
+    monkeypatch.setattr(data, "ARCHIVES", archives)
+    monkeypatch.setattr(data.import_torchvision().datasets.MNIST, "mirrors", ["http://127.0.0.1:9/"])
+    (lab_home / "mnist.safetensors").unlink()
+    return archives
+
+
+def test_a_damaged_archive_is_named(own_archives):
+    archive = own_archives / "t10k-labels-idx1-ubyte.gz"
+    archive.write_bytes(archive.read_bytes()[:-7])
+    with pytest.raises(data.DataError, match=r"t10k-labels-idx1-ubyte\.gz is damaged.*git checkout"):
+        data.load()
+
+
+def test_a_missing_archive_is_named_when_the_mirrors_do_not_answer(own_archives, lab_home):
+    (own_archives / "train-images-idx3-ubyte.gz").unlink()
+    with pytest.raises(data.DataError, match=r"train-images-idx3-ubyte\.gz is missing"):
+        data.load()
+    assert list(lab_home.iterdir()) == []

@@ -1,0 +1,21 @@
+import pytest
+import torch
+from torch import nn
+
+from cnnlab.evaluation import evaluate, predict_logits
+
+
+def test_loss_and_accuracy_of_known_logits():
+    # Each image is its own logits: three say 0 with certainty, and the fourth says 1 where the label is 0.
+    images = torch.zeros(4, 1, 1, 10)
+    images[:3, ..., 0] = images[3, ..., 1] = 100.0
+    evaluation = evaluate(nn.Flatten(), images, torch.zeros(4, dtype=torch.int64))
+    assert evaluation.accuracy == 0.75
+    assert evaluation.loss == pytest.approx(25.0)
+
+
+def test_predicting_uses_evaluation_mode_and_goes_back():
+    model = nn.Sequential(nn.Flatten(), nn.Dropout(0.5)).train()
+    images = torch.ones(3, 1, 1, 10)
+    assert torch.equal(predict_logits(model, images), images.flatten(1))
+    assert model.training

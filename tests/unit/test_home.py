@@ -1,0 +1,57 @@
+import errno
+import os
+import subprocess
+import sys
+
+import pytest
+
+from cnnlab.home import HomeError, home, replacing, writing_to_home
+
+
+def test_the_home_is_the_variable_or_a_folder_here(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CNNLAB_HOME")
+    assert home() == tmp_path / ".cnnlab"
+    monkeypatch.setenv("CNNLAB_HOME", "elsewhere")
+    assert home() == tmp_path / "elsewhere"
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [(errno.ENOSPC, "is full"), (errno.EROFS, "cannot be written"), (errno.ENOTDIR, "cannot be used")],
+)
+def test_a_failed_write_says_what_to_do(code, words, lab_home):
+    with pytest.raises(HomeError, match=f"{lab_home} {words}.*point CNNLAB_HOME"), writing_to_home():
+        raise OSError(code, os.strerror(code))
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path):
+    path = tmp_path / "weights"
+    path.write_text("old")
+    with pytest.raises(ZeroDivisionError), replacing(path) as unfinished:
+        unfinished.write_text("half of the n")
+        raise ZeroDivisionError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.fixture(params=[("size=1m", "is full"), ("ro", "cannot be written")], ids=["full", "read-only"])
+def bad_home(request, tmp_path):
+    """A real file system that is full or read-only, where this machine lets us mount one."""
+    options, words = request.param
+    folder = tmp_path / "mounted"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("cannot mount a file system here")
+    yield folder, words
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_the_command_line_says_in_one_sentence_that_the_home_is_bad(bad_home):
+    folder, words = bad_home
+    command = [sys.executable, "-m", "cnnlab", "train", "--epochs", "1"]
+    ended = subprocess.run(command, env={**os.environ, "CNNLAB_HOME": str(folder)}, capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert f"Error: The lab's home {folder} {words}" in ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -1,0 +1,24 @@
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from cnnlab import data
+from cnnlab.models import DEFINITIONS
+from cnnlab.script import training_script
+from cnnlab.training import EpochEvent, TrainingConfig, train
+
+
+@pytest.mark.parametrize(("name", "optimizer"), [("sequential", "rmsprop"), ("module", "adam")])
+def test_the_script_gives_the_losses_of_the_run(name, optimizer, tmp_path):
+    config = TrainingConfig(epochs=1, optimizer=optimizer, seed=7, threads=2)
+    definition = DEFINITIONS[name]
+    *_, expected = train(definition.build(config.seed), data.load(), config)
+    assert isinstance(expected, EpochEvent)
+
+    shutil.copytree(data.ARCHIVES, tmp_path / "data" / "MNIST" / "raw")
+    (tmp_path / "script.py").write_text(training_script(definition.source, config))
+    ended = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    row = f"1\t{expected.train_loss}\t{expected.test_loss}\t{expected.test_accuracy:.2%}"
+    assert ended.stdout.splitlines()[-1] == row

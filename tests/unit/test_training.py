@@ -1,0 +1,169 @@
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from cnnlab.models import DEFINITIONS
+from cnnlab.training import (
+    OPTIMIZERS,
+    BatchEvent,
+    Diverged,
+    EpochEvent,
+    InvalidConfig,
+    TrainingConfig,
+    TrainingState,
+    shuffled,
+    train,
+)
+
+CONFIG = TrainingConfig(epochs=2, batch_size=128, threads=2)
+STEPS_PER_EPOCH = 8  # 1,000 images
+
+
+def losses(events):
+    return [event.loss for event in events if isinstance(event, BatchEvent)]
+
+
+def build(seed=0):
+    return DEFINITIONS["module"].build(seed)
+
+
+def with_dropout():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(784, 10))
+
+
+def test_the_defaults_are_the_tutorials():
+    config = TrainingConfig()
+    assert (config.epochs, config.batch_size) == (10, 128)
+    assert (config.optimizer, config.learning_rate, config.momentum) == ("rmsprop", 0.001, 0.9)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("epochs", 0),
+        ("epochs", 2.5),
+        ("epochs", True),
+        ("epochs", None),
+        ("batch_size", 0),
+        ("batch_size", 60_001),
+        ("optimizer", "adagrad"),
+        ("learning_rate", 0),
+        ("learning_rate", -0.1),
+        ("learning_rate", math.nan),
+        ("learning_rate", math.inf),
+        ("momentum", 1.0),
+        ("momentum", -0.1),
+        ("momentum", math.nan),
+        ("seed", -1),
+        ("seed", 2**32),
+        ("device", "tpu"),
+        ("threads", 0),
+    ],
+)
+def test_a_bad_value_is_refused_with_field_value_and_what_is_allowed(field, value):
+    with pytest.raises(InvalidConfig, match=f"^{field} is {value!r}; allowed is .+") as refused:
+        TrainingConfig(**{field: value})
+    assert refused.value.field == field
+
+
+def test_a_device_that_is_not_here_is_refused(mnist):
+    missing = "cuda" if not torch.cuda.is_available() else "mps"
+    with pytest.raises(InvalidConfig, match=f"device is '{missing}'; allowed is one of auto"):
+        next(train(build(), mnist, replace(CONFIG, device=missing)))
+
+
+def test_a_batch_larger_than_the_data_is_refused(mnist):
+    with pytest.raises(InvalidConfig, match="batch_size is 1001; allowed is at most 1,000"):
+        next(train(build(), mnist, replace(CONFIG, batch_size=1001)))
+
+
+def test_an_event_for_every_batch_and_every_epoch(mnist):
+    events = list(train(build(), mnist, CONFIG))
+    batches = [event for event in events if isinstance(event, BatchEvent)]
+    epochs = [event for event in events if isinstance(event, EpochEvent)]
+    assert [event.step for event in batches] == list(range(1, 2 * STEPS_PER_EPOCH + 1))
+    assert [(event.epoch, event.step) for event in epochs] == [(1, 8), (2, 16)]
+    assert [type(event) for event in events].index(EpochEvent) == STEPS_PER_EPOCH
+    assert epochs[0].train_loss == pytest.approx(sum(losses(batches[:8])) / 8)
+    assert epochs[1].images_per_second == pytest.approx(1000 / epochs[1].seconds)
+    assert batches[-1].seconds == pytest.approx(epochs[0].seconds + epochs[1].seconds)
+
+
+def test_the_losses_are_those_of_a_loop_written_by_hand(mnist):
+    torch.set_num_threads(CONFIG.threads)
+    model = build()
+    optimizer = torch.optim.RMSprop(model.parameters(), lr=0.001, momentum=0.9)
+    expected = []
+    for epoch in (1, 2):
+        for indices in shuffled(1000, CONFIG.seed, epoch).split(128):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(mnist.train_images[indices]), mnist.train_labels[indices])
+            loss.backward()
+            optimizer.step()
+            expected.append(loss.item())
+    assert losses(train(build(), mnist, CONFIG)) == expected
+
+
+def test_the_loss_falls(mnist):
+    first, *_, last = losses(train(build(), mnist, replace(CONFIG, epochs=4)))
+    assert last < first / 2
+
+
+def test_the_same_seed_gives_the_same_losses_and_another_gives_others(mnist):
+    once, again, other = (losses(train(build(seed), mnist, replace(CONFIG, seed=seed))) for seed in (5, 5, 6))
+    assert once == again
+    assert once != other
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("name", DEFINITIONS)
+def test_every_definition_trains_with_every_optimizer(name, optimizer, mnist):
+    config = replace(CONFIG, epochs=1, optimizer=optimizer, learning_rate=0.01)
+    events = list(train(DEFINITIONS[name].build(0), mnist, config))
+    assert math.isfinite(events[-1].test_loss)
+
+
+def test_an_epochs_order_is_a_permutation_of_its_own():
+    orders = [shuffled(1000, seed, epoch).tolist() for seed in (0, 1) for epoch in (1, 2)]
+    assert all(sorted(order) == list(range(1000)) for order in orders)
+    assert len({tuple(order) for order in orders}) == 4
+
+
+@pytest.mark.parametrize("steps", [0, 3, STEPS_PER_EPOCH, STEPS_PER_EPOCH + 1])
+@pytest.mark.parametrize("factory", [build, with_dropout])
+def test_going_on_from_a_checkpoint_gives_the_same_losses_and_weights(factory, steps, mnist, tmp_path):
+    whole = factory()
+    expected = list(train(whole, mnist, CONFIG))
+
+    model = factory()
+    state = TrainingState(model, CONFIG)
+    events = train(model, mnist, CONFIG, state)
+    before = [next(events) for _ in range(steps)]
+    torch.save(state.state_dict(), tmp_path / "checkpoint.pt")
+    torch.rand(7)  # whatever else draws random numbers must not matter
+
+    resumed = factory()
+    state = TrainingState(resumed, CONFIG)
+    if steps:
+        state.load_state_dict(torch.load(tmp_path / "checkpoint.pt", weights_only=True))
+    after = list(train(resumed, mnist, CONFIG, state))
+
+    assert losses(before + after) == losses(expected)
+    assert [e.test_loss for e in after if isinstance(e, EpochEvent)][-1] == expected[-1].test_loss
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))
+
+
+def test_a_loss_that_is_not_finite_ends_training_and_keeps_the_last_good_weights(mnist):
+    config = replace(CONFIG, optimizer="sgd", learning_rate=1000)
+    model = build()
+    with pytest.raises(Diverged, match=r"learning rate \(1000\) is too high") as diverged:
+        for event in train(model, mnist, config):
+            assert math.isfinite(event.loss)
+    assert "nan" in str(diverged.value) or "inf" in str(diverged.value)
+    with torch.inference_mode():
+        assert F.cross_entropy(model(mnist.train_images[:128]), mnist.train_labels[:128]).isfinite()
