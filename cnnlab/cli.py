@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from cnnlab.errors import LabError
-from cnnlab.models import DEFINITIONS, definition_named
+from cnnlab.models import DEFINITIONS, UnknownDefinition, definition_named
 from cnnlab.runs import InvalidName, NoSuchRun, Run, RunBusy, RunFinished, RunWriter, Status, all_runs, find_run
 from cnnlab.training import DEVICES, OPTIMIZERS, EpochEvent, InvalidConfig, TrainingConfig
 from cnnlab.worker import work
@@ -54,12 +54,9 @@ def train(model: str | None, name: str | None, resume: str | None, as_json: bool
             definition = definition_named(model or next(iter(DEFINITIONS)))
             run = Run.create(definition, TrainingConfig(**chosen), name)
         elif model or name or chosen:
-            given = ", ".join(
-                f"--{field.replace('_', '-')}"
-                for field, value in {"model": model, "name": name, **recipe}.items()
-                if value
-            )
-            raise click.UsageError(f"A resumed run keeps its recipe: leave out {given}.")
+            given = {"model": model, "name": name} | recipe
+            options = ", ".join(f"--{field.replace('_', '-')}" for field, value in given.items() if value is not None)
+            raise click.UsageError(f"A resumed run keeps its recipe and its name: leave out {options}.")
         else:
             run = find_run(resume)
         with RunWriter.claim(run) as writer:
@@ -69,7 +66,7 @@ def train(model: str | None, name: str | None, resume: str | None, as_json: bool
             _print_training(run, writer, as_json)
     except InvalidConfig as error:
         raise click.BadParameter(str(error), param_hint=f"--{error.field.replace('_', '-')}") from error
-    except (NoSuchRun, RunBusy, RunFinished, InvalidName) as error:
+    except (UnknownDefinition, NoSuchRun, RunBusy, RunFinished, InvalidName) as error:
         raise click.UsageError(str(error)) from error
     except LabError as error:
         raise click.ClickException(str(error)) from error

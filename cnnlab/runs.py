@@ -20,6 +20,7 @@ import shutil
 import threading
 import time
 from array import array
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -45,6 +46,10 @@ MAX_NAME_LENGTH = 80
 
 class NoSuchRun(LabError):
     """No run has this identifier."""
+
+
+class DamagedRun(LabError):
+    """A run's folder cannot be read."""
 
 
 class RunBusy(LabError):
@@ -127,16 +132,27 @@ class Run:
         The definition's source when the run was made.
     created
         When the run was made, in UTC.
+
+    Raises
+    ------
+    DamagedRun
+        If the folder's ``run.json`` cannot be read.
     """
 
     def __init__(self, folder: Path) -> None:
-        written = json.loads((folder / "run.json").read_text())
         self.folder = folder
         self.id: str = folder.name
-        self.model: str = written["model"]
-        self.config = TrainingConfig(**written["config"])
-        self.source: str = written["source"]
-        self.created = datetime.fromisoformat(written["created"])
+        try:
+            manifest = json.loads((folder / "run.json").read_text())
+            self.model: str = manifest["model"]
+            self.config = TrainingConfig(**manifest["config"])
+            self.source: str = manifest["source"]
+            self.created = datetime.fromisoformat(manifest["created"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DamagedRun(
+                f"The run {self.id} cannot be read: {folder / 'run.json'} is damaged. Remove the folder, or put the "
+                "file back."
+            ) from error
 
     @classmethod
     def create(cls, definition: Definition, config: TrainingConfig, name: str | None = None) -> Self:
@@ -406,7 +422,7 @@ class RunWriter:
 
     def append(self, event: str, **fields: Any) -> None:
         """Add a line to the log, with the time of day."""
-        self._append({"event": event, "at": datetime.now(UTC).isoformat(timespec="milliseconds"), **fields})
+        self._append({"event": event, "at": datetime.now(UTC).isoformat(), **fields})
 
     def append_training(self, event: Event) -> None:
         """Add what the training loop told to the log."""
@@ -431,14 +447,13 @@ class RunWriter:
 
 
 def all_runs() -> list[Run]:
-    """Return the runs in the lab's home, the newest first."""
-    folder = _runs_folder()
-    return [_open_run(folder / run_id) for run_id in sorted(_run_ids(folder), reverse=True)]
+    """Return the runs in the lab's home, the newest first; damaged ones are left out."""
+    return _runs_in(_runs_folder())
 
 
 def reference_runs() -> list[Run]:
     """Return the runs that ship with the lab."""
-    return [_open_run(REFERENCE_RUNS / run_id) for run_id in sorted(_run_ids(REFERENCE_RUNS))]
+    return _runs_in(REFERENCE_RUNS)
 
 
 def waiting_runs() -> list[Run]:
@@ -456,6 +471,8 @@ def find_run(run_id: str) -> Run:
     ------
     NoSuchRun
         If there is none.
+    DamagedRun
+        If it cannot be read.
     """
     for folder in (_runs_folder(), REFERENCE_RUNS):
         if run_id in _run_ids(folder):
@@ -483,6 +500,14 @@ _ID_FORMAT = "%Y%m%d-%H%M%S-%f"  # less the last three digits: milliseconds
 
 def _runs_folder() -> Path:
     return home() / "runs"
+
+
+def _runs_in(folder: Path) -> list[Run]:
+    runs = []
+    for run_id in sorted(_run_ids(folder), reverse=True):
+        with suppress(DamagedRun):
+            runs.append(_open_run(folder / run_id))
+    return runs
 
 
 def _run_ids(folder: Path) -> set[str]:

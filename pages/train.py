@@ -3,7 +3,7 @@
 import streamlit as st
 
 from cnnlab.errors import LabError
-from cnnlab.runs import NoSuchRun, Run, all_runs, find_run, reference_runs
+from cnnlab.runs import Run, all_runs, find_run, reference_runs
 from cnnlab.scheduler import MAX_PARALLEL_RUNS, scheduler
 from cnnlab.ui.page import begin_page
 from cnnlab.ui.recipe_form import recipe_form
@@ -73,7 +73,7 @@ st.space("small")
 run_column, list_column = st.columns([3, 1], gap="large")
 try:
     run = chosen_run()
-except NoSuchRun as error:
+except LabError as error:
     run = None
     run_column.error(error)
 

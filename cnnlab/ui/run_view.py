@@ -66,15 +66,15 @@ def _actions(run: Run, status: Status) -> None:
     if run.is_reference:
         return
     with st.popover("Rename", icon=":material/edit:"):
-        name = st.text_input("Name", run.name, max_chars=MAX_NAME_LENGTH, key=f"name_{run.id}")
-        st.button("Save name", on_click=_attempt, args=(run.rename, name))
+        st.text_input("Name", run.name, max_chars=MAX_NAME_LENGTH, key=f"name_{run.id}")
+        st.button("Save name", on_click=_rename, args=(run,))
     if st.button(
         "Delete",
         icon=":material/delete:",
         disabled=status is Status.RUNNING,
         help="Stop the run first." if status is Status.RUNNING else None,
     ):
-        _confirm_delete(run)
+        _confirm_delete(run, run.name)
 
 
 def _attempt(action: Callable[..., None], *arguments: object) -> None:
@@ -83,6 +83,15 @@ def _attempt(action: Callable[..., None], *arguments: object) -> None:
         action(*arguments)
     except LabError as error:
         st.session_state["run_error"] = str(error)
+
+
+def _rename(run: Run) -> None:
+    _attempt(run.rename, st.session_state[f"name_{run.id}"])
+
+
+def _delete(run: Run) -> None:
+    _attempt(run.delete)
+    st.query_params.pop("run", None)
 
 
 def _downloads(run: Run) -> None:
@@ -119,15 +128,13 @@ def _downloads(run: Run) -> None:
 
 
 @st.dialog("Delete this run?")
-def _confirm_delete(run: Run) -> None:
-    st.write(f"**{as_text(run.name)}**, its losses and its weights will be gone for good.")
+def _confirm_delete(run: Run, name: str) -> None:
+    st.write(f"**{as_text(name)}**, its losses and its weights will be gone for good.")
     with st.container(horizontal=True):
-        if st.button("Delete for good", type="primary"):
-            _attempt(run.delete)
-            st.query_params.pop("run", None)
-            st.rerun()
-        if st.button("Keep it"):
-            st.rerun()
+        is_deleted = st.button("Delete for good", type="primary", on_click=_delete, args=(run,))
+        is_kept = st.button("Keep it")
+    if is_deleted or is_kept:
+        st.rerun()
 
 
 def _ending(run: Run, status: Status) -> None:

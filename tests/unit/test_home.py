@@ -26,13 +26,14 @@ def test_a_failed_write_says_what_to_do(code, words, lab_home):
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path):
-    path = tmp_path / "weights"
+    path = tmp_path / "run" / "weights"
+    path.parent.mkdir()
     path.write_text("old")
     with pytest.raises(ZeroDivisionError), replacing(path) as unfinished:
         unfinished.write_text("half of the n")
         raise ZeroDivisionError
     assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
+    assert list(path.parent.iterdir()) == [path]
 
 
 @pytest.fixture(params=[("size=1m", "is full"), ("ro", "cannot be written")], ids=["full", "read-only"])

@@ -6,7 +6,18 @@ import torch
 
 from cnnlab import runs
 from cnnlab.models import DEFINITIONS
-from cnnlab.runs import InvalidName, NoSuchRun, Run, RunBusy, RunFinished, RunWriter, Status, all_runs, find_run
+from cnnlab.runs import (
+    DamagedRun,
+    InvalidName,
+    NoSuchRun,
+    Run,
+    RunBusy,
+    RunFinished,
+    RunWriter,
+    Status,
+    all_runs,
+    find_run,
+)
 from cnnlab.training import BatchEvent, EpochEvent, TrainingConfig, TrainingState
 
 CONFIG = TrainingConfig(epochs=3, seed=4, threads=2)
@@ -53,6 +64,14 @@ def test_newer_runs_come_first_also_when_the_clock_is_set_back(run, lab_home):
 def test_an_unknown_identifier_is_no_such_run(run_id, run):
     with pytest.raises(NoSuchRun, match="There is no run"):
         find_run(run_id)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"model": "module", "config": {"epochs": 0}}'])
+def test_a_run_whose_run_json_is_damaged_is_named_and_left_out_of_the_list(content, run):
+    (run.folder / "run.json").write_text(content)
+    with pytest.raises(DamagedRun, match=rf"{run.id}.*run\.json"):
+        find_run(run.id)
+    assert all_runs() == []
 
 
 def test_a_run_can_be_renamed_and_keeps_its_name_on_a_bad_one(run):

@@ -114,10 +114,16 @@ def test_unreadable_settings_mean_one_run_at_once(settings, lab_home):
     assert scheduler().parallel_runs == 1
 
 
-def test_a_worker_that_cannot_start_shows_its_error_lines(wait_for):
+def test_a_worker_that_cannot_start_shows_its_error_lines(wait_for, monkeypatch):
+    monkeypatch.setenv("PYTHONHOME", "/nowhere")  # Python itself does not find its library there
     run = new_run()
-    manifest = run.folder / "run.json"
-    manifest.write_text(manifest.read_text().replace('"rmsprop"', '"unheard of"'))
     scheduler().start(run)
     wait_for(lambda: run.status is Status.INTERRUPTED)
-    assert any("unheard of" in line for line in run.error_lines())
+    assert any("encodings" in line for line in run.error_lines())
+
+
+def test_a_damaged_run_does_not_hold_up_the_others(wait_for):
+    damaged, sound = new_run(), new_run()
+    (damaged.folder / "run.json").write_text("{")
+    scheduler().start(sound)
+    wait_for(lambda: sound.status is Status.RUNNING)
