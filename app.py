@@ -1,8 +1,10 @@
 """The landing page: what the lab is, what trains now, and where to go."""
 
+from contextlib import suppress
+
 import streamlit as st
 
-from cnnlab.runs import all_runs, reference_runs
+from cnnlab.runs import NoSuchRun, all_runs, reference_runs
 from cnnlab.scheduler import scheduler
 from cnnlab.ui.page import begin_page
 from cnnlab.ui.run_list import run_links
@@ -11,9 +13,10 @@ NEWEST_SHOWN = 6
 
 
 def runs_now_and_newest() -> None:
-    runs = all_runs()
-    active = [run for run in runs if run.status.is_active]
-    ended = [run for run in runs if not run.status.is_active]
+    active, ended = [], []
+    for run in all_runs():
+        with suppress(NoSuchRun):  # deleted from another tab just now
+            (active if run.status.is_active else ended).append(run)
     now, newest = st.columns(2, gap="large")
     with now:
         st.subheader("Training now", anchor=False)

@@ -12,7 +12,7 @@ import click
 from cnnlab.errors import LabError
 from cnnlab.models import DEFINITIONS, UnknownDefinition, definition_named
 from cnnlab.runs import InvalidName, NoSuchRun, Run, RunBusy, RunFinished, RunWriter, Status, all_runs, find_run
-from cnnlab.training import DEVICES, OPTIMIZERS, EpochEvent, InvalidConfig, TrainingConfig
+from cnnlab.training import DEVICES, OPTIMIZERS, EpochEvent, InvalidConfig, TrainingConfig, device_for
 from cnnlab.worker import work
 
 _TUTORIAL = TrainingConfig()
@@ -30,7 +30,7 @@ def recipe_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--batch-size", type=int, help=f"Images for each step  [default: {_TUTORIAL.batch_size}]"),
         click.option("--optimizer", help=f"One of {', '.join(OPTIMIZERS)}  [default: {_TUTORIAL.optimizer}]"),
         click.option("--learning-rate", type=float, help=f"[default: {_TUTORIAL.learning_rate}]"),
-        click.option("--momentum", type=float, help=f"Adam's first beta  [default: {_TUTORIAL.momentum}]"),
+        click.option("--momentum", type=float, help=f"In Adam: the first beta  [default: {_TUTORIAL.momentum}]"),
         click.option("--seed", type=int, help=f"Of the weights and the order  [default: {_TUTORIAL.seed}]"),
         click.option("--device", help=f"One of {', '.join(DEVICES)}  [default: {_TUTORIAL.device}]"),
         click.option("--threads", type=int, help=f"CPU threads  [default: all, here {_TUTORIAL.threads}]"),
@@ -52,15 +52,19 @@ def train(model: str | None, name: str | None, resume: str | None, as_json: bool
     try:
         if resume is None:
             definition = definition_named(model or next(iter(DEFINITIONS)))
-            run = Run.create(definition, TrainingConfig(**chosen), name)
+            config = TrainingConfig(**chosen)
+            device_for(config)  # a device that is not here is a bad argument, not a failed run
+            run = Run.create(definition, config, name)
         elif model or name or chosen:
             given = {"model": model, "name": name} | recipe
             options = ", ".join(f"--{field.replace('_', '-')}" for field, value in given.items() if value is not None)
             raise click.UsageError(f"A resumed run keeps its recipe and its name: leave out {options}.")
         else:
             run = find_run(resume)
+            device_for(run.config)
         with RunWriter.claim(run) as writer:
             writer.prepare_to_train()
+            writer.append("starting")
             signal.signal(signal.SIGINT, lambda *_: run.request_stop())
             signal.signal(signal.SIGTERM, lambda *_: run.request_stop())
             _print_training(run, writer, as_json)
@@ -78,7 +82,8 @@ def _print_training(run: Run, writer: RunWriter, as_json: bool) -> None:
     else:
         click.echo(f"{run.name} ({run.id}): {run.config.epochs} epochs of {run.steps_per_epoch} steps")
         click.echo("epoch\tloss\ttest accuracy")
-    done = run.history().step
+    checkpoint = run.load_checkpoint()
+    done = checkpoint["position"]["step"] if checkpoint else 0
     with click.progressbar(length=run.total_steps, file=sys.stderr, hidden=as_json) as bar:
         bar.update(done)
         for event in work(run, writer):
@@ -86,6 +91,8 @@ def _print_training(run: Run, writer: RunWriter, as_json: bool) -> None:
                 case EpochEvent() if as_json:
                     click.echo(json.dumps({"event": "epoch", **asdict(event)}))
                 case EpochEvent():
+                    if sys.stderr.isatty():
+                        click.echo("\r\033[K", nl=False, err=True)  # the row takes the place of the bar
                     click.echo(f"{event.epoch}\t{event.train_loss:.4f}\t{event.test_accuracy:.2%}")
                 case _:
                     bar.update(1)

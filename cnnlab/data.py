@@ -12,7 +12,7 @@ from urllib.error import URLError
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from cnnlab.errors import LabError
@@ -91,7 +91,7 @@ def load() -> MNIST:
     if tensors is None:
         tensors = _decode_archives()
         with writing_to_home(), replacing(decoded) as unfinished:
-            save_file(tensors, unfinished)
+            unfinished.write_bytes(save(tensors))
     return MNIST(
         train_images=_as_input(tensors["train_images"]),
         train_labels=tensors["train_labels"].long(),

@@ -9,10 +9,13 @@
     errors.txt           what the worker wrote to its standard error
 
 A run has one writer at a time: whoever holds the exclusive lock on the log. Its status is read off the log's last line
-and that lock, and is stored nowhere. Readers take no lock that a writer would wait for.
+and that lock, and is stored nowhere. A reader that looks for a writer shares the lock for some microseconds; nothing
+else that readers do is in a writer's way.
 """
 
+import errno
 import fcntl
+import io
 import json
 import os
 import re
@@ -20,7 +23,8 @@ import shutil
 import threading
 import time
 from array import array
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -31,7 +35,7 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from cnnlab.data import TRAIN_IMAGES
@@ -78,11 +82,6 @@ class Status(StrEnum):
     def is_active(self) -> bool:
         """Whether the run trains, or will without anyone doing anything."""
         return self in (Status.QUEUED, Status.RUNNING)
-
-    @property
-    def can_resume(self) -> bool:
-        """Whether the run can go on from its checkpoint."""
-        return self in (Status.STOPPED, Status.INTERRUPTED, Status.FAILED)
 
 
 @dataclass(frozen=True)
@@ -163,7 +162,7 @@ class Run:
         HomeError
             If the home cannot be written.
         InvalidName
-            If the name is empty or too long.
+            If the name is too long or cannot be shown.
         """
         name = checked_name(name) if name else f"{definition.title}, seed {config.seed}"
         with writing_to_home():
@@ -180,7 +179,8 @@ class Run:
                     "source": definition.source,
                     "created": created.isoformat(),
                 }
-                (unfinished / "run.json").write_text(json.dumps(manifest, indent=2) + "\n")
+                with replacing(unfinished / "run.json") as path:
+                    path.write_text(json.dumps(manifest, indent=2) + "\n")
                 (unfinished / "name.txt").write_text(name)
                 (unfinished / "events.jsonl").touch()
                 try:
@@ -194,7 +194,8 @@ class Run:
     @property
     def name(self) -> str:
         """What people call the run."""
-        return (self.folder / "name.txt").read_text()
+        with self._existing():
+            return (self.folder / "name.txt").read_text()
 
     def rename(self, name: str) -> None:
         """Give the run another name.
@@ -258,13 +259,20 @@ class Run:
         """Whether a worker has the run and has not begun to train."""
         return self._last_event() in ("starting", "started")
 
+    @property
+    def can_resume(self) -> bool:
+        """Whether the run can go on from its checkpoint; one that diverged would diverge again."""
+        return self.status in (Status.STOPPED, Status.INTERRUPTED, Status.FAILED) and not self._has_diverged
+
     def history(self) -> History:
         """Return what the log says so far. Only what is new since the last call is read."""
-        return _log_reader(self._log_path).history()
+        with self._existing():
+            return _log_reader(self._log_path).history()
 
     def last_epoch(self) -> EpochEvent | None:
         """Return the newest epoch, or None."""
-        return _log_reader(self._log_path).last_epoch()
+        with self._existing():
+            return _log_reader(self._log_path).last_epoch()
 
     def error_lines(self, count: int = 12) -> list[str]:
         """Return the last lines that the worker wrote to its standard error."""
@@ -305,7 +313,7 @@ class Run:
     def load_checkpoint(self) -> dict[str, Any] | None:
         """Return the state from which training goes on, as `TrainingState.state_dict` made it, or None."""
         path = self.folder / "checkpoint.pt"
-        return torch.load(path, weights_only=True) if path.exists() else None
+        return torch.load(path, map_location="cpu", weights_only=True) if path.exists() else None
 
     @cached_property
     def weights_path(self) -> Path:
@@ -325,8 +333,21 @@ class Run:
     def _stop_path(self) -> Path:
         return self.folder / "stop"
 
+    @contextmanager
+    def _existing(self) -> Iterator[None]:
+        """Say that the run is gone where its files are missing: another tab may have deleted it."""
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise NoSuchRun(f"The run {self.id} is not here any more.") from error
+
+    @property
+    def _has_diverged(self) -> bool:
+        record = self._last_record()
+        return record is not None and record.get("diverged", False)
+
     def _has_writer(self) -> bool:
-        with self._log_path.open("rb") as log:
+        with self._existing(), self._log_path.open("rb") as log:
             try:
                 fcntl.flock(log, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -339,7 +360,7 @@ class Run:
 
     def _last_record(self) -> dict[str, Any] | None:
         """Return the log's last whole line, or None if it has none."""
-        with self._log_path.open("rb") as log:
+        with self._existing(), self._log_path.open("rb") as log:
             size = log.seek(0, os.SEEK_END)
             span = 4096
             while True:
@@ -374,7 +395,8 @@ class RunWriter:
         RunBusy
             If the run has one.
         """
-        log = run._log_path.open("a+b", buffering=0)
+        with run._existing():
+            log = run._log_path.open("a+b", buffering=0)
         # A reader that looks whether there is a writer is in the way for some microseconds.
         deadline = time.monotonic() + 0.5
         while True:
@@ -418,7 +440,10 @@ class RunWriter:
         """
         if self.run.status is Status.FINISHED:
             raise RunFinished(f"{self.run.name} is finished: there is nothing left to train.")
+        if self.run._has_diverged:
+            raise RunFinished(f"{self.run.name} would diverge again: start a new run with a smaller learning rate.")
         self.run._stop_path.unlink(missing_ok=True)
+        self.run.errors_path.unlink(missing_ok=True)
 
     def append(self, event: str, **fields: Any) -> None:
         """Add a line to the log, with the time of day."""
@@ -433,17 +458,24 @@ class RunWriter:
         """Write a checkpoint, and the weights if asked, each in place of the one before."""
         if weights:
             self.save_weights(state.model.state_dict())
+        os.fsync(self._log.fileno())  # after a power cut, the log must reach as far as the checkpoint
+        content = io.BytesIO()
+        torch.save(state.state_dict(), content)
         with replacing(self.run.folder / "checkpoint.pt") as unfinished:
-            torch.save(state.state_dict(), unfinished)
+            unfinished.write_bytes(content.getbuffer())
 
     def save_weights(self, weights: dict[str, Tensor]) -> None:
         """Write the weights in place of those before."""
         tensors = {name: tensor.cpu().contiguous() for name, tensor in weights.items()}
         with replacing(self.run.weights_path) as unfinished:
-            save_file(tensors, unfinished)
+            unfinished.write_bytes(save(tensors))
 
     def _append(self, record: dict[str, Any]) -> None:
-        self._log.write(json.dumps(record).encode() + b"\n")
+        line = json.dumps(record).encode() + b"\n"
+        before = self._log.seek(0, os.SEEK_END)
+        if self._log.write(line) < len(line):
+            self._log.truncate(before)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def all_runs() -> list[Run]:
@@ -490,11 +522,14 @@ def checked_name(name: str) -> str:
     """
     name = name.strip()
     if not 1 <= len(name) <= MAX_NAME_LENGTH or not name.isprintable():
-        raise InvalidName(f"A run's name is one line of 1 to {MAX_NAME_LENGTH} characters; this one has {len(name):,}.")
+        raise InvalidName(
+            f"A run's name is one line of 1 to {MAX_NAME_LENGTH} characters that can be printed; this one has "
+            f"{len(name):,}, or one that cannot be."
+        )
     return name
 
 
-_ID = re.compile(r"[a-z0-9][a-z0-9-]*")
+_ID = re.compile(r"\d{8}-\d{6}-\d{3}|reference-[a-z]+")
 _ID_FORMAT = "%Y%m%d-%H%M%S-%f"  # less the last three digits: milliseconds
 
 
@@ -513,7 +548,7 @@ def _runs_in(folder: Path) -> list[Run]:
 def _run_ids(folder: Path) -> set[str]:
     try:
         return {name for name in os.listdir(folder) if _ID.fullmatch(name)}
-    except FileNotFoundError:
+    except OSError:
         return set()
 
 
@@ -615,6 +650,6 @@ def _open_run(folder: Path) -> Run:
     return Run(folder)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _log_reader(path: Path) -> _LogReader:
     return _LogReader(path)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from functools import cache
 from pathlib import Path
 
@@ -92,9 +93,13 @@ class Scheduler:
 
     def _watch(self) -> None:
         while not self._closed.is_set():
-            with self._lock, contextlib.suppress(OSError, LabError):
-                # A folder may vanish or the home be full for a moment; the next look finds what is then there.
-                self._look()
+            try:
+                with self._lock:
+                    self._look()
+            except (OSError, LabError):
+                pass  # a folder vanished, or the home was full, for a moment; the next look finds what is then there
+            except Exception:  # whatever it was, the other runs must not wait for ever
+                traceback.print_exc()
             self._wake.wait(timeout=0.1 if self._workers else 1.0)
             self._wake.clear()
 
@@ -102,8 +107,9 @@ class Scheduler:
         for worker in self._workers:
             worker.stop_if_asked()
         self._workers = [worker for worker in self._workers if not worker.has_ended]
-        waiting = waiting_runs()
-        if waiting:
+        if len(self._workers) >= self.parallel_runs:
+            return
+        if waiting := waiting_runs():
             training = sum(run.status is Status.RUNNING for run in all_runs())
             for run in waiting[: max(0, self.parallel_runs - training)]:
                 with contextlib.suppress(RunBusy):  # another server was first
@@ -146,6 +152,8 @@ class _Worker:
             self._process.kill()
             self._process.wait()
             with RunWriter.claim(self.run) as writer:
+                if self.run.status is not Status.RUNNING:  # it came to its own end in the meantime
+                    return
                 if checkpoint := self.run.load_checkpoint():
                     writer.save_weights(checkpoint["model"])
                 writer.append("stopped")
@@ -158,9 +166,17 @@ class _Worker:
             self._process.wait()
 
 
-@cache
 def scheduler() -> Scheduler:
     """Return this process's scheduler, made at the first call and closed when the process ends."""
+    with _making:
+        return _made_scheduler()
+
+
+_making = threading.Lock()
+
+
+@cache
+def _made_scheduler() -> Scheduler:
     made = Scheduler()
     atexit.register(made.close)
     return made

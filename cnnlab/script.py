@@ -38,6 +38,7 @@ def load(train: bool) -> tuple[Tensor, Tensor]:
 
 
 torch.set_num_threads($threads)
+torch.backends.cudnn.deterministic = True
 device = torch.device($device)
 torch.manual_seed(SEED)
 model = $factory().to(device)

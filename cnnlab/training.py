@@ -280,7 +280,8 @@ class TrainingState:
         self.model.load_state_dict(state_dict["model"])
         self.optimizer.load_state_dict(state_dict["optimizer"])
         for device in self._rng_devices():
-            _rng_module(device).set_rng_state(state_dict["rng"][device.type])
+            if device.type in state_dict["rng"]:  # not if the checkpoint was made on another machine, without a GPU
+                _rng_module(device).set_rng_state(state_dict["rng"][device.type])
         for name in self._POSITION:
             setattr(self, name, state_dict["position"][name])
 

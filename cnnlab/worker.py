@@ -4,6 +4,7 @@
 process of its own (``python -m cnnlab.worker FOLDER DESCRIPTOR``), with the run's lock already claimed.
 """
 
+import os
 import sys
 import threading
 import time
@@ -19,10 +20,14 @@ from cnnlab.errors import LabError
 from cnnlab.home import writing_to_home
 from cnnlab.models import definition_named
 from cnnlab.runs import Run, RunWriter
-from cnnlab.training import EpochEvent, Event, TrainingState, train
+from cnnlab.training import Diverged, EpochEvent, Event, TrainingState, train
 
 # How much training a crash may cost.
 CHECKPOINT_SECONDS = 1.0
+
+
+class NetworkFault(LabError):
+    """The code of a network, or of the lab, raised what nobody expected."""
 
 
 def work(run: Run, writer: RunWriter, is_abandoned: Callable[[], bool] = lambda: False) -> Iterator[Event]:
@@ -51,9 +56,18 @@ def work(run: Run, writer: RunWriter, is_abandoned: Callable[[], bool] = lambda:
         with writing_to_home():
             yield from _train(run, writer, is_abandoned)
     except LabError as error:
-        with suppress(OSError):  # where the log cannot be written, the raised error must tell
-            writer.append("failed", reason=str(error))
+        _log_failure(writer, error, diverged=isinstance(error, Diverged))
         raise
+    except Exception as error:  # a registered network is anybody's code
+        traceback.print_exc()
+        fault = NetworkFault(f"The network or the lab has a fault: {type(error).__name__}: {error}.")
+        _log_failure(writer, fault)
+        raise fault from error
+
+
+def _log_failure(writer: RunWriter, error: LabError, *, diverged: bool = False) -> None:
+    with suppress(OSError):  # where the log cannot be written, the raised error must tell
+        writer.append("failed", reason=str(error), diverged=diverged)
 
 
 def _train(run: Run, writer: RunWriter, is_abandoned: Callable[[], bool]) -> Iterator[Event]:
@@ -74,6 +88,8 @@ def _train(run: Run, writer: RunWriter, is_abandoned: Callable[[], bool]) -> Ite
                 writer.save(state, weights=is_epoch)
                 saved = time.monotonic()
             yield event
+            if state.epoch > run.config.epochs:
+                break
             if run.stop_requested:
                 writer.save(state, weights=True)
                 writer.append("stopped")
@@ -100,15 +116,13 @@ def main(folder: str, descriptor: str) -> int:
         except LabError as error:
             print(error, file=sys.stderr)
             return 1
-        except Exception as error:  # a registered network is anybody's code
-            traceback.print_exc()
-            writer.append("failed", reason=f"The network or the lab has a fault ({type(error).__name__}: {error}).")
-            return 1
     return 0
 
 
 def _wait_for_end_of_input(ended: threading.Event) -> None:
-    sys.stdin.buffer.read()
+    # Not sys.stdin.read(): a thread that waits in it keeps Python from ending in order.
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
     ended.set()
 
 

@@ -3,12 +3,13 @@
 import streamlit as st
 
 from cnnlab.errors import LabError
-from cnnlab.runs import Run, all_runs, find_run, reference_runs
+from cnnlab.runs import NoSuchRun, Run, Status, all_runs, find_run, reference_runs
 from cnnlab.scheduler import MAX_PARALLEL_RUNS, scheduler
 from cnnlab.ui.page import begin_page
 from cnnlab.ui.recipe_form import recipe_form
 from cnnlab.ui.run_list import run_links
-from cnnlab.ui.run_view import run_view
+from cnnlab.ui.run_view import attempt, run_view
+from cnnlab.ui.wording import as_text
 
 RUNS_SHOWN = 12
 
@@ -33,7 +34,7 @@ def start(chosen: tuple) -> None:
 
 def parallel_runs_input() -> None:
     def keep() -> None:
-        scheduler().parallel_runs = st.session_state["parallel_runs"]
+        attempt(setattr, scheduler(), "parallel_runs", st.session_state["parallel_runs"])
 
     st.session_state["parallel_runs"] = scheduler().parallel_runs
     st.number_input(
@@ -46,7 +47,12 @@ def parallel_runs_input() -> None:
     )
 
 
-def list_of_runs(chosen: Run | None) -> None:
+def list_of_runs(chosen: Run | None, status_shown: Status | None) -> None:
+    try:
+        if chosen and chosen.status is not status_shown:
+            st.rerun()  # somebody else resumed, stopped or deleted it
+    except NoSuchRun:
+        st.rerun()
     runs = all_runs()
     shown = st.session_state.get("runs_shown", RUNS_SHOWN)
     run_links(runs[:shown], chosen)
@@ -67,20 +73,22 @@ if chosen := recipe_form():
     try:
         start(chosen)
     except LabError as error:
-        st.error(error)
+        st.error(as_text(str(error)))
 
 st.space("small")
+if action_error := st.session_state.pop("run_error", None):
+    st.error(as_text(action_error))
+
 run_column, list_column = st.columns([3, 1], gap="large")
 try:
     run = chosen_run()
 except LabError as error:
     run = None
-    run_column.error(error)
+    run_column.error(as_text(str(error)))
 
 with list_column:
     st.subheader("Runs", anchor=False)
-    any_active = any(run.status.is_active for run in all_runs())
-    st.fragment(list_of_runs, run_every=1.0 if any_active else None)(run)
+    st.fragment(list_of_runs, run_every=1.0)(run, run.status if run else None)
     parallel_runs_input()
 
 if run:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cnnlab import data
-from cnnlab.scheduler import scheduler
+from cnnlab.scheduler import _made_scheduler, scheduler
 
 
 @pytest.fixture(scope="session")
@@ -33,9 +33,9 @@ def lab_home(tmp_path: Path, decoded_mnist: Path, monkeypatch: pytest.MonkeyPatc
     (folder / "mnist.safetensors").symlink_to(decoded_mnist)
     monkeypatch.setenv("CNNLAB_HOME", str(folder))
     yield folder
-    if scheduler.cache_info().currsize:
+    if _made_scheduler.cache_info().currsize:
         scheduler().close()
-        scheduler.cache_clear()
+        _made_scheduler.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from typing import Literal
 
 import streamlit as st
 
-from cnnlab.runs import Run, Status
+from cnnlab.runs import NoSuchRun, Run, Status
 from cnnlab.ui.wording import ago, as_text, percent
 
 _ICONS = {
@@ -33,12 +33,14 @@ def status_badge(status: Status, label: str | None = None) -> None:
 def run_links(runs: list[Run], chosen: Run | None = None) -> None:
     """Show a link to each run, and below it its status, its newest test accuracy and its age."""
     for run in runs:
+        try:
+            status, told = run.status, _told_of(run)
+        except NoSuchRun:  # deleted from another tab just now
+            continue
         is_chosen = chosen is not None and run.id == chosen.id
         with st.container(gap=None, key=f"run_{'chosen_' if is_chosen else ''}{run.id}"):
-            st.page_link(
-                "pages/train.py", label=as_text(run.name), icon=_ICONS[run.status], query_params={"run": run.id}
-            )
-            st.caption(" · ".join(_told_of(run)))
+            st.page_link("pages/train.py", label=as_text(run.name), icon=_ICONS[status], query_params={"run": run.id})
+            st.caption(" · ".join(told))
 
 
 def _told_of(run: Run) -> list[str]:

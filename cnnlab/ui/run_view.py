@@ -8,7 +8,7 @@ import streamlit as st
 from cnnlab.charts import accuracy_chart, loss_chart
 from cnnlab.errors import LabError
 from cnnlab.models import DEFINITIONS
-from cnnlab.runs import MAX_NAME_LENGTH, History, Run, Status, waiting_runs
+from cnnlab.runs import MAX_NAME_LENGTH, History, NoSuchRun, Run, Status, waiting_runs
 from cnnlab.scheduler import scheduler
 from cnnlab.script import training_script
 from cnnlab.ui.run_list import status_badge
@@ -31,7 +31,7 @@ def run_view(run: Run) -> None:
         _actions(run, status)
     _ending(run, status)
     run_every = _REFRESH_SECONDS if status.is_active else None
-    st.fragment(_live, run_every=run_every)(run, status)
+    st.fragment(_live, run_every=run_every)(run, status, run.weights_path.exists())
 
 
 def _recipe_line(run: Run) -> str:
@@ -48,16 +48,16 @@ def _actions(run: Run, status: Status) -> None:
         st.button(
             "Stop",
             icon=":material/stop:",
-            on_click=_attempt,
+            on_click=attempt,
             args=(scheduler().stop, run),
             disabled=run.stop_requested,
             help="The weights and a checkpoint are kept.",
         )
-    if status.can_resume and not run.is_reference:
+    if run.can_resume and not run.is_reference:
         st.button(
             "Resume",
             icon=":material/play_arrow:",
-            on_click=_attempt,
+            on_click=attempt,
             args=(scheduler().start, run),
             help="Goes on where it stopped, as if it had never stopped.",
         )
@@ -77,8 +77,8 @@ def _actions(run: Run, status: Status) -> None:
         _confirm_delete(run, run.name)
 
 
-def _attempt(action: Callable[..., None], *arguments: object) -> None:
-    """Act for a button; what goes wrong is shown above the run."""
+def attempt(action: Callable[..., None], *arguments: object) -> None:
+    """Act for a button; what goes wrong is shown above the runs."""
     try:
         action(*arguments)
     except LabError as error:
@@ -86,12 +86,13 @@ def _attempt(action: Callable[..., None], *arguments: object) -> None:
 
 
 def _rename(run: Run) -> None:
-    _attempt(run.rename, st.session_state[f"name_{run.id}"])
+    attempt(run.rename, st.session_state[f"name_{run.id}"])
 
 
 def _delete(run: Run) -> None:
-    _attempt(run.delete)
-    st.query_params.pop("run", None)
+    attempt(run.delete)
+    if "run_error" not in st.session_state:
+        st.query_params.pop("run", None)
 
 
 def _downloads(run: Run) -> None:
@@ -100,7 +101,7 @@ def _downloads(run: Run) -> None:
         run.weights_path.read_bytes if run.weights_path.exists() else b"",
         file_name=f"{run.id}.safetensors",
         disabled=not run.weights_path.exists(),
-        help=None if run.weights_path.exists() else "There are none before the first epoch has ended.",
+        help=None if run.weights_path.exists() else "There are none yet.",
         on_click="ignore",
     )
     st.download_button(
@@ -139,28 +140,27 @@ def _confirm_delete(run: Run, name: str) -> None:
 
 def _ending(run: Run, status: Status) -> None:
     """Say why a run ended before its last epoch, and what to do."""
-    if error := st.session_state.pop("run_error", None):
-        st.error(error)
     reason = run.history().reason
     match status:
         case Status.FAILED:
-            st.error(reason)
+            st.error(as_text(reason or "It failed."))
         case Status.INTERRUPTED:
-            st.warning(f"{reason or 'The process that trained it ended unexpectedly.'} Resume goes on from there.")
+            ended = reason or "The process that trained it ended unexpectedly."
+            st.warning(f"{as_text(ended)} Resume goes on from the last checkpoint.")
             if not reason and (lines := run.error_lines()):
                 st.code("\n".join(lines), language=None)
         case Status.STOPPED if not run.history().starts:
             st.info("Taken out of the queue before it began. Resume queues it again.")
 
 
-def _live(run: Run, status_shown: Status) -> None:
+def _live(run: Run, status_shown: Status, had_weights: bool) -> None:
     """Show what the run's log says, in places that stay where they are."""
     try:
         status, history = run.status, run.history()
-    except FileNotFoundError:  # deleted from another tab
+    except NoSuchRun:  # deleted from another tab
         st.rerun()
-    if status is not status_shown:
-        st.rerun()
+    if status is not status_shown or run.weights_path.exists() is not had_weights:
+        st.rerun()  # what stands around this, the actions above all, is not up to date any more
     st.progress(min(1.0, history.step / run.total_steps), text=_progress_line(run, status, history))
     _metrics(run, history)
     definition = DEFINITIONS.get(run.model)
@@ -182,7 +182,8 @@ def _live(run: Run, status_shown: Status) -> None:
 
 def _progress_line(run: Run, status: Status, history: History) -> str:
     if status is Status.QUEUED:
-        ahead = [waiting.id for waiting in waiting_runs()].index(run.id) if run in waiting_runs() else 0
+        queue = [waiting.id for waiting in waiting_runs()]
+        ahead = queue.index(run.id) if run.id in queue else 0
         return f"Waits for its turn: {plural(ahead, 'run')} before it in the queue" if ahead else "Next in the queue"
     if status is Status.RUNNING and run.is_getting_ready:
         return "Getting ready: loading PyTorch and MNIST"

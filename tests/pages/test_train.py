@@ -3,6 +3,7 @@ import pytest
 from cnnlab.models import DEFINITIONS
 from cnnlab.runs import Run, RunWriter, Status, all_runs
 from cnnlab.training import TrainingConfig
+from cnnlab.ui.wording import as_text
 
 
 def number(page, label):
@@ -68,13 +69,13 @@ def test_start_makes_a_run_and_puts_it_into_the_address_bar(train_page, wait_for
 
 def test_an_unknown_run_is_said_to_be_unknown(train_page):
     open_run(train_page, "../../etc")
-    assert "There is no run '../../etc' here" in train_page.error[0].value
+    assert as_text("There is no run '../../etc' here") in train_page.error[0].value
     assert not train_page.exception
 
 
 def test_a_failed_run_shows_its_reason(train_page):
     open_run(train_page, ended_run("failed", reason="The training loss became nan.").id)
-    assert train_page.error[0].value == "The training loss became nan."
+    assert train_page.error[0].value == as_text("The training loss became nan.")
 
 
 def test_an_interrupted_run_shows_the_workers_last_lines_and_can_be_resumed(train_page):

@@ -72,6 +72,7 @@ def test_the_table_for_people():
         (["--optimizer", "lion"], "optimizer is 'lion'; allowed is one of rmsprop, sgd, adam, adamw"),
         (["--seed", "x"], "'x' is not a valid integer"),
         (["--device", "tpu"], "device is 'tpu'"),
+        (["--device", "mps"], "device is 'mps'; allowed is one of auto"),
         (["--model", "vgg"], "There is no network named 'vgg'"),
         (["--resume", "nope"], "There is no run 'nope'"),
         (["--resume", "nope", "--seed", "0"], "keeps its recipe and its name: leave out --seed"),
@@ -91,4 +92,10 @@ def test_a_run_that_diverges_ends_with_1_and_keeps_weights():
     assert "training has diverged" in failed.output
     (run,) = all_runs()
     assert run.status is Status.FAILED
-    assert all(tensor.isfinite().all() for tensor in run.load_weights().values())
+    good = run.load_weights()
+    assert all(tensor.isfinite().all() for tensor in good.values())
+
+    again = invoke("train", "--resume", run.id)
+    assert again.exit_code == 2
+    assert "would diverge again" in again.output
+    assert run.status is Status.FAILED

@@ -36,15 +36,20 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
-@pytest.fixture(params=[("size=1m", "is full"), ("ro", "cannot be written")], ids=["full", "read-only"])
-def bad_home(request, tmp_path):
+@pytest.fixture(
+    params=[("size=1m", "is full", False), ("size=128k", "is full", True), ("ro", "cannot be written", False)],
+    ids=["full when MNIST is decoded", "full when weights are saved", "read-only"],
+)
+def bad_home(request, tmp_path, decoded_mnist):
     """A real file system that is full or read-only, where this machine lets us mount one."""
-    options, words = request.param
+    options, words, has_mnist = request.param
     folder = tmp_path / "mounted"
     folder.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], capture_output=True)
     if mounted.returncode:
         pytest.skip("cannot mount a file system here")
+    if has_mnist:
+        (folder / "mnist.safetensors").symlink_to(decoded_mnist)
     yield folder, words
     subprocess.run(["umount", str(folder)], check=True)
 

@@ -60,7 +60,7 @@ def test_newer_runs_come_first_also_when_the_clock_is_set_back(run, lab_home):
     assert [each.id for each in all_runs()] == [newest.id, later.name]
 
 
-@pytest.mark.parametrize("run_id", ["", "..", "../runs", "nope", "a/b", "\0", "2"])
+@pytest.mark.parametrize("run_id", ["", "..", "../runs", "nope", "a/b", "\0", "2", "reference-none"])
 def test_an_unknown_identifier_is_no_such_run(run_id, run):
     with pytest.raises(NoSuchRun, match="There is no run"):
         find_run(run_id)
@@ -111,6 +111,19 @@ def test_a_run_whose_log_is_held_is_running(run):
 def test_a_run_has_one_writer(run):
     with RunWriter.claim(run), pytest.raises(RunBusy, match="is being trained"):
         RunWriter.claim(run)
+
+
+def test_a_run_that_was_deleted_elsewhere_is_said_to_be_gone(run):
+    run.delete()
+    for look in (lambda: run.status, lambda: run.name, run.history, run.enqueue):
+        with pytest.raises(NoSuchRun, match="not here any more"):
+            look()
+
+
+def test_a_folder_that_is_no_run_is_left_alone(run, lab_home):
+    (lab_home / "runs" / "backup").mkdir()
+    Run.create(DEFINITIONS["module"], CONFIG)
+    assert len(all_runs()) == 2
 
 
 def test_a_run_that_trains_is_not_deleted(run):
