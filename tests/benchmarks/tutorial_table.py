@@ -1,6 +1,6 @@
 """Trains each of the tutorial's definitions with its recipe, and prints the README's table.
 
-    python tests/benchmarks/tutorial_table.py [--seeds 3]
+    PYTHONPATH=. python tests/benchmarks/tutorial_table.py [--seeds 3]
 
 One run after the other, through the command line, in the lab's home, with every core. About a minute for each run.
 """

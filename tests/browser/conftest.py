@@ -31,7 +31,7 @@ def lab_url(lab_home: Path, tmp_path: Path) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    options = ["--server.headless", "true", "--server.port", str(port), "--server.fileWatcherType", "none"]
+    options = ["--server.headless", "true", "--server.port", str(port)]
     with (tmp_path / "server.txt").open("wb") as output:
         server = subprocess.Popen(
             [sys.executable, "-m", "streamlit", "run", "app.py", *options],

@@ -1,4 +1,4 @@
-"""Takes the README's picture of the Train page, of a real run: python tests/browser/picture.py
+"""Takes the README's picture of the Train page, of a real run: PYTHONPATH=. python tests/browser/picture.py
 
 It opens the lab on a free port, in a home of its own, trains with the tutorial's recipe, and takes the picture when the
 sixth epoch has arrived.
