@@ -72,7 +72,8 @@ def loss_chart(
     points["loss"] = points["loss"].clip(lower=SMALLEST_LOSS)
 
     def by_curve(*values: Any) -> alt.Scale:
-        return alt.Scale(domain=names, range=list(values[: len(names)]))
+        # Said to be ordinal: Vega-Lite would spread opacities and widths evenly between the first and the last.
+        return alt.Scale(type="ordinal", domain=names, range=list(values[: len(names)]))
 
     lines = alt.Chart(points).encode(
         x=_epoch_axis(planned_epochs),
