@@ -47,7 +47,9 @@ def lab_url(lab_home: Path, tmp_path: Path) -> Iterator[str]:
             time.sleep(0.05)
         yield url
         server.terminate()
-        server.wait(timeout=30)
+        assert server.wait(timeout=30) == 0
+        left_behind = subprocess.run(["pgrep", "-f", f"cnnlab.worker {lab_home}"], capture_output=True)
+        assert left_behind.stdout == b"", "a worker outlived its server"
 
 
 def answers(url: str) -> bool:
