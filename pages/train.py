@@ -80,18 +80,22 @@ if action_error := st.session_state.pop("run_error", None):
     st.error(as_text(action_error))
 
 run_column, list_column = st.columns([3, 1], gap="large")
+run, status = None, None
 try:
-    run = chosen_run()
+    if run := chosen_run():
+        status = run.status
 except LabError as error:
-    run = None
     run_column.error(as_text(str(error)))
 
 with list_column:
     st.subheader("Runs", anchor=False)
-    st.fragment(list_of_runs, run_every=1.0)(run, run.status if run else None)
+    st.fragment(list_of_runs, run_every=1.0)(run, status)
     parallel_runs_input()
 
 if run:
     st.query_params["run"] = st.session_state["last_run"] = run.id
-    with run_column:
-        run_view(run)
+    try:
+        with run_column:
+            run_view(run)
+    except NoSuchRun:  # deleted from another tab just now
+        st.rerun()
