@@ -17,6 +17,8 @@ TUTORIAL_COLOR = "#8d95a6"
 BATCH_POINTS = 1_000
 # A logarithmic axis has no place for a loss of 0, which a very small batch can reach.
 SMALLEST_LOSS = 1e-6
+# The axis holds them from the start, so that it need not move when the first losses arrive.
+_USUAL_LOSSES = [0.01, 10.0]
 _LOSS_TICKS = [digit * 10.0**power for power in range(-6, 13) for digit in (1, 3)]
 
 
@@ -80,7 +82,7 @@ def loss_chart(
         y=alt.Y(
             "loss:Q",
             title="loss (cross entropy)",
-            scale=alt.Scale(type="log", nice=True),
+            scale=alt.Scale(type="log", nice=True, domain=alt.DomainUnionWith(unionWith=_USUAL_LOSSES)),
             axis=alt.Axis(values=_LOSS_TICKS, format="~g"),
         ),
         color=alt.Color(

@@ -1,5 +1,6 @@
 """One run: what can be done with it, and its progress, live while it trains."""
 
+import math
 from collections.abc import Callable
 
 import pandas as pd
@@ -187,7 +188,7 @@ def _progress_line(run: Run, status: Status, history: History) -> str:
         return f"Waits for its turn: {plural(ahead, 'run')} before it in the queue" if ahead else "Next in the queue"
     if status is Status.RUNNING and run.is_getting_ready:
         return "Getting ready: loading PyTorch and MNIST"
-    epoch = min(run.config.epochs, history.step // run.steps_per_epoch + 1)
+    epoch = max(1, math.ceil(history.step / run.steps_per_epoch))
     line = f"Epoch {epoch} of {run.config.epochs} · step {history.step:,} of {run.total_steps:,}"
     if status is Status.RUNNING and (speed := _steps_per_second(history)):
         return f"{line} · {duration((run.total_steps - history.step) / speed)} left"
