@@ -17,6 +17,7 @@ import errno
 import fcntl
 import io
 import json
+import math
 import os
 import re
 import shutil
@@ -96,8 +97,6 @@ class History:
         A row for each epoch, with the fields of `EpochEvent`.
     starts
         The steps that were done each time a worker began or went on; empty while the run waits or gets ready.
-    device
-        What the last worker trained on, or None before the first.
     reason
         Why the run ended, where the log says so.
     """
@@ -105,7 +104,6 @@ class History:
     batches: pd.DataFrame
     epochs: pd.DataFrame
     starts: list[int]
-    device: str | None
     reason: str | None
 
     @property
@@ -237,7 +235,7 @@ class Run:
     @property
     def steps_per_epoch(self) -> int:
         """How many batches an epoch has."""
-        return -(-TRAIN_IMAGES // self.config.batch_size)
+        return math.ceil(TRAIN_IMAGES / self.config.batch_size)
 
     @property
     def total_steps(self) -> int:
@@ -596,7 +594,6 @@ class _LogReader:
         self._steps, self._losses, self._seconds = array("q"), array("d"), array("d")
         self._epochs: dict[int, EpochEvent] = {}
         self._starts: list[int] = []
-        self._device: str | None = None
         self._reason: str | None = None
 
     def history(self) -> History:
@@ -606,7 +603,7 @@ class _LogReader:
                 {"step": np.array(self._steps), "loss": np.array(self._losses), "seconds": np.array(self._seconds)}
             )
             epochs = pd.DataFrame(list(self._epochs.values()), columns=list(EpochEvent.__dataclass_fields__))
-            return History(batches, epochs, list(self._starts), self._device, self._reason)
+            return History(batches, epochs, list(self._starts), self._reason)
 
     def last_epoch(self) -> EpochEvent | None:
         with self._lock:
@@ -633,7 +630,6 @@ class _LogReader:
             case "started":
                 self._forget_after(record["step"])
                 self._starts.append(record["step"])
-                self._device = record["device"]
                 self._reason = None
             case _:
                 self._reason = record.get("reason")

@@ -1,7 +1,5 @@
 """The form in which a person chooses a definition and a recipe."""
 
-from dataclasses import fields
-
 import streamlit as st
 
 from cnnlab.models import DEFINITIONS, Definition
@@ -82,8 +80,8 @@ def _key(field: str) -> str:
 
 def _set_fields() -> None:
     tutorial = TrainingConfig()
-    for field in fields(TrainingConfig):
-        st.session_state[_key(field.name)] = getattr(tutorial, field.name)
+    for field in LABELS:
+        st.session_state[_key(field)] = getattr(tutorial, field)
 
 
 def _set_missing_fields() -> None:

@@ -34,7 +34,8 @@ def run_links(runs: list[Run], chosen: Run | None = None) -> None:
     """Show a link to each run, and below it its status, its newest test accuracy and its age."""
     for run in runs:
         try:
-            status, told = run.status, _told_of(run)
+            status = run.status
+            told = _told_of(run, status)
         except NoSuchRun:  # deleted from another tab just now
             continue
         is_chosen = chosen is not None and run.id == chosen.id
@@ -43,8 +44,8 @@ def run_links(runs: list[Run], chosen: Run | None = None) -> None:
             st.caption(" · ".join(told))
 
 
-def _told_of(run: Run) -> list[str]:
-    told = ["ships with the lab"] if run.is_reference else [run.status.value, ago(run.created)]
+def _told_of(run: Run, status: Status) -> list[str]:
+    told = ["ships with the lab"] if run.is_reference else [status.value, ago(run.created)]
     if epoch := run.last_epoch():
         told.append(f"{percent(epoch.test_accuracy)} after epoch {epoch.epoch} of {run.config.epochs}")
     return told

@@ -97,35 +97,31 @@ def _delete(run: Run) -> None:
 
 
 def _downloads(run: Run) -> None:
+    has_weights = run.weights_path.exists()
     st.download_button(
         "Weights (safetensors)",
-        run.weights_path.read_bytes if run.weights_path.exists() else b"",
+        run.weights_path.read_bytes if has_weights else b"",
         file_name=f"{run.id}.safetensors",
-        disabled=not run.weights_path.exists(),
-        help=None if run.weights_path.exists() else "There are none yet.",
+        disabled=not has_weights,
+        help=None if has_weights else "There are none yet.",
         on_click="ignore",
     )
-    st.download_button(
-        "Epochs (CSV)",
-        lambda: run.history().epochs.to_csv(index=False),
-        file_name=f"{run.id}-epochs.csv",
-        mime="text/csv",
-        on_click="ignore",
-    )
-    st.download_button(
-        "Batches (CSV)",
-        lambda: run.history().batches.to_csv(index=False),
-        file_name=f"{run.id}-batches.csv",
-        mime="text/csv",
-        on_click="ignore",
-    )
+    _csv_download("Epochs (CSV)", lambda: run.history().epochs, file_name=f"{run.id}-epochs.csv")
+    _csv_download("Batches (CSV)", lambda: run.history().batches, file_name=f"{run.id}-batches.csv")
     st.download_button(
         "Training script (Python)",
-        training_script(run.source, run.config),
+        lambda: training_script(run.source, run.config),
         file_name=f"train_{run.id.replace('-', '_')}.py",
         mime="text/x-python",
         help="Needs torch and torchvision alone, and gives the same losses.",
         on_click="ignore",
+    )
+
+
+def _csv_download(label: str, table: Callable[[], pd.DataFrame], file_name: str) -> None:
+    """Show a button for a table that is made when it is pressed."""
+    st.download_button(
+        label, lambda: table().to_csv(index=False), file_name=file_name, mime="text/csv", on_click="ignore"
     )
 
 
