@@ -15,6 +15,7 @@ from pathlib import Path
 from cnnlab.errors import LabError
 from cnnlab.home import home, replacing, writing_to_home
 from cnnlab.runs import Run, RunBusy, RunWriter, Status, all_runs, waiting_runs
+from cnnlab.training import available_cores
 
 MAX_PARALLEL_RUNS = 16
 
@@ -62,17 +63,17 @@ class Scheduler:
         self._wake.set()
 
     @property
-    def parallel_runs(self) -> int:
-        """How many runs may train at once; kept in the lab's home."""
+    def parallel_runs(self) -> int | None:
+        """How many runs may train at once, kept in the lab's home; None for as many as have cores for their threads."""
         try:
             settings = json.loads(_settings_path().read_text())
         except (OSError, ValueError):
-            return 1
+            return None
         count = settings.get("parallel_runs") if isinstance(settings, dict) else None
-        return count if isinstance(count, int) and 1 <= count <= MAX_PARALLEL_RUNS else 1
+        return count if isinstance(count, int) and 1 <= count <= MAX_PARALLEL_RUNS else None
 
     @parallel_runs.setter
-    def parallel_runs(self, count: int) -> None:
+    def parallel_runs(self, count: int | None) -> None:
         with writing_to_home():
             home().mkdir(parents=True, exist_ok=True)
             with replacing(_settings_path()) as unfinished:
@@ -107,13 +108,21 @@ class Scheduler:
         for worker in self._workers:
             worker.stop_if_asked()
         self._workers = [worker for worker in self._workers if not worker.has_ended]
-        if len(self._workers) >= self.parallel_runs:
+        if not (waiting := waiting_runs()):
             return
-        if waiting := waiting_runs():
-            training = sum(run.status is Status.RUNNING for run in all_runs())
-            for run in waiting[: max(0, self.parallel_runs - training)]:
-                with contextlib.suppress(RunBusy):  # another server was first
-                    self._workers.append(_Worker(run))
+        training = [run for run in all_runs() if run.status is Status.RUNNING]
+        for run in waiting:
+            if not self._has_room(run, training):
+                return  # nor do those behind it start: they would make it wait longer
+            with contextlib.suppress(RunBusy):  # another server was first
+                self._workers.append(_Worker(run))
+            training.append(run)
+
+    def _has_room(self, run: Run, training: list[Run]) -> bool:
+        if (limit := self.parallel_runs) is not None:
+            return len(training) < limit
+        threads = sum(each.config.threads for each in [*training, run])
+        return not training or threads <= available_cores()
 
 
 class _Worker:

@@ -5,11 +5,12 @@ import streamlit as st
 from cnnlab.errors import LabError
 from cnnlab.runs import NoSuchRun, Run, Status, all_runs, find_run, reference_runs
 from cnnlab.scheduler import MAX_PARALLEL_RUNS, scheduler
+from cnnlab.training import available_cores
 from cnnlab.ui.page import begin_page
 from cnnlab.ui.recipe_form import recipe_form
 from cnnlab.ui.run_list import run_links
-from cnnlab.ui.run_view import attempt, run_view
-from cnnlab.ui.wording import as_text
+from cnnlab.ui.run_view import attempt, run_view, show_again
+from cnnlab.ui.wording import as_text, plural
 
 RUNS_SHOWN = 12
 
@@ -34,25 +35,27 @@ def start(chosen: tuple) -> None:
 
 def parallel_runs_input() -> None:
     def keep() -> None:
-        attempt(setattr, scheduler(), "parallel_runs", st.session_state["parallel_runs"])
+        attempt(setattr, scheduler(), "parallel_runs", st.session_state["parallel_runs"] or None)
 
-    st.session_state["parallel_runs"] = scheduler().parallel_runs
-    st.number_input(
+    st.session_state["parallel_runs"] = scheduler().parallel_runs or 0
+    st.selectbox(
         "Runs at once",
-        min_value=1,
-        max_value=MAX_PARALLEL_RUNS,
+        range(MAX_PARALLEL_RUNS + 1),
+        format_func=lambda count: str(count or "As the cores allow"),
         key="parallel_runs",
         on_change=keep,
-        help="Further runs wait in a queue.",
+        filter_mode=None,
+        help=f"Further runs wait in a queue. This machine has {plural(available_cores(), 'core')}: "
+        "runs start together while there is one for each of their threads.",
     )
 
 
 def list_of_runs(chosen: Run | None, status_shown: Status | None) -> None:
     try:
         if chosen and chosen.status is not status_shown:
-            st.rerun()  # somebody else resumed, stopped or deleted it
+            show_again(chosen)  # somebody else resumed or stopped it
     except NoSuchRun:
-        st.rerun()
+        show_again(chosen)
     runs = all_runs()
     shown = st.session_state.get("runs_shown", RUNS_SHOWN)
     run_links(runs[:shown], chosen)

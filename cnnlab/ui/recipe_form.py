@@ -23,7 +23,7 @@ _HELP = {
     "momentum": "How much of the last change is kept in the next one; in Adam and AdamW, the first beta.",
     "seed": "Decides the first weights and the order of the images. The same seed gives the same losses.",
     "device": "Where the network is trained: auto is a GPU where there is one.",
-    "threads": "How many CPU cores one run uses. For two runs at once, give each half of them.",
+    "threads": "How many CPU cores one run uses. With half of them, two runs train at once.",
 }
 _OPTIMIZER_NAMES = {name: optimizer.__name__ for name, optimizer in OPTIMIZERS.items()}
 

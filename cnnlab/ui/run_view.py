@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import NoReturn
 
 import pandas as pd
 import streamlit as st
@@ -33,6 +34,16 @@ def run_view(run: Run) -> None:
     _ending(run, status)
     run_every = _REFRESH_SECONDS if status.is_active else None
     st.fragment(_live, run_every=run_every)(run, status, run.weights_path.exists())
+
+
+def show_again(run: Run) -> NoReturn:
+    """Run the page anew for the run it shows; for the timed parts of a page, when what stands around them is old.
+
+    A timed part runs with the address that the browser had when it asked for it, and that may be another run's: a page
+    that has just turned to a new run would turn back.
+    """
+    st.query_params["run"] = run.id
+    st.rerun()
 
 
 def _recipe_line(run: Run) -> str:
@@ -155,9 +166,9 @@ def _live(run: Run, status_shown: Status, had_weights: bool) -> None:
     try:
         status, history = run.status, run.history()
     except NoSuchRun:  # deleted from another tab
-        st.rerun()
+        show_again(run)
     if status is not status_shown or run.weights_path.exists() is not had_weights:
-        st.rerun()  # what stands around this, the actions above all, is not up to date any more
+        show_again(run)  # what stands around this, the actions above all, is not up to date any more
     st.progress(min(1.0, history.step / run.total_steps), text=_progress_line(run, status, history))
     _metrics(run, history)
     definition = DEFINITIONS.get(run.model)

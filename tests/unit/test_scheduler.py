@@ -8,11 +8,11 @@ import pytest
 from cnnlab.models import DEFINITIONS
 from cnnlab.runs import Run, Status
 from cnnlab.scheduler import scheduler
-from cnnlab.training import TrainingConfig
+from cnnlab.training import TrainingConfig, available_cores
 
 
-def new_run(epochs=20, **recipe):
-    return Run.create(DEFINITIONS["sequential"], TrainingConfig(epochs=epochs, threads=1, **recipe))
+def new_run(epochs=20, threads=1, **recipe):
+    return Run.create(DEFINITIONS["sequential"], TrainingConfig(epochs=epochs, threads=threads, **recipe))
 
 
 def workers():
@@ -26,7 +26,7 @@ def has_trained(run, steps=1):
 
 
 def test_one_run_trains_and_the_next_waits_for_it(wait_for):
-    first, second = new_run(), new_run()
+    first, second = new_run(threads=available_cores()), new_run()
     scheduler().start(first)
     scheduler().start(second)
     wait_for(has_trained(first))
@@ -36,6 +36,14 @@ def test_one_run_trains_and_the_next_waits_for_it(wait_for):
     assert first.status is Status.STOPPED
     assert first.load_weights() is not None
     assert first.load_checkpoint()["position"]["step"] == first.history().step
+
+
+@pytest.mark.skipif(available_cores() < 2, reason="needs two cores")
+def test_runs_that_leave_cores_free_train_together(wait_for):
+    runs = [new_run(threads=available_cores() // 2) for _ in range(2)]
+    for run in runs:
+        scheduler().start(run)
+    wait_for(lambda: all(run.status is Status.RUNNING for run in runs))
 
 
 def test_as_many_train_at_once_as_is_set(wait_for):
@@ -77,8 +85,7 @@ def test_a_killed_worker_leaves_an_interrupted_run_that_goes_on_bit_for_bit(wait
     wait_for(lambda: run.status is Status.INTERRUPTED)
     scheduler().start(run)
     scheduler().start(undisturbed)
-    wait_for(lambda: undisturbed.status is Status.FINISHED)
-    assert run.status is Status.FINISHED
+    wait_for(lambda: {run.status, undisturbed.status} == {Status.FINISHED})
     assert len(run.history().starts) == 2
     assert run.history().batches["loss"].equals(undisturbed.history().batches["loss"])
     assert run.last_epoch().test_loss == undisturbed.last_epoch().test_loss
@@ -109,9 +116,9 @@ def test_a_worker_whose_server_is_killed_ends_with_a_checkpoint(wait_for):
 
 
 @pytest.mark.parametrize("settings", ["", "{", "[]", '{"parallel_runs": "many"}', '{"parallel_runs": 0}'])
-def test_unreadable_settings_mean_one_run_at_once(settings, lab_home):
+def test_unreadable_settings_leave_it_to_the_cores(settings, lab_home):
     (lab_home / "settings.json").write_text(settings)
-    assert scheduler().parallel_runs == 1
+    assert scheduler().parallel_runs is None
 
 
 def test_a_worker_that_cannot_start_shows_its_error_lines(wait_for, monkeypatch):
