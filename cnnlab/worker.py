@@ -19,6 +19,7 @@ from cnnlab import data
 from cnnlab.errors import LabError
 from cnnlab.home import writing_to_home
 from cnnlab.models import definition_named
+from cnnlab.predictions import predictions_of
 from cnnlab.runs import Run, RunWriter
 from cnnlab.training import Diverged, EpochEvent, Event, TrainingState, train
 
@@ -101,6 +102,8 @@ def _train(run: Run, writer: RunWriter, is_abandoned: Callable[[], bool]) -> Ite
     except LabError:
         writer.save_weights(model.state_dict())  # training has put the last good ones back
         raise
+    with suppress(LabError):
+        predictions_of(run)  # so that no page has to wait for them
     writer.append("finished")
 
 

@@ -12,6 +12,7 @@ _ICON = Path(__file__).parent.parent / "assets" / "icon.svg"
 _PAGES = (
     ("app.py", "Home", ":material/home:"),
     ("pages/train.py", "Train", ":material/model_training:"),
+    ("pages/compare.py", "Compare", ":material/compare_arrows:"),
 )
 
 # Streamlit marks each link to the page one is on; among the runs, only the chosen one shall be marked.

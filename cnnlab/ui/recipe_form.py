@@ -1,5 +1,7 @@
 """The form in which a person chooses a definition and a recipe."""
 
+from typing import Any
+
 import streamlit as st
 
 from cnnlab.models import DEFINITIONS, Definition
@@ -48,30 +50,56 @@ def recipe_form() -> tuple[Definition, TrainingConfig] | None:
             persist_state="session",
         )
         with st.container(key="recipe_fields"):
-            _number("epochs", step=1)
-            _number("batch_size", step=1)
-            _choice("optimizer", list(OPTIMIZERS), _OPTIMIZER_NAMES)
-            _number("learning_rate", step=0.0005)
-            _number("momentum", step=0.05)
-            _number("seed", step=1)
-            _choice("device", ["auto", *available_devices()])
+            _fields()
             _number("threads", step=1)
         with st.container(horizontal=True):
             start = st.form_submit_button("Start training", type="primary", icon=":material/play_arrow:")
-            st.form_submit_button(
-                "Tutorial recipe",
-                type="tertiary",
-                icon=":material/restart_alt:",
-                on_click=_set_fields,
-                help="Put the tutorial's values back in every field.",
-            )
-        if not start:
-            return None
-        try:
-            return DEFINITIONS[name], TrainingConfig(**{field: st.session_state[_key(field)] for field in LABELS})
-        except InvalidConfig as error:
-            st.error(f"{LABELS[error.field]} is {error.value!r}; allowed is {error.allowed}.")
-            return None
+            st.form_submit_button("Tutorial recipe", **_RESET_BUTTON)
+        config = _recipe() if start else None
+        return (DEFINITIONS[name], config) if config else None
+
+
+def train_both_button(threads: int) -> TrainingConfig | None:
+    """Show a button that trains several definitions alike, and beside it the recipe.
+
+    Parameters
+    ----------
+    threads
+        What each run gets.
+
+    Returns
+    -------
+    TrainingConfig or None
+        The recipe when the person has just pressed the button and it is allowed; else None.
+    """
+    _set_missing_fields()
+    start = st.button("Train both", type="primary", icon=":material/play_arrow:")
+    with st.popover("Recipe", icon=":material/tune:"):
+        with st.container(key="recipe_fields"):
+            _fields()
+        st.button("Tutorial recipe", **_RESET_BUTTON)
+    return _recipe(threads=threads) if start else None
+
+
+def _fields() -> None:
+    _number("epochs", step=1)
+    _number("batch_size", step=1)
+    _choice("optimizer", list(OPTIMIZERS), _OPTIMIZER_NAMES)
+    _number("learning_rate", step=0.0005)
+    _number("momentum", step=0.05)
+    _number("seed", step=1)
+    _choice("device", ["auto", *available_devices()])
+
+
+def _recipe(**given: Any) -> TrainingConfig | None:
+    """Return the recipe that the fields hold; where it is not allowed, say what is wrong."""
+    try:
+        return TrainingConfig(
+            **{field: st.session_state[_key(field)] for field in LABELS if field not in given} | given
+        )
+    except InvalidConfig as error:
+        st.error(f"{LABELS[error.field]} is {error.value!r}; allowed is {error.allowed}.")
+        return None
 
 
 def _key(field: str) -> str:
@@ -82,6 +110,14 @@ def _set_fields() -> None:
     tutorial = TrainingConfig()
     for field in LABELS:
         st.session_state[_key(field)] = getattr(tutorial, field)
+
+
+_RESET_BUTTON: dict[str, Any] = {
+    "type": "tertiary",
+    "icon": ":material/restart_alt:",
+    "on_click": _set_fields,
+    "help": "Put the tutorial's values back in every field.",
+}
 
 
 def _set_missing_fields() -> None:

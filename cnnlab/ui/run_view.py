@@ -17,8 +17,6 @@ from cnnlab.ui.run_list import status_badge
 from cnnlab.ui.wording import as_text, duration, percent, plural
 
 _REFRESH_SECONDS = 0.5
-# Enough steps that the speed shown is steady, few enough that it follows when the machine gets busy.
-_SPEED_STEPS = 200
 _TABLE_ROWS = 10
 
 
@@ -197,27 +195,20 @@ def _progress_line(run: Run, status: Status, history: History) -> str:
         return "Getting ready: loading PyTorch and MNIST"
     epoch = max(1, math.ceil(history.step / run.steps_per_epoch))
     line = f"Epoch {epoch} of {run.config.epochs} · step {history.step:,} of {run.total_steps:,}"
-    if status is Status.RUNNING and (speed := _steps_per_second(history)):
-        return f"{line} · {duration((run.total_steps - history.step) / speed)} left"
+    if status is Status.RUNNING and (seconds := run.seconds_left()) is not None:
+        return f"{line} · {duration(seconds)} left"
     return line
 
 
 def _metrics(run: Run, history: History) -> None:
     last = history.epochs.iloc[-1] if len(history.epochs) else None
-    speed = _steps_per_second(history)
+    speed = history.steps_per_second
     trained = history.batches["seconds"].iloc[-1] if history.step else None
     with st.container(horizontal=True):
         st.metric("Train loss", f"{last.train_loss:.4f}" if last is not None else "–", width=150)
         st.metric("Test accuracy", percent(last.test_accuracy) if last is not None else "–", width=150)
         st.metric("Images per second", f"{speed * run.config.batch_size:,.0f}" if speed else "–", width=150)
         st.metric("Trained for", duration(trained) if trained is not None else "–", width=150)
-
-
-def _steps_per_second(history: History) -> float | None:
-    recent = history.batches.tail(_SPEED_STEPS)
-    if len(recent) < 2:
-        return None
-    return float((len(recent) - 1) / (recent["seconds"].iloc[-1] - recent["seconds"].iloc[0]))
 
 
 def epoch_table(epochs: pd.DataFrame, tutorial_losses: tuple[float, ...], planned_epochs: int) -> pd.DataFrame:

@@ -1,0 +1,87 @@
+"""What a run's newest weights answer on MNIST's test images: computed once, and kept beside the weights."""
+
+import hashlib
+from contextlib import suppress
+from dataclasses import dataclass
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load, save
+from torch import from_numpy
+
+from cnnlab.data import TEST_IMAGES, load_test_set
+from cnnlab.errors import LabError
+from cnnlab.evaluation import predict_logits
+from cnnlab.home import replacing
+from cnnlab.models import UnknownDefinition, definition_named
+from cnnlab.runs import Run
+
+
+class NoPredictions(LabError):
+    """A run's weights cannot answer."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Answers to the test images, in their order.
+
+    Attributes
+    ----------
+    answers
+        Shape (10000,), uint8: the digit with the highest logit.
+    confidences
+        Shape (10000,), float32: the probability that the softmax gives that digit, from 0 to 1.
+    """
+
+    answers: np.ndarray
+    confidences: np.ndarray
+
+
+def predictions_of(run: Run) -> Predictions:
+    """Return what the newest weights of a run answer.
+
+    Raises
+    ------
+    NoPredictions
+        If the run has no weights yet, or its network is not registered any more or is another one now.
+    DataError, HomeError
+        If the test images cannot be read.
+    """
+    weights = run.read_weights()
+    if weights is None:
+        raise NoPredictions(f"{run.name} has no weights yet: they come with its first epoch.")
+    fingerprint = hashlib.sha256(weights).hexdigest()
+    return _kept(run, fingerprint) or _keep(run, fingerprint, _predict(run, weights))
+
+
+def _predict(run: Run, weights: bytes) -> Predictions:
+    try:
+        model = definition_named(run.model).build(seed=0)
+        model.load_state_dict(load(weights))
+    except (UnknownDefinition, RuntimeError, SafetensorError) as error:
+        raise NoPredictions(
+            f"The weights of {run.name} do not fit cnnlab/models.py, which has no {run.title}, or has changed it. Put "
+            "its source back (the run's training script has it), or delete the run."
+        ) from error
+    images, _ = load_test_set()
+    confidences, answers = predict_logits(model, images).softmax(dim=1).max(dim=1)
+    return Predictions(answers.byte().numpy(), confidences.numpy())
+
+
+def _kept(run: Run, fingerprint: str) -> Predictions | None:
+    try:
+        with safe_open(run.predictions_path, "numpy") as file:
+            if (file.metadata() or {}).get("weights") != fingerprint:
+                return None
+            kept = Predictions(file.get_tensor("answers"), file.get_tensor("confidences"))
+    except (OSError, SafetensorError):
+        return None
+    return kept if kept.answers.shape == kept.confidences.shape == (TEST_IMAGES,) else None
+
+
+def _keep(run: Run, fingerprint: str, made: Predictions) -> Predictions:
+    tensors = {"answers": from_numpy(made.answers), "confidences": from_numpy(made.confidences)}
+    # Whoever finds them missing makes them again: neither a full home nor a run just deleted is an error here.
+    with suppress(OSError), replacing(run.predictions_path) as unfinished:
+        unfinished.write_bytes(save(tensors, metadata={"weights": fingerprint}))
+    return made

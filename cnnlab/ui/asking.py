@@ -1,0 +1,20 @@
+"""Where the dashboard lets networks compute."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+import torch
+
+Given = ParamSpec("Given")
+Answer = TypeVar("Answer")
+
+# One thread for all pages, which leaves the other cores to what trains. Python waits for it at the end of the process;
+# a page's own thread would be ended in the midst of PyTorch's code, which aborts the process.
+_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="asking", initializer=partial(torch.set_num_threads, 1))
+
+
+def ask(function: Callable[Given, Answer], *arguments: Given.args, **keywords: Given.kwargs) -> Answer:
+    """Call a function that computes with PyTorch, when those that other pages called have returned."""
+    return _thread.submit(function, *arguments, **keywords).result()

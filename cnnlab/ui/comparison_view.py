@@ -1,0 +1,319 @@
+"""The parts of the Compare page."""
+
+import difflib
+from collections import Counter
+from collections.abc import Sequence
+from enum import StrEnum
+from itertools import combinations
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from cnnlab.charts import comparison_chart, confusion_figure
+from cnnlab.comparison import (
+    Axis,
+    Measure,
+    Verdict,
+    by_recipe,
+    compare_answers,
+    confusion_matrix,
+    curves,
+    differing_settings,
+    disagreements,
+    folded_labels_of,
+    labels_of,
+    over_seeds,
+    results,
+)
+from cnnlab.data import load_test_set
+from cnnlab.predictions import Predictions
+from cnnlab.runs import Run, Status
+from cnnlab.ui.digits import digit_gallery
+from cnnlab.ui.recipe_form import LABELS
+from cnnlab.ui.wording import as_text, duration, percent
+
+_SMOOTHINGS = [1, 10, 30, 100, 300, 1000]
+_SENTENCES = 6
+_IMAGES = 24
+_ANSWERS_SHOWN = 4
+_MCNEMAR = "https://en.wikipedia.org/wiki/McNemar%27s_test"
+_WILSON = "https://en.wikipedia.org/wiki/Binomial_proportion_confidence_interval#Wilson_score_interval"
+
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+
+def curves_view(runs: Sequence[Run]) -> None:
+    """Show the runs' curves in one chart, with what to show of them."""
+    with st.container(horizontal=True, vertical_alignment="bottom", key="curve_choices"):
+        measure = _choice("Curve", Measure)
+        axis = _choice("Against", Axis)
+        is_logarithmic = st.toggle("Logarithmic", value=True, key="logarithmic")
+        can_fold = any(len(group) > 1 for group in by_recipe(runs).values())
+        fold = can_fold and st.toggle(
+            "Fold seeds",
+            value=True,
+            key="fold",
+            help="Runs that differ in nothing but their seed become one curve: their mean, and a band from the lowest "
+            "to the highest. Where some have not come as far, it is of those that have.",
+        )
+        smoothing = 1
+        if measure is Measure.BATCH_LOSS:
+            smoothing = st.select_slider(
+                "Mean of the last … batches", _SMOOTHINGS, value=30, key="smoothing", width=240
+            )
+    labels = folded_labels_of(runs) if fold else labels_of(runs)
+    st.altair_chart(
+        comparison_chart(
+            curves(runs, labels, measure, axis, smoothing=smoothing, fold=fold),
+            list(dict.fromkeys(labels)),
+            measure,
+            axis,
+            end=_end(runs, axis),
+            is_logarithmic=is_logarithmic and measure is not Measure.TEST_ACCURACY,
+        ),
+        key="comparison_chart",
+    )
+    st.caption(
+        "A click on a name hides its curve, another one brings it back. Curves that are the same lie on each other: "
+        "the first is the widest."
+    )
+
+
+def _choice(label: str, choices: type[Choice]) -> Choice:
+    first, *_ = choices
+    key = choices.__name__.lower()
+    st.session_state.setdefault(key, first)
+    return st.segmented_control(label, list(choices), format_func=_title, required=True, key=key) or first
+
+
+def _title(choice: StrEnum) -> str:
+    return choice.replace("_", " ").capitalize()
+
+
+def _end(runs: Sequence[Run], axis: Axis) -> int | None:
+    match axis:
+        case Axis.EPOCH:
+            return max(run.config.epochs for run in runs)
+        case Axis.STEP:
+            return max(run.total_steps for run in runs)
+        case _:
+            return None
+
+
+def results_view(runs: Sequence[Run]) -> None:
+    """Show a table of what came of each run."""
+    table = results(runs)
+    table.insert(0, "run", labels_of(runs))
+    interval = [
+        f"{percent(low)} to {percent(high)}" if low == low else None
+        for low, high in zip(table["accuracy_low"], table["accuracy_high"], strict=True)
+    ]
+    shown = table.drop(columns=["accuracy_low", "accuracy_high"])
+    shown["status"] = [_status_line(run) for run in runs]
+    shown.insert(list(shown.columns).index("test_accuracy") + 1, "interval", interval)
+    st.dataframe(
+        shown,
+        hide_index=True,
+        key="results",
+        placeholder="–",
+        column_config={
+            "run": st.column_config.TextColumn("Run", pinned=True),
+            "status": "Status",
+            "progress": st.column_config.ProgressColumn("Progress", format="percent"),
+            "train_loss": st.column_config.NumberColumn("Train loss", format="%.4f"),
+            "test_loss": st.column_config.NumberColumn("Test loss", format="%.4f"),
+            "best_test_loss": st.column_config.NumberColumn("Best test loss", format="%.4f"),
+            "best_epoch": st.column_config.NumberColumn("in epoch"),
+            "test_accuracy": st.column_config.NumberColumn("Test accuracy", format="percent"),
+            "interval": st.column_config.TextColumn("95 % interval"),
+            "parameters": st.column_config.NumberColumn("Parameters", format="localized"),
+            "seconds_per_epoch": st.column_config.NumberColumn("Seconds/epoch", format="%.1f"),
+            "images_per_second": st.column_config.NumberColumn("Images/s", format="%d"),
+        },
+    )
+    if not (summary := over_seeds(runs)).empty:
+        st.markdown("**Over the seeds**")
+        st.table(
+            pd.DataFrame(
+                {
+                    "": summary["label"],
+                    "Runs": summary["runs"].astype(str),
+                    "Mean test accuracy": summary["accuracy_mean"].map(percent),
+                    "Lowest to highest": [
+                        f"{percent(low)} to {percent(high)}"
+                        for low, high in zip(summary["accuracy_low"], summary["accuracy_high"], strict=True)
+                    ],
+                    "Mean train loss": summary["train_loss_mean"].map("{:.4f}".format),
+                }
+            ),
+            hide_index=True,
+        )
+    st.caption(
+        "Losses and accuracy are those of the newest epoch. A click on a heading sorts. The interval says how far the "
+        f"accuracy on 10,000 images may lie from that on all such digits ([Wilson's score interval]({_WILSON})). Times "
+        "are medians over the epochs."
+    )
+    st.download_button(
+        "Download as CSV",
+        lambda: table.to_csv(index=False),
+        file_name="comparison.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+
+
+def _status_line(run: Run) -> str:
+    status = run.status
+    if status is Status.RUNNING and (seconds := run.seconds_left()) is not None:
+        return f"{status}, {duration(seconds)} left"
+    return status
+
+
+def differences_view(runs: Sequence[Run]) -> None:
+    """Show the settings that are not the same in all runs, and how their sources differ."""
+    settings = differing_settings(runs)
+    if settings.empty:
+        st.write("These runs have the same recipe, and the same seed.")
+    else:
+        settings.columns = pd.Index(labels_of(runs))
+        settings.index = pd.Index([LABELS.get(str(field), str(field).capitalize()) for field in settings.index])
+        st.table(settings.T.astype(str))
+    sources = {run.source: run for run in reversed(runs)}
+    first, *others = reversed(sources.values())
+    for other in others:
+        with st.expander(f"The source of {first.title} (−) and of {other.title} (+)"):
+            lines = difflib.unified_diff(first.source.splitlines(), other.source.splitlines(), n=100, lineterm="")
+            st.code("\n".join(list(lines)[3:]), language="diff")
+
+
+def verdicts_view(runs: Sequence[Run], predictions: Sequence[Predictions]) -> None:
+    """Say of each pair of runs whether the difference of their answers is more than chance."""
+    labels = _test_labels()
+    names = labels_of(runs)
+    verdicts = {
+        (first, second): compare_answers(labels, predictions[first].answers, predictions[second].answers)
+        for first, second in combinations(range(len(runs)), 2)
+    }
+    if len(verdicts) <= _SENTENCES:
+        for (first, second), verdict in verdicts.items():
+            st.markdown(f"- {verdict.sentence(*(f'**{as_text(names[index])}**' for index in (first, second)))}")
+    else:
+        st.dataframe(_verdict_table(verdicts, names), hide_index=True, column_config=_VERDICT_COLUMNS, key="verdicts")
+    chance = (
+        f" Among {len(verdicts)} pairs, about {len(verdicts) * 0.05:.0f} would show p below 0.05 by chance alone."
+        if len(verdicts) > _SENTENCES
+        else ""
+    )
+    st.caption(
+        f"[McNemar's test]({_MCNEMAR}), exact, on the same 10,000 test images: p is how probable so uneven a split of "
+        "the images that only one of the two gets right would be, were both equally good; below 0.05 is called more "
+        f"than chance.{chance} It compares two trained networks, their seeds included. Whether a definition or a "
+        "setting is better takes several seeds of each."
+    )
+
+
+_VERDICT_COLUMNS: dict[str, Any] = {
+    "p_value": st.column_config.NumberColumn("p", format="%.3g"),
+    "only_first": st.column_config.NumberColumn("Only the first is right"),
+    "only_second": st.column_config.NumberColumn("Only the second is right"),
+    "first": "First",
+    "second": "Second",
+    "verdict": st.column_config.TextColumn("Verdict", width="large"),
+}
+
+
+def _verdict_table(verdicts: dict[tuple[int, int], Verdict], names: Sequence[str]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "first": names[first],
+            "second": names[second],
+            "only_first": verdict.only_first,
+            "only_second": verdict.only_second,
+            "p_value": verdict.p_value,
+            "verdict": verdict.sentence(names[first], names[second]),
+        }
+        for (first, second), verdict in verdicts.items()
+    )
+
+
+def confusion_view(runs: Sequence[Run], predictions: Sequence[Predictions]) -> None:
+    """Show which digits two runs take for which, on one colour scale, and the images behind a cell."""
+    names = labels_of(runs)
+    indices = list(range(len(runs)))
+    first, second = 0, 1
+    if len(runs) > 2:
+        with st.container(horizontal=True):
+            first = st.selectbox("First run", indices, format_func=names.__getitem__, key="first_confused")
+            second = st.selectbox("Second run", indices, index=1, format_func=names.__getitem__, key="second_confused")
+    labels = _test_labels()
+    matrices = [confusion_matrix(labels, predictions[index].answers) for index in (first, second)]
+    highest = max(int((matrix - np.diag(np.diag(matrix))).max()) for matrix in matrices)
+    shown = {"first": matrices[0], "second": matrices[1], "difference": matrices[1] - matrices[0]}
+    text_color = st.get_option(f"theme.{st.context.theme.type or 'light'}.textColor")
+    titles = {"first": names[first], "second": names[second], "difference": "Second minus first"}
+    for column, (which, matrix) in zip(st.columns(3), shown.items(), strict=True):
+        with column:
+            st.markdown(f"**{as_text(titles[which])}**")
+            st.plotly_chart(
+                confusion_figure(matrix, max(1, highest), text_color=text_color, is_difference=which == "difference"),
+                key=f"confusion_{which}",
+                on_select=lambda which=which: _keep_cell(which),
+                selection_mode="points",
+                config={"displayModeBar": False},
+            )
+    st.caption(
+        "Each row is a digit, each column an answer; the number says how many of the test images. A stronger colour is "
+        "more errors, on one scale for both. Click a number to see its images."
+    )
+    if cell := st.session_state.get("confusion_cell"):
+        which, digit, answer = cell
+        answered = {"first": [first], "second": [second], "difference": [first, second]}[which]
+        is_behind = np.any([predictions[index].answers == answer for index in answered], axis=0)
+        st.markdown(f"**{digit} answered as {answer}** by {as_text(' or '.join(names[index] for index in answered))}")
+        _gallery(np.flatnonzero(is_behind & (labels == digit)), names, predictions, key="behind_cell")
+
+
+def _keep_cell(which: str) -> None:
+    if points := st.session_state[f"confusion_{which}"]["selection"]["points"]:
+        st.session_state["confusion_cell"] = (which, int(points[0]["y"]), int(points[0]["x"]))
+
+
+def disagreements_view(runs: Sequence[Run], predictions: Sequence[Predictions]) -> None:
+    """Show the images to which the runs give different answers."""
+    found = disagreements(predictions)
+    if not len(found):
+        st.write("None: these runs give the same answer to each of the 10,000 test images.")
+        return
+    st.write(f"On {len(found):,} of 10,000 test images, not all answers are the same. The most confident come first.")
+    _gallery(found, labels_of(runs), predictions, key="disagreements")
+
+
+def _gallery(indices: np.ndarray, names: Sequence[str], predictions: Sequence[Predictions], *, key: str) -> None:
+    """Show test images with the answers that the runs give to them."""
+    count = st.session_state.get(key, _IMAGES)
+    chosen = indices[:count]
+    images, labels = load_test_set()
+    captions = [[f"Digit {labels[index]}", *_answers(index, names, predictions)] for index in chosen]
+    digit_gallery(images[chosen], captions)
+    if len(indices) > count:
+        st.button(
+            f"More of {len(indices):,}", key=f"more_{key}", on_click=st.session_state.__setitem__, args=(key, count * 2)
+        )
+
+
+def _answers(index: int, names: Sequence[str], predictions: Sequence[Predictions]) -> list[str]:
+    if len(names) <= _ANSWERS_SHOWN:
+        return [
+            f"{name}: {each.answers[index]} ({each.confidences[index]:.0%})".replace("%", " %")
+            for name, each in zip(names, predictions, strict=True)
+        ]
+    counts = Counter(int(each.answers[index]) for each in predictions).most_common()
+    return [f"{answer}: {count} of {len(names)} runs" for answer, count in counts]
+
+
+def _test_labels() -> np.ndarray:
+    return load_test_set()[1].numpy()

@@ -1,0 +1,183 @@
+"""Choose runs, and see their curves, results and answers beside each other."""
+
+import streamlit as st
+
+from cnnlab.comparison import Measure, Recipe, by_recipe, by_seed
+from cnnlab.errors import LabError
+from cnnlab.models import DEFINITIONS, Definition
+from cnnlab.predictions import Predictions, predictions_of
+from cnnlab.runs import NoSuchRun, Run, Status, all_runs, reference_runs
+from cnnlab.scheduler import scheduler
+from cnnlab.training import TrainingConfig, available_cores
+from cnnlab.ui.asking import ask
+from cnnlab.ui.comparison_view import (
+    confusion_view,
+    curves_view,
+    differences_view,
+    disagreements_view,
+    results_view,
+    verdicts_view,
+)
+from cnnlab.ui.page import begin_page
+from cnnlab.ui.recipe_form import train_both_button
+from cnnlab.ui.run_view import attempt
+from cnnlab.ui.wording import as_text, plural
+
+MAX_COMPARED = 20
+TUTORIALS_DEFINITIONS = [definition for definition in DEFINITIONS.values() if definition.tutorial_losses]
+
+
+def choose(run_ids: list[str]) -> None:
+    st.session_state["compared"] = run_ids[:MAX_COMPARED]
+
+
+def take_choice_from_address(runs: dict[str, Run]) -> None:
+    """Choose the runs that a new address names; when nothing was chosen yet, the newest of each definition."""
+    asked = st.query_params.get("runs")
+    if asked is not None and asked != st.session_state.get("compared_in_address"):
+        choose([run_id for run_id in asked.split(",") if run_id in runs])
+        if gone := [run_id for run_id in asked.split(",") if run_id not in runs]:
+            st.warning(f"There is no run {as_text(', '.join(gone))} here. It may have been deleted.")
+    elif "compared" not in st.session_state:
+        newest = {run.model: run.id for run in reversed(runs.values())}
+        choose([newest[name] for name in DEFINITIONS if name in newest])
+    else:
+        choose([run_id for run_id in st.session_state["compared"] if run_id in runs])
+
+
+def put_choice_into_address() -> None:
+    st.query_params["runs"] = st.session_state["compared_in_address"] = ",".join(st.session_state["compared"])
+
+
+def start(definition: Definition, config: TrainingConfig) -> str:
+    run = Run.create(definition, config)
+    scheduler().start(run)
+    st.session_state["measure"] = Measure.BATCH_LOSS  # the first to have something to show
+    return run.id
+
+
+def start_and_choose(config: TrainingConfig) -> None:
+    choose([start(definition, config) for definition in TUTORIALS_DEFINITIONS])
+
+
+def complete_and_choose(recipes: list[Recipe], seeds: range, runs: list[Run]) -> None:
+    """Choose a run for each recipe and seed, and start those that are missing."""
+    chosen = []
+    for recipe in recipes:
+        there = by_seed(recipe, runs)
+        for seed in seeds:
+            is_there = seed in there
+            chosen.append(there[seed].id if is_there else start(DEFINITIONS[recipe.model], recipe.with_seed(seed)))
+    choose(chosen)
+
+
+def stop(chosen: list[Run]) -> None:
+    for run in chosen:
+        scheduler().stop(run)
+
+
+def seeds_popover(chosen: list[Run], runs: list[Run]) -> None:
+    recipes = [recipe for recipe in by_recipe(chosen) if recipe.is_registered]
+    with st.popover("More seeds", icon=":material/casino:", disabled=not recipes):
+        st.write("Train each chosen recipe with more seeds, and see how far chance alone moves its curve.")
+        most = MAX_COMPARED // max(1, len(recipes))
+        count = st.number_input("Seeds for each recipe, counted from 0", 1, most, min(5, most))
+        missing = sum(len(set(range(count)) - set(by_seed(recipe, runs))) for recipe in recipes)
+        st.button(
+            f"Start {plural(missing, 'missing run')}" if missing else "Show them all",
+            type="primary",
+            on_click=attempt,
+            args=(complete_and_choose, recipes, range(count), runs),
+        )
+
+
+def curves_and_results(chosen: list[Run], statuses: list[Status]) -> None:
+    try:
+        is_up_to_date = [run.status for run in chosen] == statuses
+        if is_up_to_date:
+            curves_view(chosen)
+            results_view(chosen)
+    except NoSuchRun:  # deleted from another tab
+        is_up_to_date = False
+    if not is_up_to_date:
+        put_choice_into_address()  # a timed part may have been given an older one by the browser
+        st.rerun()
+
+
+def answers_of(chosen: list[Run]) -> tuple[list[Run], list[Predictions]]:
+    """Return the runs that can answer the test images, with their answers; of the others, say why they cannot."""
+    answering, answers = [], []
+    for run in chosen:
+        try:
+            if run.status.is_active:
+                st.info(f"{as_text(run.name)} is not included yet: it is {run.status}.")
+            else:
+                answers.append(ask(predictions_of, run))
+                answering.append(run)
+        except LabError as error:
+            st.warning(as_text(str(error)))
+    return answering, answers
+
+
+begin_page("Compare")
+st.title("Compare", anchor=False)
+st.write(
+    "Any runs over each other: their curves, what differs in their recipes, and whether the difference of their "
+    "answers is more than chance. *Train both* trains the tutorial's two definitions at the same time, with one recipe "
+    "and one seed."
+)
+
+runs = {run.id: run for run in [*all_runs(), *reference_runs()]}
+take_choice_from_address(runs)
+actions = st.container(horizontal=True)
+with actions:
+    if config := train_both_button(threads=max(1, available_cores() // len(TUTORIALS_DEFINITIONS))):
+        attempt(start_and_choose, config)
+        runs = {run.id: run for run in [*all_runs(), *reference_runs()]}
+if action_error := st.session_state.pop("run_error", None):
+    st.error(as_text(action_error))
+
+st.multiselect(
+    "Runs",
+    list(runs),
+    format_func=lambda run_id: f"{runs[run_id].name} · {run_id}",
+    key="compared",
+    max_selections=MAX_COMPARED,
+    placeholder="Choose runs to compare",
+)
+put_choice_into_address()
+chosen = [runs[run_id] for run_id in st.session_state["compared"]]
+statuses = [run.status for run in chosen]
+is_live = any(status.is_active for status in statuses)
+with actions:
+    seeds_popover(chosen, list(runs.values()))
+    st.button(
+        "Stop",
+        icon=":material/stop:",
+        disabled=not is_live,
+        on_click=attempt,
+        args=(stop, chosen),
+        help="Stops these runs; weights and checkpoints are kept.",
+    )
+
+if not chosen:
+    st.info("Choose at least one run.")
+    st.stop()
+
+st.fragment(curves_and_results, run_every=1.0 if is_live else None)(chosen, statuses)
+
+if len(chosen) > 1:
+    st.header("What differs", anchor=False)
+    differences_view(chosen)
+
+    st.header("More than chance?", anchor=False)
+    with st.spinner("Asking the networks about the 10,000 test images"):
+        answering, answers = answers_of(chosen)
+    if len(answering) < 2:
+        st.write("This takes two runs that have ended.")
+    else:
+        verdicts_view(answering, answers)
+        st.header("Which digits they take for which", anchor=False)
+        st.fragment(confusion_view)(answering, answers)
+        st.header("Where they disagree", anchor=False)
+        st.fragment(disagreements_view)(answering, answers)

@@ -1,0 +1,125 @@
+import pytest
+
+from cnnlab.models import DEFINITIONS
+from cnnlab.runs import Run, RunWriter, Status, all_runs
+from cnnlab.training import EpochEvent, TrainingConfig
+
+
+@pytest.fixture
+def compare_page(app):
+    """Return the lab, opened on the Compare page."""
+    return app.switch_page("pages/compare.py").run()
+
+
+def button(page, label):
+    return next(each for each in page.button if each.label == label)
+
+
+def chosen(page):
+    return page.multiselect(key="compared").value
+
+
+def texts(page):
+    return [each.value for kind in (page.markdown, page.caption, page.subheader) for each in kind]
+
+
+def ended_run(model, seed, weights_seed=None):
+    run = Run.create(DEFINITIONS[model], TrainingConfig(epochs=1, seed=seed, threads=1))
+    with RunWriter.claim(run) as writer:
+        writer.append("started", step=0, device="cpu")
+        writer.append_training(EpochEvent(1, 469, 0.2 + seed / 10, 0.2, 0.95, 3.0, 20_000.0))
+        writer.save_weights(DEFINITIONS[model].build(seed if weights_seed is None else weights_seed).state_dict())
+        writer.append("finished")
+    return run
+
+
+def open_comparison(page, *run_ids):
+    page.query_params["runs"] = ",".join(run_ids)
+    return page.run()
+
+
+def test_at_first_the_newest_run_of_each_definition_is_chosen(app):
+    ended_run("module", 1)
+    newest = ended_run("module", 2)
+    page = app.switch_page("pages/compare.py").run()
+    assert not page.exception
+    assert chosen(page)[:2] == ["reference-sequential", newest.id]
+    assert page.query_params["runs"] in (",".join(chosen(page)), [",".join(chosen(page))])
+
+
+def test_the_address_chooses_the_runs_and_says_which_are_gone(compare_page):
+    run = ended_run("module", 1)
+    open_comparison(compare_page, run.id, "20200101-000000-000")
+    assert chosen(compare_page) == [run.id]
+    assert "20200101" in compare_page.warning[0].value
+    assert not compare_page.exception
+
+
+def test_runs_that_answer_alike_are_said_to(compare_page):
+    assert not compare_page.exception
+    assert any("give the same answer to every image" in text for text in texts(compare_page))
+
+
+def test_two_networks_that_differ_get_a_verdict_and_images(compare_page):
+    first, second = ended_run("module", 1), ended_run("module", 2)
+    open_comparison(compare_page, first.id, second.id)
+    assert not compare_page.exception
+    assert any("is right on" in text and "p " in text for text in texts(compare_page))
+    assert any("not all answers are the same" in text for text in texts(compare_page))
+    assert [table.value.columns.tolist() for table in compare_page.table][-1] == ["Seed"]
+
+
+def test_runs_without_weights_are_left_out_of_the_verdict_with_a_reason(compare_page):
+    run = Run.create(DEFINITIONS["module"], TrainingConfig(epochs=1))
+    with RunWriter.claim(run) as writer:
+        writer.append("stopped")
+    open_comparison(compare_page, run.id, "reference-module")
+    assert any("has no weights yet" in warning.value for warning in compare_page.warning)
+    assert not compare_page.exception
+
+
+def test_train_both_starts_the_two_definitions_alike_and_chooses_them(compare_page, wait_for):
+    button(compare_page, "Train both").click().run()
+    assert not compare_page.exception
+    module, sequential = all_runs()
+    assert chosen(compare_page) == [sequential.id, module.id]
+    assert {sequential.model, module.model} == {"sequential", "module"}
+    assert sequential.config == module.config
+    button(compare_page, "Stop").click().run()
+    wait_for(lambda: {run.status for run in all_runs()} == {Status.STOPPED})
+
+
+def test_a_bad_recipe_is_refused(compare_page):
+    next(each for each in compare_page.number_input if each.label == "Epochs").set_value(0)
+    button(compare_page, "Train both").click().run()
+    assert compare_page.error[0].value.startswith("Epochs is 0; allowed is ")
+    assert all_runs() == []
+
+
+def test_missing_seeds_are_started_and_those_there_are_used(compare_page, wait_for):
+    there = [ended_run("module", seed) for seed in (0, 2)]
+    open_comparison(compare_page, there[0].id)
+    next(each for each in compare_page.number_input if "Seeds" in each.label).set_value(3)
+    compare_page.run()
+    button(compare_page, "Start 1 missing run").click().run()
+    assert not compare_page.exception
+    (started,) = [run for run in all_runs() if run.config.seed == 1]
+    assert started.model == "module"
+    assert chosen(compare_page) == [there[0].id, started.id, there[1].id]
+    assert any("Over the seeds" in text for text in texts(compare_page))
+    button(compare_page, "Stop").click().run()
+    wait_for(lambda: started.status is Status.STOPPED)
+
+
+def test_twenty_runs_can_be_compared(compare_page):
+    runs = [ended_run("module", seed, weights_seed=seed % 3) for seed in range(20)]
+    open_comparison(compare_page, *(run.id for run in runs))
+    assert not compare_page.exception
+    assert len(chosen(compare_page)) == 20
+    assert any("Among 190 pairs" in text for text in texts(compare_page))
+
+
+def test_nothing_chosen_says_what_to_do(compare_page):
+    compare_page.multiselect(key="compared").set_value([]).run()
+    assert not compare_page.exception
+    assert compare_page.info[0].value == "Choose at least one run."

@@ -1,0 +1,177 @@
+import numpy as np
+import pytest
+
+from cnnlab.comparison import (
+    Axis,
+    Measure,
+    Verdict,
+    accuracy_interval,
+    by_recipe,
+    by_seed,
+    compare_answers,
+    confusion_matrix,
+    curve,
+    curves,
+    differing_settings,
+    disagreements,
+    folded_labels_of,
+    labels_of,
+    over_seeds,
+    recipe_of,
+    results,
+)
+from cnnlab.models import DEFINITIONS
+from cnnlab.predictions import Predictions
+from cnnlab.runs import Run, RunWriter
+from cnnlab.training import BatchEvent, EpochEvent, TrainingConfig
+
+
+def run_with(losses=(), *, model="module", name=None, **recipe):
+    """Return a run with two batches an epoch, of which every one has the given train loss and took two seconds."""
+    config = TrainingConfig(**{"batch_size": 30_000, "epochs": 5, **recipe})
+    run = Run.create(DEFINITIONS[model], config, name)
+    with RunWriter.claim(run) as writer:
+        writer.append("started", step=0, device="cpu")
+        for epoch, loss in enumerate(losses, start=1):
+            for step in (2 * epoch - 1, 2 * epoch):
+                writer.append_training(BatchEvent(step, epoch, loss, seconds=float(step)))
+            writer.append_training(EpochEvent(epoch, 2 * epoch, loss, loss + 0.1, 1 - loss, 2.0, 30_000.0))
+        writer.append("stopped")
+    return run
+
+
+def test_a_confusion_matrix_counts_answers_by_digit():
+    matrix = confusion_matrix(np.array([3, 3, 3, 8]), np.array([3, 5, 5, 8], dtype=np.uint8))
+    assert matrix.shape == (10, 10)
+    assert (matrix[3, 3], matrix[3, 5], matrix[8, 8], matrix.sum()) == (1, 2, 1, 4)
+
+
+def test_mcnemars_test_gives_the_textbooks_answer():
+    """Two culture media for 50 sputum samples: both grew 20, only A 12, only B 2, neither 16; exact p = 0.013.
+
+    P. Armitage, G. Berry, J. N. S. Matthews: Statistical Methods in Medical Research, on the comparison of two paired
+    proportions.
+    """
+    labels = np.ones(50, dtype=np.int64)
+    medium_a = np.repeat([1, 1, 0, 0], [20, 12, 2, 16])
+    medium_b = np.repeat([1, 0, 1, 0], [20, 12, 2, 16])
+    verdict = compare_answers(labels, medium_a, medium_b)
+    assert (verdict.only_first, verdict.only_second, verdict.differing) == (12, 2, 14)
+    assert verdict.p_value == pytest.approx(0.0129, abs=5e-5)
+
+
+@pytest.mark.parametrize(
+    ("right", "total", "low", "high"), [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (1, 29, 0.0061, 0.1718)]
+)
+def test_the_interval_is_wilsons(right, total, low, high):
+    """R. G. Newcombe (1998), Two-sided confidence intervals for the single proportion, table I, method 3."""
+    assert accuracy_interval(right, total) == pytest.approx((low, high), abs=5e-5)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "sentence"),
+    [
+        (Verdict(0, 0, 0, 1.0), "A and B give the same answer to every image."),
+        (
+            Verdict(41, 37, 90, 0.734),
+            "A is right on 41 that B misses, B on 37 that A misses: no difference that chance would not explain, "
+            "p = 0.73.",
+        ),
+        (
+            Verdict(10, 1200, 1300, 1e-9),
+            "A is right on 10 that B misses, B on 1,200 that A misses: B is better than chance would explain, "
+            "p < 0.001.",
+        ),
+    ],
+)
+def test_a_verdict_is_a_sentence(verdict, sentence):
+    assert verdict.sentence("A", "B") == sentence
+
+
+def test_disagreements_come_with_the_most_confident_first():
+    first = Predictions(np.array([1, 2, 3, 4]), np.array([0.9, 0.5, 0.6, 0.9]))
+    second = Predictions(np.array([1, 7, 8, 9]), np.array([0.9, 0.5, 0.9, 0.9]))
+    assert disagreements([first, second]).tolist() == [3, 2, 1]
+
+
+def test_only_the_settings_that_differ_are_told():
+    runs = [run_with(model="sequential", seed=1), run_with(seed=1), run_with(seed=1, learning_rate=0.01)]
+    settings = differing_settings(runs)
+    assert settings.loc["definition"].tolist() == ["nn.Sequential", "nn.Module", "nn.Module"]
+    assert settings.loc["learning_rate"].tolist() == [0.001, 0.001, 0.01]
+    assert len(settings) == 2
+
+
+def test_runs_with_the_same_name_are_told_apart():
+    runs = [run_with(name="Mine"), run_with(name="Mine"), run_with(name="Other")]
+    assert labels_of(runs) == [f"Mine ({runs[0].id})", f"Mine ({runs[1].id})", "Other"]
+
+
+def test_runs_that_differ_in_their_seed_alone_belong_together():
+    runs = [run_with(seed=0), run_with(seed=1), run_with(seed=0, momentum=0.5), run_with(seed=1, model="sequential")]
+    assert [len(group) for group in by_recipe(runs).values()] == [2, 1, 1]
+    assert by_seed(recipe_of(runs[0]), runs) == {0: runs[0], 1: runs[1]}
+    assert recipe_of(runs[1]).with_seed(7) == TrainingConfig(batch_size=30_000, epochs=5, seed=7)
+
+
+def test_a_failed_run_does_not_stand_for_its_seed():
+    failed = run_with()
+    with RunWriter.claim(failed) as writer:
+        writer.append("failed", reason="It diverged.", diverged=True)
+    assert by_seed(recipe_of(failed), [failed]) == {}
+
+
+def test_folded_labels_tell_the_seeds_and_what_is_special():
+    runs = [run_with(seed=0), run_with(seed=1), run_with(seed=0, momentum=0.5), run_with(seed=1, momentum=0.5)]
+    assert folded_labels_of(runs) == [
+        *["nn.Module, momentum 0.9, seeds 0, 1"] * 2,
+        *["nn.Module, momentum 0.5, seeds 0, 1"] * 2,
+    ]
+
+
+def test_a_curve_goes_against_epochs_steps_and_seconds():
+    run = run_with([0.3, 0.2])
+    assert curve(run, Measure.TEST_LOSS, Axis.EPOCH, points=100)["x"].tolist() == [1, 2]
+    assert curve(run, Measure.TEST_LOSS, Axis.STEP, points=100)["x"].tolist() == [2, 4]
+    assert curve(run, Measure.TEST_LOSS, Axis.SECONDS, points=100)["x"].tolist() == [2, 4]
+    assert curve(run, Measure.TEST_LOSS, Axis.EPOCH, points=100)["value"].tolist() == pytest.approx([0.4, 0.3])
+
+
+def test_batch_losses_are_means_of_the_last_ones():
+    run = run_with([0.4, 0.2])
+    losses = curve(run, Measure.BATCH_LOSS, Axis.EPOCH, points=100, smoothing=2)
+    assert losses["x"].tolist() == [0.5, 1, 1.5, 2]
+    assert losses["value"].tolist() == pytest.approx([0.4, 0.4, 0.3, 0.2])
+
+
+def test_folded_curves_are_the_mean_of_those_that_came_as_far():
+    runs = [run_with([0.4, 0.2], seed=0), run_with([0.2], seed=1)]
+    folded = curves(runs, folded_labels_of(runs), Measure.TRAIN_LOSS, Axis.EPOCH, fold=True)
+    assert folded["label"].unique().tolist() == ["nn.Module, seeds 0, 1"]
+    assert folded["value"].tolist() == pytest.approx([0.3, 0.2])
+    assert folded["low"].tolist() == pytest.approx([0.2, 0.2])
+    assert folded["high"].tolist() == pytest.approx([0.4, 0.2])
+
+
+def test_results_tell_the_newest_and_the_best_epoch():
+    table = results([run_with([0.2, 0.1, 0.3]), run_with()])
+    assert table.loc[0, ["train_loss", "best_test_loss", "best_epoch", "test_accuracy"]].tolist() == pytest.approx(
+        [0.3, 0.2, 2, 0.7]
+    )
+    assert table.loc[0, "accuracy_low"] < 0.7 < table.loc[0, "accuracy_high"]
+    assert table.loc[0, "progress"] == 0.6
+    assert table["parameters"].tolist() == [29_322, 29_322]
+    assert table.loc[1].drop(["status", "progress", "parameters"]).isna().all()
+
+
+def test_over_seeds_there_is_a_row_for_each_recipe_with_several():
+    table = over_seeds([run_with([0.2], seed=0), run_with([0.4], seed=1), run_with([0.1], model="sequential")])
+    assert table["label"].tolist() == ["nn.Module, seeds 0, 1"]
+    assert table.loc[0, ["runs", "accuracy_mean", "accuracy_low"]].tolist() == pytest.approx([2, 0.7, 0.6])
+
+
+def test_runs_without_an_epoch_have_empty_curves():
+    runs = [run_with(), run_with(seed=1)]
+    for fold in (False, True):
+        assert curves(runs, folded_labels_of(runs), Measure.TRAIN_LOSS, Axis.EPOCH, fold=fold).empty
+    assert over_seeds(runs).empty

@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+
+from cnnlab import predictions
+from cnnlab.data import load_test_set
+from cnnlab.models import DEFINITIONS
+from cnnlab.predictions import NoPredictions, predictions_of
+from cnnlab.runs import Run, RunWriter, reference_runs
+from cnnlab.training import TrainingConfig
+
+
+@pytest.fixture
+def run():
+    made = Run.create(DEFINITIONS["module"], TrainingConfig())
+    keep_weights(made, seed=0)
+    return made
+
+
+def keep_weights(run, seed, model="module"):
+    with RunWriter.claim(run) as writer:
+        writer.save_weights(DEFINITIONS[model].build(seed).state_dict())
+
+
+def test_a_reference_run_answers_as_often_right_as_its_log_says():
+    run = reference_runs()[0]
+    answered = predictions_of(run)
+    _, labels = load_test_set()
+    assert (answered.answers == labels.numpy()).mean() == pytest.approx(run.last_epoch().test_accuracy)
+    assert answered.confidences.min() >= 0.1
+    assert answered.confidences.max() <= 1
+
+
+def test_answers_are_computed_once(run, monkeypatch):
+    computed = predictions_of(run)
+    monkeypatch.setattr(predictions, "_predict", None)
+    kept = predictions_of(run)
+    assert np.array_equal(kept.answers, computed.answers)
+    assert np.array_equal(kept.confidences, computed.confidences)
+
+
+def test_new_weights_give_new_answers(run):
+    before = predictions_of(run)
+    keep_weights(run, seed=1)
+    assert not np.array_equal(predictions_of(run).answers, before.answers)
+
+
+@pytest.mark.parametrize("damaged", [b"", b"nonsense", b"\xff" * 100])
+def test_a_damaged_file_is_made_again(run, damaged):
+    before = predictions_of(run)
+    run.predictions_path.write_bytes(damaged)
+    assert np.array_equal(predictions_of(run).answers, before.answers)
+
+
+def test_a_run_without_weights_has_no_answers():
+    with pytest.raises(NoPredictions, match="has no weights yet"):
+        predictions_of(Run.create(DEFINITIONS["module"], TrainingConfig()))
+
+
+def test_weights_of_another_network_are_refused_in_a_sentence(run):
+    keep_weights(run, seed=0, model="sequential")
+    with pytest.raises(NoPredictions, match="do not fit"):
+        predictions_of(run)
