@@ -35,8 +35,14 @@ st.title("CNN Lab", anchor=False)
 st.write(
     "A convolutional network of 29,322 numbers learns to read handwritten digits on this machine. Here it is written "
     "in the two ways that PyTorch offers, as `nn.Sequential` and as an `nn.Module`, and trained by one short loop. "
-    "Start a run, watch its losses arrive beside those of the tutorial it comes from, and keep the weights."
+    "Start a run, watch its losses arrive beside those of the tutorial it comes from, lay the curves of several over "
+    "each other, and see where they err."
 )
-if st.button("Train a network", type="primary", icon=":material/play_arrow:"):
-    st.switch_page("pages/train.py")
+with st.container(horizontal=True):
+    if st.button("Train a network", type="primary", icon=":material/play_arrow:"):
+        st.switch_page("pages/train.py")
+    if st.button("See how it is written", icon=":material/schema:"):
+        st.switch_page("pages/models.py")
+    if st.button("Compare runs", icon=":material/compare_arrows:"):
+        st.switch_page("pages/compare.py")
 st.fragment(runs_now_and_newest, run_every=1.0)()

@@ -176,17 +176,22 @@ _RESULT_COLUMNS = [
 ]
 
 
-def over_seeds(runs: Sequence[Run]) -> pd.DataFrame:
+def over_seeds(table: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
     """Return a row for each recipe of which several seeds have at least one epoch.
+
+    Parameters
+    ----------
+    table, labels
+        As `results` and `folded_labels_of` return them for the same runs.
 
     Returns
     -------
     DataFrame
-        Columns label, as `folded_labels_of` returns it; runs (how many); accuracy_mean, accuracy_low and accuracy_high
-        (the mean, the least and the greatest of the newest test accuracies); and train_loss_mean.
+        Columns label; runs (how many); accuracy_mean, accuracy_low and accuracy_high (the mean, the least and the
+        greatest of the newest test accuracies); and train_loss_mean.
     """
-    table = results(runs).assign(label=folded_labels_of(runs)).dropna(subset="test_accuracy")
-    rows = table.groupby("label", sort=False).agg(
+    with_epochs = table.assign(label=labels).dropna(subset="test_accuracy")
+    rows = with_epochs.groupby("label", sort=False).agg(
         runs=("test_accuracy", "size"),
         accuracy_mean=("test_accuracy", "mean"),
         accuracy_low=("test_accuracy", "min"),

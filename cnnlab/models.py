@@ -79,7 +79,7 @@ class Definition:
     factory: Callable[[], nn.Module]
     tutorial_losses: tuple[float, ...] = ()
 
-    @property
+    @cached_property
     def source(self) -> str:
         """The Python source of the definition, as it stands in this file."""
         return inspect.getsource(self.factory)

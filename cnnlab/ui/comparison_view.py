@@ -134,23 +134,7 @@ def results_view(runs: Sequence[Run]) -> None:
             "images_per_second": st.column_config.NumberColumn("Images/s", format="%d"),
         },
     )
-    if not (summary := over_seeds(runs)).empty:
-        st.markdown("**Over the seeds**")
-        st.table(
-            pd.DataFrame(
-                {
-                    "": summary["label"],
-                    "Runs": summary["runs"].astype(str),
-                    "Mean test accuracy": summary["accuracy_mean"].map(percent),
-                    "Lowest to highest": [
-                        f"{percent(low)} to {percent(high)}"
-                        for low, high in zip(summary["accuracy_low"], summary["accuracy_high"], strict=True)
-                    ],
-                    "Mean train loss": summary["train_loss_mean"].map("{:.4f}".format),
-                }
-            ),
-            hide_index=True,
-        )
+    _over_seeds_view(over_seeds(table, folded_labels_of(runs)))
     st.caption(
         "Losses and accuracy are those of the newest epoch. A click on a heading sorts. The interval says how far the "
         f"accuracy on 10,000 images may lie from that on all such digits ([Wilson's score interval]({_WILSON})). Times "
@@ -164,6 +148,21 @@ def results_view(runs: Sequence[Run]) -> None:
         icon=":material/download:",
         on_click="ignore",
     )
+
+
+def _over_seeds_view(summary: pd.DataFrame) -> None:
+    if summary.empty:
+        return
+    st.markdown("**Over the seeds**")
+    shown = {
+        "": summary["label"],
+        "Runs": summary["runs"].astype(str),
+        "Mean test accuracy": summary["accuracy_mean"].map(percent),
+        "Lowest": summary["accuracy_low"].map(percent),
+        "Highest": summary["accuracy_high"].map(percent),
+        "Mean train loss": summary["train_loss_mean"].map("{:.4f}".format),
+    }
+    st.table(pd.DataFrame(shown), hide_index=True)
 
 
 def _status_line(run: Run) -> str:

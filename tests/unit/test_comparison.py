@@ -165,7 +165,8 @@ def test_results_tell_the_newest_and_the_best_epoch():
 
 
 def test_over_seeds_there_is_a_row_for_each_recipe_with_several():
-    table = over_seeds([run_with([0.2], seed=0), run_with([0.4], seed=1), run_with([0.1], model="sequential")])
+    runs = [run_with([0.2], seed=0), run_with([0.4], seed=1), run_with([0.1], model="sequential")]
+    table = over_seeds(results(runs), folded_labels_of(runs))
     assert table["label"].tolist() == ["nn.Module, seeds 0, 1"]
     assert table.loc[0, ["runs", "accuracy_mean", "accuracy_low"]].tolist() == pytest.approx([2, 0.7, 0.6])
 
@@ -174,4 +175,4 @@ def test_runs_without_an_epoch_have_empty_curves():
     runs = [run_with(), run_with(seed=1)]
     for fold in (False, True):
         assert curves(runs, folded_labels_of(runs), Measure.TRAIN_LOSS, Axis.EPOCH, fold=fold).empty
-    assert over_seeds(runs).empty
+    assert over_seeds(results(runs), folded_labels_of(runs)).empty
