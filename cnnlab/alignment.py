@@ -1,6 +1,7 @@
 """Two sources of one network, laid side by side: which lines of the one do what which lines of the other do."""
 
 import ast
+import difflib
 import inspect
 import textwrap
 from dataclasses import dataclass
@@ -62,6 +63,13 @@ def aligned_rows(first: Definition, second: Definition) -> list[AlignedRow]:
         )
         begin = end
     return rows
+
+
+def source_diff(first: Definition, second: Definition) -> str:
+    """Return the whole source of a definition, with the lines marked (- and +) that another one leaves out or adds."""
+    lines, others = first.source.splitlines(), second.source.splitlines()
+    _, _, _, *marked = difflib.unified_diff(lines, others, lineterm="", n=len(lines))  # the first three are headings
+    return "\n".join(marked)
 
 
 def _between(pieces: dict[int, str], begin: int, end: int) -> str:

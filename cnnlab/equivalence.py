@@ -327,21 +327,17 @@ def sentence_of(finding: Finding) -> str:
     match finding:
         case CarriedOver():
             return (
-                f"With the weights of {finding.first} carried into {finding.second}, their logits for "
-                f"{finding.images:,} test images differ by {finding.largest_difference:.3g} at the most."
+                f"With the weights of {finding.first} carried into {finding.second}, the largest difference of their "
+                f"logits over {finding.images:,} test images is {finding.largest_difference:.3g}."
             )
         case TrainedBoth():
+            which = "With the same first weights" if finding.weights_carried else f"From seed {finding.seed}"
+            both = f"{which}, {finding.first} and {finding.second}"
             steps = len(finding.first_losses)
-            if finding.weights_carried:
-                how = (
-                    f"given the same first weights and trained on the same images, {finding.first} and {finding.second}"
-                )
-            else:
-                how = f"trained from seed {finding.seed}, {finding.first} and {finding.second}"
             if finding.first_difference is None:
-                return f"{how[0].upper()}{how[1:]} have the same loss at each of {steps:,} steps, to the last bit."
+                return f"{both} have the same loss at each of {steps:,} steps, to the last bit."
             step = finding.first_difference
             losses = f"{finding.first_losses[step - 1]:.4f} and {finding.second_losses[step - 1]:.4f}"
-            return f"{how[0].upper()}{how[1:]} part at step {step:,} of {steps:,}, with losses of {losses}."
+            return f"{both} part at step {step:,} of {steps:,}, with losses of {losses}."
         case Finished():
             return f"Found in {finding.seconds:.0f} s with PyTorch {finding.torch_version}."

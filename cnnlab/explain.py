@@ -12,7 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from cnnlab.errors import LabError
 from cnnlab.models import Definition
 
-INPUT = "input"
+# No layer can be called this.
+INPUT = "the image"
 IMAGE_SHAPE = (1, 28, 28)
 
 

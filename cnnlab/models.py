@@ -62,7 +62,7 @@ class ResidualNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.max_pool2d(F.relu(self.conv1(x)), 2)  # (1, 28, 28) -> (8, 13, 13)
-        x = x + F.relu(self.branch(x))  # x goes round the branch as well, and is added back
+        x = x + F.relu(self.branch(x))  # -> (8, 13, 13)
         x = F.max_pool2d(F.relu(self.conv2(x)), 2)  # -> (16, 5, 5)
         x = x.flatten(start_dim=1)  # -> (400,)
         x = F.relu(self.fc1(x))
