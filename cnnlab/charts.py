@@ -199,7 +199,7 @@ def equivalence_chart(trainings: Sequence[TrainedBoth], curves: Sequence[str], s
             "curve:O",
             scale=alt.Scale(domain=list(curves), range=[_UNDERLYING_COLOR, TRAIN_COLOR, TEST_COLOR]),
             legend=alt.Legend(
-                orient="bottom", title=None, columns=2, symbolType="stroke", symbolSize=300, labelLimit=0
+                orient="bottom", title=None, columns=1, symbolType="stroke", symbolSize=300, labelLimit=0
             ),
         ),
     )

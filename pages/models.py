@@ -2,6 +2,7 @@
 
 import pandas as pd
 import streamlit as st
+from pandas.io.formats.style import Styler
 
 from cnnlab.alignment import aligned_rows, source_diff
 from cnnlab.charts import equivalence_chart, network_graph
@@ -11,7 +12,7 @@ from cnnlab.explain import Layer, layers_of_definition, shape_text
 from cnnlab.models import DEFINITIONS, Definition
 from cnnlab.prover import Progress, Proof
 from cnnlab.ui.page import begin_page
-from cnnlab.ui.wording import as_text
+from cnnlab.ui.wording import as_text, percent
 
 SEQUENTIAL, MODULE, RESIDUAL = (DEFINITIONS[name] for name in ("sequential", "module", "residual"))
 PROOF_REFRESH_SECONDS = 0.5
@@ -21,7 +22,7 @@ STYLE = """
 <style>
 .st-key-finding_1, .st-key-finding_2 { min-height: 13rem; }
 .st-key-finding_3 { min-height: 19rem; }
-.st-key-layer_table :is(th, td):nth-child(n + 4) { text-align: right; }
+@media (min-width: 641px) and (max-width: 1100px) { [class*="st-key-finding_"] { min-height: 28rem; } }
 </style>
 """
 
@@ -42,7 +43,7 @@ def sources_in_rows(first: Definition, second: Definition) -> None:
         with st.container(gap="xsmall"):
             st.caption(f"{shape_text(row.input_shape)} → {shape_text(row.output_shape)}")
             for column, code in zip(st.columns(2), (row.first, row.second), strict=True):
-                column.code(code, height="stretch")
+                column.code(code, height="stretch", wrap_lines=True)
 
 
 def definition_in_full(definition: Definition) -> None:
@@ -57,8 +58,7 @@ def definition_in_full(definition: Definition) -> None:
         source_and_table.info(as_text(str(error)))
         return
     with source_and_table:
-        with st.container(key="layer_table"):
-            st.table(layer_table(layers), hide_index=True)
+        st.table(layer_table(layers), hide_index=True)
         st.caption(
             "Parameters are the numbers that training changes. A multiply-add is one multiplication with its addition; "
             "counted are those for one image."
@@ -66,17 +66,16 @@ def definition_in_full(definition: Definition) -> None:
     graph.graphviz_chart(network_graph(layers), alt=f"The layers of {definition.title} as a graph")
 
 
-def layer_table(layers: tuple[Layer, ...]) -> pd.DataFrame:
-    """Return the layers as text, with the totals in the last row."""
+def layer_table(layers: tuple[Layer, ...]) -> Styler:
+    """Return a row for each layer, and the totals."""
     rows = [
         (layer.name, layer.kind, shape_text(layer.output_shape), layer.parameters, layer.multiply_adds)
         for layer in layers
     ]
     rows.append(("**Total**", "", "", parameters_of(layers), sum(layer.multiply_adds for layer in layers)))
     table = pd.DataFrame(rows, columns=["Name", "Kind", "Output shape", "Parameters", "Multiply-adds"])
-    for column in ("Parameters", "Multiply-adds"):
-        table[column] = [f"{count:,}" if count else "–" for count in table[column]]
-    return table
+    # Formatted, not turned into text: Streamlit puts numbers to the right.
+    return table.style.format(lambda count: f"{count:,}" if count else "–", subset=["Parameters", "Multiply-adds"])
 
 
 def parameters_of(layers: tuple[Layer, ...]) -> int:
@@ -190,7 +189,7 @@ with diff_column:
     plain, residual = layers_of_definition(MODULE), layers_of_definition(RESIDUAL)
     more = parameters_of(residual) / parameters_of(plain) - 1
     st.write(
-        f"It has {parameters_of(residual):,} parameters, {more:.0%} more than the {parameters_of(plain):,} of "
+        f"It has {parameters_of(residual):,} parameters, {percent(more)} more than the {parameters_of(plain):,} of "
         "the other two, and trains like them."
     )
     st.page_link("pages/train.py", label="Train it", icon=":material/model_training:")
