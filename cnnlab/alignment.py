@@ -66,10 +66,13 @@ def aligned_rows(first: Definition, second: Definition) -> list[AlignedRow]:
 
 
 def source_diff(first: Definition, second: Definition) -> str:
-    """Return the whole source of a definition, with the lines marked (- and +) that another one leaves out or adds."""
+    """Return the whole source of a definition, with the lines marked (- and +) that another one leaves out or adds.
+
+    Empty where the two do not differ.
+    """
     lines, others = first.source.splitlines(), second.source.splitlines()
-    _, _, _, *marked = difflib.unified_diff(lines, others, lineterm="", n=len(lines))  # the first three are headings
-    return "\n".join(marked)
+    headings_and_lines = list(difflib.unified_diff(lines, others, lineterm="", n=len(lines)))
+    return "\n".join(headings_and_lines[3:])
 
 
 def _between(pieces: dict[int, str], begin: int, end: int) -> str:

@@ -203,8 +203,8 @@ def equivalence_chart(trainings: Sequence[TrainedBoth], curves: Sequence[str], s
             ),
         ),
     )
-    widths = alt.Scale(type="ordinal", domain=list(curves), range=[8, 2, 2])
-    lines = base.mark_line().encode(strokeWidth=alt.StrokeWidth("curve:O", scale=widths))
+    widths = alt.Scale(type="ordinal", domain=list(curves), range=[7, 2, 2])
+    lines = base.mark_line(strokeJoin="round").encode(strokeWidth=alt.StrokeWidth("curve:O", scale=widths))
     dots = base.mark_circle(size=80, opacity=0).encode(
         tooltip=[
             alt.Tooltip("curve:O", title=" "),

@@ -65,7 +65,7 @@ def layers_of(model: nn.Module) -> list[Layer]:
     Parameters
     ----------
     model
-        Maps (N, 1, 28, 28) to logits.
+        Maps (N, 1, 28, 28) to logits. Its weights, and the mode (training or evaluation) it is in, are left alone.
 
     Raises
     ------
@@ -73,6 +73,8 @@ def layers_of(model: nn.Module) -> list[Layer]:
         If its ``forward`` decides by the values it is given, or does not take such images.
     """
     tracer = _LineTracer()
+    was_training = model.training
+    model.eval()  # a norm would take the image into account
     try:
         graph = tracer.trace(model)
         interpreter = _CountingInterpreter(fx.GraphModule(model, graph))
@@ -84,6 +86,8 @@ def layers_of(model: nn.Module) -> list[Layer]:
             "shape (N, 1, 28, 28), and do the same steps whatever the values in them are: no if, and no loop, that "
             "depends on them."
         ) from error
+    finally:
+        model.train(was_training)
     return _layers(graph, interpreter, model)
 
 

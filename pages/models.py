@@ -18,11 +18,13 @@ SEQUENTIAL, MODULE, RESIDUAL = (DEFINITIONS[name] for name in ("sequential", "mo
 PROOF_REFRESH_SECONDS = 0.5
 
 # The places of the findings are as high from the start as the sentences need, so that nothing moves when they come.
+# On a phone, the lines of the rows fit in without scrolling.
 STYLE = """
 <style>
 .st-key-finding_1, .st-key-finding_2 { min-height: 13rem; }
 .st-key-finding_3 { min-height: 19rem; }
 @media (min-width: 641px) and (max-width: 1100px) { [class*="st-key-finding_"] { min-height: 28rem; } }
+@media (max-width: 640px) { [class*="st-key-row_"] code { font-size: .68rem; } }
 </style>
 """
 
@@ -39,11 +41,11 @@ def sources_in_rows(first: Definition, second: Definition) -> None:
         for column, definition in zip(st.columns(2), (first, second), strict=True):
             column.code(definition.source)
         return
-    for row in rows:
-        with st.container(gap="xsmall"):
+    for number, row in enumerate(rows):
+        with st.container(gap="xsmall", key=f"row_{number}"):
             st.caption(f"{shape_text(row.input_shape)} → {shape_text(row.output_shape)}")
             for column, code in zip(st.columns(2), (row.first, row.second), strict=True):
-                column.code(code, height="stretch", wrap_lines=True)
+                column.code(code, height="stretch")
 
 
 def definition_in_full(definition: Definition) -> None:
@@ -198,7 +200,7 @@ graph_column.graphviz_chart(network_graph(residual), alt="The residual network a
 st.header("The proof that the two are one", anchor=False)
 st.write(
     "Read side by side, the two look the same. That they are is shown on this machine: it trains both, and compares "
-    "every number to the last bit."
+    "the numbers to the last bit."
 )
 proof = Proof()
 had_ended = proof.progress().has_ended

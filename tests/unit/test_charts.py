@@ -1,7 +1,10 @@
 import pandas as pd
 import pytest
 
-from cnnlab.charts import BATCH_POINTS, accuracy_chart, batch_curve, loss_chart
+from cnnlab.charts import BATCH_POINTS, accuracy_chart, batch_curve, equivalence_chart, loss_chart, network_graph
+from cnnlab.equivalence import TrainedBoth
+from cnnlab.explain import layers_of_definition
+from cnnlab.models import DEFINITIONS
 
 BATCHES = pd.DataFrame({"step": range(1, 4691), "loss": [2.0, 0.0] * 2345})
 EPOCHS = pd.DataFrame(
@@ -45,3 +48,24 @@ def test_the_accuracy_axis_reaches_down_to_a_bad_run():
     bad = EPOCHS.assign(test_accuracy=[0.12, 0.1])
     assert accuracy_chart(bad, 10).to_dict()["layer"][0]["encoding"]["y"]["scale"]["domain"] == [0.1, 1.0]
     assert accuracy_chart(NO_EPOCHS, 10).to_dict()["layer"][0]["encoding"]["y"]["scale"]["domain"] == [0.9, 1.0]
+
+
+def test_the_graph_has_shapes_on_its_arrows_and_the_way_round_the_branch():
+    lines = network_graph(layers_of_definition(DEFINITIONS["residual"])).splitlines()
+    assert '"the image" -> "conv1" [label="  1 × 28 × 28"]' in lines
+    assert '"max_pool2d" -> "branch" [label="  8 × 13 × 13"]' in lines
+    assert '"max_pool2d" -> "add" [label="  8 × 13 × 13"]' in lines
+    assert any(line.startswith('"the logits" [label="10 logits"') for line in lines)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_the_losses_of_the_proof_are_drawn_on_axes_that_stay(count):
+    trained = [
+        TrainedBoth("A", "B", 0, False, [2.3, 2.2], [2.3, 2.2], None),
+        TrainedBoth("B", "C", 0, False, [2.3, 2.2], [2.2, 2.1], 1),
+    ]
+    chart = equivalence_chart(trained[:count], ["A", "B", "C"], steps=2).to_dict()
+    assert chart["layer"][0]["encoding"]["x"]["scale"]["domain"] == [1, 2]
+    assert chart["layer"][0]["encoding"]["color"]["scale"]["domain"] == ["A", "B", "C"]
+    (rows,) = chart["datasets"].values()
+    assert [row["curve"] for row in rows] == ["A", "A", "B", "B", "C", "C"][: 0 if count == 0 else 2 + 2 * count]
