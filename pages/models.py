@@ -21,7 +21,7 @@ PROOF_REFRESH_SECONDS = 0.5
 # On a phone, the lines of the rows fit in without scrolling.
 STYLE = """
 <style>
-.st-key-finding_1, .st-key-finding_2 { min-height: 13rem; }
+.st-key-finding_1, .st-key-finding_2 { min-height: 14rem; }
 .st-key-finding_3 { min-height: 19rem; }
 @media (min-width: 641px) and (max-width: 1100px) { [class*="st-key-finding_"] { min-height: 28rem; } }
 @media (max-width: 640px) { [class*="st-key-row_"] code { font-size: .68rem; } }
@@ -104,8 +104,8 @@ def proof_so_far(proof: Proof, had_ended: bool) -> None:
         finding(
             1,
             "Same weights, same answers",
-            "The weights of one are carried into the other. Which is which follows from the order in which the layers "
-            "compute, not from their names.",
+            "The weights of one are carried into the other, matched by the order in which the layers compute. Logits "
+            "are the ten numbers that a network answers with.",
             carried,
         )
     with second:
@@ -135,7 +135,7 @@ def finding(number: int, title: str, how: str, findings: list[Finding]) -> None:
     with st.container(key=f"finding_{number}"):
         st.markdown(f"**{title}**")
         st.caption(how)
-        st.write("\n\n".join(as_text(sentence_of(each)) for each in findings) or ":gray[Being found out …]")
+        st.write("\n\n".join(as_text(sentence_of(each)) for each in findings) or ":gray[Being computed …]")
 
 
 def proof_footer(proof: Proof, progress: Progress) -> None:
@@ -147,7 +147,11 @@ def proof_footer(proof: Proof, progress: Progress) -> None:
     if progress.failure:
         st.error(as_text(str(progress.failure)))
     if again:
-        proof.start()
+        try:
+            proof.start()
+        except LabError as error:
+            st.error(as_text(str(error)))
+            return
         st.rerun()
 
 

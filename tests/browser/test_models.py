@@ -43,7 +43,7 @@ def test_from_the_landing_page_to_the_graphs_and_the_proof(open_page):
     expect_the_proof(page)
     shown_at = top_of_the_chart(page)
     page.get_by_role("button", name="Prove it again").click()
-    expect(page.get_by_text("Being found out").first).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("Being computed").first).to_be_visible(timeout=30_000)
     assert top_of_the_chart(page) == pytest.approx(shown_at, abs=1)
     expect_the_proof(page)
     assert top_of_the_chart(page) == pytest.approx(shown_at, abs=1)

@@ -56,7 +56,7 @@ def test_what_a_list_cannot_say(models_page):
 
 
 def test_the_page_has_the_proof_made_and_then_shows_it(models_page, wait_for):
-    assert texts(models_page).count(":gray[Being found out …]") == 3
+    assert texts(models_page).count(":gray[Being computed …]") == 3
     wait_for(lambda: Proof().progress().has_ended)
     models_page.run()
     assert not models_page.exception
@@ -70,7 +70,7 @@ def test_the_page_has_the_proof_made_and_then_shows_it(models_page, wait_for):
         assert as_text(told).rstrip() in sentences
     again = next(each for each in models_page.button if each.label == "Prove it again")
     again.click().run()
-    assert texts(models_page).count(":gray[Being found out …]") == 3
+    assert texts(models_page).count(":gray[Being computed …]") == 3
 
 
 def test_a_proof_that_fails_says_why(app, wait_for, monkeypatch):
