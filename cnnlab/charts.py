@@ -1,27 +1,30 @@
-"""Figures from data frames and arrays.
+"""Figures from data frames.
 
 Live curves are Altair's: Streamlit changes their data in place, where it draws a new Plotly figure for each update.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
-import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
+
+from cnnlab.equivalence import TrainedBoth
+from cnnlab.explain import IMAGE_SHAPE, INPUT, Layer, shape_text
 
 # Clear on a light and on a dark background.
 TRAIN_COLOR = "#4f74ee"
 TEST_COLOR = "#e8833a"
 TUTORIAL_COLOR = "#8d95a6"
+_UNDERLYING_COLOR = "#a9bafc"
 
 BATCH_POINTS = 1_000
 # A logarithmic axis has no place for a loss of 0, which a very small batch can reach.
 SMALLEST_LOSS = 1e-6
 # The axis holds them from the start, so that it need not move when the first losses arrive.
 _USUAL_LOSSES = [0.01, 10.0]
-_LOSS_TICKS = [digit * 10.0**power for power in range(-6, 13) for digit in (1, 3)]
+LOSS_TICKS = [digit * 10.0**power for power in range(-6, 13) for digit in (1, 3)]
 
 
 def batch_curve(batches: pd.DataFrame, steps_per_epoch: int, total_steps: int) -> pd.DataFrame:
@@ -85,7 +88,7 @@ def loss_chart(
             "loss:Q",
             title="loss (cross entropy)",
             scale=alt.Scale(type="log", nice=True, domain=alt.DomainUnionWith(unionWith=_USUAL_LOSSES)),
-            axis=alt.Axis(values=_LOSS_TICKS, format="~g"),
+            axis=alt.Axis(values=LOSS_TICKS, format="~g"),
         ),
         color=alt.Color(
             "curve:O",
@@ -141,202 +144,72 @@ def _epoch_axis(planned_epochs: int) -> alt.X:
     )
 
 
-# Told apart by most people, with and without full colour vision, on light and dark: ten, after which they are dashed.
-RUN_COLORS = [
-    "#4f74ee",
-    "#e8833a",
-    "#2ba37a",
-    "#d64f7f",
-    "#8f6fe0",
-    "#b08d2e",
-    "#27a3c4",
-    "#c0504d",
-    "#7a9a3c",
-    "#8d95a6",
-]
-_MEASURE_TITLES = {
-    "train_loss": "train loss (cross entropy)",
-    "test_loss": "test loss (cross entropy)",
-    "test_accuracy": "test accuracy",
-    "batch_loss": "batch loss (cross entropy)",
-}
-# The axis holds them from the start.
-_USUAL_VALUES = {
-    "train_loss": [0.03, 0.3],
-    "test_loss": [0.03, 0.3],
-    "test_accuracy": [0.96, 1.0],
-    "batch_loss": [0.03, 3.0],
-}
-_AXIS_TITLES = {"epoch": "epoch", "step": "step", "seconds": "seconds of training"}
-_HOVER_PLACES = 150
+def network_graph(layers: Sequence[Layer]) -> str:
+    """Return a network as a graph in Graphviz's language, with the shapes of the tensors on its arrows."""
+    nodes = [f'"{INPUT}" [label="image", {_ENDS_LOOK}]']
+    arrows = []
+    shapes = {INPUT: IMAGE_SHAPE} | {layer.name: layer.output_shape for layer in layers}
+    for layer in layers:
+        told = f"{layer.kind}\\n{layer.parameters:,} parameters" if layer.parameters else layer.kind
+        color = TRAIN_COLOR if layer.parameters else _PLAIN_LAYER_COLOR
+        nodes.append(f'"{layer.name}" [label="{told}", fillcolor="{color}"]')
+        arrows += [f'"{source}" -> "{layer.name}" [label="  {shape_text(shapes[source])}"]' for source in layer.inputs]
+    last = layers[-1].name
+    nodes.append(f'"the logits" [label="{shape_text(shapes[last])} logits", {_ENDS_LOOK}]')
+    arrows.append(f'"{last}" -> "the logits"')
+    return "\n".join(["digraph {", _GRAPH_LOOK, *nodes, *arrows, "}"])
 
 
-def hover_table(points: pd.DataFrame, value_format: str) -> pd.DataFrame:
-    """Return what all curves show at the same places, for one tooltip.
+# Graphviz knows no theme: the colours must do on a light and on a dark background.
+_PLAIN_LAYER_COLOR = "#5d6679"
+_ENDS_LOOK = f'shape=plaintext, style="", fontcolor="{TUTORIAL_COLOR}"'
+_GRAPH_LOOK = f"""
+bgcolor="transparent"; ranksep=0.16; nodesep=0.3;
+node [shape=box, style="rounded,filled", color="transparent", fontcolor="white", fontname="sans-serif", fontsize=12,
+      height=0.3, margin="0.14,0.04"];
+edge [color="{TUTORIAL_COLOR}", fontcolor="{TUTORIAL_COLOR}", fontname="sans-serif", fontsize=11, arrowsize=0.6];
+"""
+
+
+def equivalence_chart(trainings: Sequence[TrainedBoth], curves: Sequence[str], steps: int) -> alt.LayerChart:
+    """Return the losses of the first steps of networks that were compared, each curve drawn upon the one before it.
 
     Parameters
     ----------
-    points
-        Columns label, x and value.
-    value_format
-        How a value is written.
-
-    Returns
-    -------
-    DataFrame
-        Column x, and one for each label with the curve's value there, or the newest one before, as text; a dash where a
-        curve has not begun or has ended.
+    trainings
+        What is known so far.
+    curves
+        The titles of all that will be drawn, so that nothing moves when they arrive. The first one is drawn broad, so
+        that it shows on both sides of one that lies upon it.
+    steps
+        How many there will be.
     """
-    places = np.unique(points["x"])
-    if len(places) > _HOVER_PLACES:
-        places = np.linspace(places[0], places[-1], _HOVER_PLACES)
-    table = pd.DataFrame({"x": places})
-    for label, own in points.groupby("label", sort=False):
-        found = np.searchsorted(own["x"], places, side="right") - 1
-        has_value = (found >= 0) & (places <= own["x"].max())
-        values = own["value"].to_numpy()[found]
-        table[label] = [
-            format(value, value_format) if is_there else "–" for value, is_there in zip(values, has_value, strict=True)
+    losses: dict[str, list[float]] = {}
+    for trained in trainings:
+        losses.setdefault(trained.first, trained.first_losses)
+        losses.setdefault(trained.second, trained.second_losses)
+    points = pd.DataFrame(
+        [(title, step, loss) for title, of_it in losses.items() for step, loss in enumerate(of_it, start=1)],
+        columns=["curve", "step", "loss"],
+    ).astype({"curve": str, "step": float, "loss": float})
+    base = alt.Chart(points).encode(
+        x=alt.X("step:Q", scale=alt.Scale(domain=[1, max(2, steps)], nice=False)),
+        y=alt.Y("loss:Q", title="batch loss", scale=alt.Scale(domain=alt.DomainUnionWith(unionWith=[0, 2.5]))),
+        color=alt.Color(
+            "curve:O",
+            scale=alt.Scale(domain=list(curves), range=[_UNDERLYING_COLOR, TRAIN_COLOR, TEST_COLOR]),
+            legend=alt.Legend(
+                orient="bottom", title=None, columns=1, symbolType="stroke", symbolSize=300, labelLimit=0
+            ),
+        ),
+    )
+    widths = alt.Scale(type="ordinal", domain=list(curves), range=[7, 2, 2])
+    lines = base.mark_line(strokeJoin="round").encode(strokeWidth=alt.StrokeWidth("curve:O", scale=widths))
+    dots = base.mark_circle(size=80, opacity=0).encode(
+        tooltip=[
+            alt.Tooltip("curve:O", title=" "),
+            alt.Tooltip("step:Q", format=".0f"),
+            alt.Tooltip("loss:Q", format=".4f"),
         ]
-    return table
-
-
-def comparison_chart(
-    points: pd.DataFrame, labels: list[str], measure: str, axis: str, *, end: float | None, is_logarithmic: bool
-) -> alt.LayerChart:
-    """Return the curves of several runs over each other.
-
-    A click on an entry of the legend hides its curve; the tooltip tells of all curves.
-
-    Parameters
-    ----------
-    points
-        Columns label, x, value, low and high, as `cnnlab.comparison.curves` makes them.
-    labels
-        The curves in their order. The first is drawn the widest, so that one that lies on it does not cover it.
-    measure, axis
-        What the values and the places are.
-    end
-        Where the longest curve will end, so that the axis need not move while runs train; None if nobody knows.
-    """
-    is_accuracy = measure == "test_accuracy"
-    number_format = ".2%" if is_accuracy else ".4f"
-    if is_logarithmic:
-        points = points.assign(**{name: points[name].clip(lower=SMALLEST_LOSS) for name in ("value", "low", "high")})
-    # Vega draws the curves in the order in which they first have a point, whichever run is the first to have one.
-    points = pd.concat([pd.DataFrame({"label": labels}), points])
-    # A label may hold what Vega takes for syntax.
-    names = {label: f"curve{index}" for index, label in enumerate(labels)}
-
-    def by_curve(values: list[Any]) -> alt.Scale:
-        return alt.Scale(type="ordinal", domain=labels, range=[values[i % len(values)] for i in range(len(labels))])
-
-    hidden = alt.selection_point(name="hidden", fields=["label"], bind="legend", toggle="true", empty=False)
-    at_pointer = alt.selection_point(
-        name="at_pointer", fields=["x"], nearest=True, on="pointermove", clear="pointerout", empty=False
     )
-    widths = [max(1.5, 6.0 - 4.5 * index / max(1, len(labels) - 1)) for index in range(len(labels))]
-    places = alt.Scale(nice=False, domain=[0, end]) if end else alt.Scale(nice=False, zero=True)
-    x = alt.X("x:Q", title=_AXIS_TITLES[axis], scale=places, axis=alt.Axis(tickMinStep=1, format="~s"))
-    usual = alt.DomainUnionWith(unionWith=_USUAL_VALUES[measure])
-    scale = alt.Scale(type="log" if is_logarithmic else "linear", zero=False, nice=True, domain=usual)
-    if is_accuracy:
-        ticks = alt.Axis(format=".1%")
-    elif is_logarithmic:
-        ticks = alt.Axis(values=_LOSS_TICKS, format="~g")
-    else:
-        ticks = alt.Axis()
-    y = alt.Y("value:Q", title=_MEASURE_TITLES[measure], scale=scale, axis=ticks)
-    color = alt.Color(
-        "label:N",
-        scale=by_curve(RUN_COLORS),
-        legend=alt.Legend(
-            orient="bottom", title=None, columns=2, symbolType="stroke", symbolSize=300, symbolOpacity=1, labelLimit=420
-        ),
-    )
-    base = alt.Chart(points).encode(x=x, color=color)
-    band = base.mark_area().encode(
-        y=alt.Y("low:Q", scale=scale), y2="high:Q", opacity=alt.condition(hidden, alt.value(0.0), alt.value(0.18))
-    )
-    lines = base.encode(
-        y=y,
-        strokeWidth=alt.StrokeWidth("label:N", scale=by_curve(widths), legend=None),
-        strokeDash=alt.StrokeDash(
-            "label:N", scale=by_curve([[1, 0]] * len(RUN_COLORS) + [[5, 3]] * len(RUN_COLORS)), legend=None
-        ),
-        opacity=alt.condition(hidden, alt.value(0.0), alt.value(1.0)),
-    ).mark_line()
-    pointer = (
-        alt.Chart(hover_table(points.dropna(), number_format).rename(columns=names))
-        .mark_rule()
-        .encode(
-            x=x,
-            opacity=alt.condition(at_pointer, alt.value(0.4), alt.value(0.0)),
-            tooltip=[
-                alt.Tooltip("x:Q", title=_AXIS_TITLES[axis], format=".4~g"),
-                *(alt.Tooltip(f"{name}:N", title=label) for label, name in names.items()),
-            ],
-        )
-    )
-    layers = [band, lines.add_params(hidden), pointer.add_params(at_pointer)]
-    return alt.LayerChart(layer=layers).properties(height=420)
-
-
-def confusion_figure(matrix: np.ndarray, highest: int, *, text_color: str, is_difference: bool = False) -> go.Figure:
-    """Return a confusion matrix as a figure whose cells can be clicked.
-
-    Parameters
-    ----------
-    matrix
-        Shape (10, 10): how often each digit (row) was answered with each digit (column), or the difference of two such.
-    highest
-        The number of errors in a cell that gets the strongest colour. Right answers, on the diagonal, have no colour:
-        there are so many that no error would be seen beside them.
-    is_difference
-        Whether the numbers can be negative, and the diagonal counts.
-    """
-    errors = np.where(np.eye(len(matrix), dtype=bool) & (not is_difference), np.nan, matrix.astype(float))
-    digits = list(range(len(matrix)))
-    number = "+d" if is_difference else "d"
-    figure = go.Figure(
-        go.Heatmap(
-            z=errors,
-            zmin=-highest if is_difference else 0,
-            zmax=highest,
-            colorscale=_DIFFERENCE_COLORS if is_difference else _ERROR_COLORS,
-            showscale=False,
-            xgap=1,
-            ygap=1,
-            hoverinfo="skip",
-        )
-    )
-    # Streamlit tells of clicks on points, not of those on a heat map: each cell has one, with its number.
-    cells = list(np.ndenumerate(matrix))
-    figure.add_scatter(
-        x=[answer for (_, answer), _ in cells],
-        y=[digit for (digit, _), _ in cells],
-        mode="markers+text",
-        marker={"symbol": "square", "size": 26, "opacity": 0},
-        selected={"marker": {"opacity": 0}},
-        unselected={"marker": {"opacity": 0}, "textfont": {"color": text_color}},
-        text=[format(count, number) if count else "" for _, count in cells],
-        textfont={"size": 11, "color": text_color},
-        customdata=[f"{count:{number}} × {digit} answered as {answer}" for (digit, answer), count in cells],
-        hovertemplate="%{customdata}<extra></extra>",
-    )
-    axis = {"tickvals": digits, "showgrid": False, "zeroline": False, "fixedrange": True}
-    figure.update_layout(
-        xaxis={**axis, "title": "answer", "side": "top", "range": [-0.5, 9.5]},
-        yaxis={**axis, "title": "digit", "range": [9.5, -0.5]},
-        margin={"l": 40, "r": 5, "t": 45, "b": 5},
-        height=370,
-        showlegend=False,
-        dragmode=False,
-        clickmode="event+select",
-    )
-    return figure
-
-
-# From nothing, which shows the page, to a colour on which dark and light numbers can both be read.
-_ERROR_COLORS = [[0, "rgba(232,131,58,0.05)"], [1, "rgba(232,131,58,0.75)"]]
-_DIFFERENCE_COLORS = [[0, "rgba(79,116,238,0.75)"], [0.5, "rgba(140,140,140,0.05)"], [1, "rgba(232,131,58,0.75)"]]
+    return alt.LayerChart(layer=[lines, dots]).properties(height=380)

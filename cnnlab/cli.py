@@ -1,4 +1,4 @@
-"""The command line: ``python -m cnnlab train`` and ``python -m cnnlab runs``."""
+"""The command line: ``python -m cnnlab`` with train, runs or equivalence."""
 
 import json
 import signal
@@ -9,10 +9,11 @@ from typing import Any
 
 import click
 
+from cnnlab import data, equivalence
 from cnnlab.errors import LabError
 from cnnlab.models import DEFINITIONS, UnknownDefinition, definition_named
 from cnnlab.runs import InvalidName, NoSuchRun, Run, RunBusy, RunFinished, RunWriter, Status, all_runs, find_run
-from cnnlab.training import DEVICES, OPTIMIZERS, EpochEvent, InvalidConfig, TrainingConfig, device_for
+from cnnlab.training import DEVICES, MAX_SEED, OPTIMIZERS, EpochEvent, InvalidConfig, TrainingConfig, device_for
 from cnnlab.worker import work
 
 _TUTORIAL = TrainingConfig()
@@ -122,3 +123,16 @@ def runs(as_json: bool) -> None:
             epoch = run.last_epoch()
             result = f"epoch {epoch.epoch}, {epoch.test_accuracy:.2%}" if epoch else "-"
             click.echo(f"{run.id}\t{run.status}\t{result}\t{run.name}")
+
+
+@main.command("equivalence")
+@click.option("--steps", type=click.IntRange(1, 10_000), default=equivalence.STEPS, show_default=True)
+@click.option("--seed", type=click.IntRange(0, MAX_SEED), default=equivalence.SEED, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each finding.")
+def prove_equivalence(steps: int, seed: int, as_json: bool) -> None:
+    """Prove that the tutorial's two networks are one."""
+    try:
+        for finding in equivalence.prove_equivalence(data.load(), steps, seed):
+            click.echo(equivalence.to_json(finding) if as_json else equivalence.sentence_of(finding))
+    except LabError as error:
+        raise click.ClickException(str(error)) from error

@@ -1,4 +1,4 @@
-"""The tutorial's network, written in the two ways that PyTorch offers, and the registry that names them.
+"""The tutorial's network, written in the two ways that PyTorch offers, a relative, and the registry that names them.
 
 To add a network, write one function or class that takes no arguments and returns an `nn.Module`, and give it one entry
 in `DEFINITIONS`. It maps images of shape (N, 1, 28, 28), float32 in [0, 1], to logits of shape (N, 10).
@@ -44,6 +44,26 @@ class Net(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.max_pool2d(F.relu(self.conv1(x)), 2)  # (1, 28, 28) -> (8, 13, 13)
+        x = F.max_pool2d(F.relu(self.conv2(x)), 2)  # -> (16, 5, 5)
+        x = x.flatten(start_dim=1)  # -> (400,)
+        x = F.relu(self.fc1(x))
+        x = F.relu(self.fc2(x))
+        return self.fc3(x)
+
+
+class ResidualNet(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 8, kernel_size=3)
+        self.branch = nn.Conv2d(8, 8, kernel_size=3, padding=1)
+        self.conv2 = nn.Conv2d(8, 16, kernel_size=3)
+        self.fc1 = nn.Linear(16 * 5 * 5, 64)
+        self.fc2 = nn.Linear(64, 32)
+        self.fc3 = nn.Linear(32, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.max_pool2d(F.relu(self.conv1(x)), 2)  # (1, 28, 28) -> (8, 13, 13)
+        x = x + F.relu(self.branch(x))  # -> (8, 13, 13)
         x = F.max_pool2d(F.relu(self.conv2(x)), 2)  # -> (16, 5, 5)
         x = x.flatten(start_dim=1)  # -> (400,)
         x = F.relu(self.fc1(x))
@@ -115,6 +135,12 @@ DEFINITIONS: dict[str, Definition] = {
             description="The layers as attributes of a class, and a forward method that says how they are joined.",
             factory=Net,
             tutorial_losses=(0.2158, 0.0795, 0.0644, 0.0553, 0.0502, 0.0440, 0.0441, 0.0391, 0.0380, 0.0359),
+        ),
+        Definition(
+            name="residual",
+            title="Residual nn.Module",
+            description="nn.Module with one more convolution on a branch that is added back: no list can say that.",
+            factory=ResidualNet,
         ),
     )
 }

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from cnnlab.charts import comparison_chart, confusion_figure
 from cnnlab.comparison import (
     Axis,
     Measure,
@@ -27,6 +26,7 @@ from cnnlab.comparison import (
     over_seeds,
     results,
 )
+from cnnlab.comparison_charts import comparison_chart, confusion_figure
 from cnnlab.data import load_test_set
 from cnnlab.predictions import Predictions
 from cnnlab.runs import Run, Status

@@ -11,6 +11,7 @@ _ICON = Path(__file__).parent.parent / "assets" / "icon.svg"
 
 _PAGES = (
     ("app.py", "Home", ":material/home:"),
+    ("pages/models.py", "Models", ":material/schema:"),
     ("pages/train.py", "Train", ":material/model_training:"),
     ("pages/compare.py", "Compare", ":material/compare_arrows:"),
 )

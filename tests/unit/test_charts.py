@@ -1,17 +1,10 @@
-import numpy as np
 import pandas as pd
 import pytest
 
-from cnnlab.charts import (
-    BATCH_POINTS,
-    accuracy_chart,
-    batch_curve,
-    comparison_chart,
-    confusion_figure,
-    hover_table,
-    loss_chart,
-)
-from cnnlab.comparison import Axis, Measure
+from cnnlab.charts import BATCH_POINTS, accuracy_chart, batch_curve, equivalence_chart, loss_chart, network_graph
+from cnnlab.equivalence import TrainedBoth
+from cnnlab.explain import layers_of_definition
+from cnnlab.models import DEFINITIONS
 
 BATCHES = pd.DataFrame({"step": range(1, 4691), "loss": [2.0, 0.0] * 2345})
 EPOCHS = pd.DataFrame(
@@ -57,41 +50,22 @@ def test_the_accuracy_axis_reaches_down_to_a_bad_run():
     assert accuracy_chart(NO_EPOCHS, 10).to_dict()["layer"][0]["encoding"]["y"]["scale"]["domain"] == [0.9, 1.0]
 
 
-def points(**curves):
-    return pd.concat(
-        [
-            pd.DataFrame(
-                {"label": label, "x": range(1, len(values) + 1), "value": values, "low": values, "high": values}
-            )
-            for label, values in curves.items()
-        ]
-    ).astype({"x": float})
+def test_the_graph_has_shapes_on_its_arrows_and_the_way_round_the_branch():
+    lines = network_graph(layers_of_definition(DEFINITIONS["residual"])).splitlines()
+    assert '"the image" -> "conv1" [label="  1 × 28 × 28"]' in lines
+    assert '"max_pool2d" -> "branch" [label="  8 × 13 × 13"]' in lines
+    assert '"max_pool2d" -> "add" [label="  8 × 13 × 13"]' in lines
+    assert any(line.startswith('"the logits" [label="10 logits"') for line in lines)
 
 
-def test_the_tooltip_tells_of_every_curve_at_each_place():
-    table = hover_table(points(a=[0.5, 0.25, 0.125], b=[1.0]), ".2f")
-    assert table["x"].tolist() == [1, 2, 3]
-    assert table["a"].tolist() == ["0.50", "0.25", "0.12"]
-    assert table["b"].tolist() == ["1.00", "–", "–"]
-
-
-@pytest.mark.parametrize("measure", list(Measure))
-@pytest.mark.parametrize("axis", list(Axis))
-def test_a_comparison_chart_can_be_drawn_before_and_after_the_first_point(measure, axis):
-    for data in (points(a=[0.5, 0.0], b=[1.0]), points(a=[], b=[])):
-        chart = comparison_chart(data, ["a", "b"], measure, axis, end=2, is_logarithmic=True).to_dict()
-        assert len(chart["layer"]) == 3
-
-
-def test_every_curve_has_a_place_in_the_drawing_from_the_start():
-    chart = comparison_chart(points(b=[1.0]), ["a", "b"], "train_loss", "epoch", end=2, is_logarithmic=False)
-    assert chart.layer[1].data["label"].tolist() == ["a", "b", "b"]
-
-
-def test_a_confusion_figure_has_a_point_to_click_for_each_cell():
-    matrix = np.zeros((10, 10), dtype=int)
-    matrix[4, 9] = 7
-    cells = confusion_figure(matrix, highest=7, text_color="#000000").data[1]
-    assert len(cells.x) == 100
-    assert (cells.y[49], cells.x[49], cells.text[49]) == (4, 9, "7")
-    assert "7 × 4 answered as 9" in cells.customdata
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_the_losses_of_the_proof_are_drawn_on_axes_that_stay(count):
+    trained = [
+        TrainedBoth("A", "B", 0, False, [2.3, 2.2], [2.3, 2.2], None),
+        TrainedBoth("B", "C", 0, False, [2.3, 2.2], [2.2, 2.1], 1),
+    ]
+    chart = equivalence_chart(trained[:count], ["A", "B", "C"], steps=2).to_dict()
+    assert chart["layer"][0]["encoding"]["x"]["scale"]["domain"] == [1, 2]
+    assert chart["layer"][0]["encoding"]["color"]["scale"]["domain"] == ["A", "B", "C"]
+    (rows,) = chart["datasets"].values()
+    assert [row["curve"] for row in rows] == ["A", "A", "B", "B", "C", "C"][: 0 if count == 0 else 2 + 2 * count]

@@ -99,3 +99,12 @@ def test_a_run_that_diverges_ends_with_1_and_keeps_weights():
     assert again.exit_code == 2
     assert "would diverge again" in again.output
     assert run.status is Status.FAILED
+
+
+def test_the_proof_as_sentences_and_as_json():
+    told = invoke("equivalence", "--steps", "2", "--seed", "5")
+    assert told.exit_code == 0
+    assert "From seed 5, nn.Sequential and nn.Module have the same loss at each of 2 steps" in told.output
+    found = records(invoke("equivalence", "--steps", "2", "--json").stdout)
+    assert [record["finding"] for record in found] == ["CarriedOver", *["TrainedBoth"] * 3, "Finished"]
+    assert invoke("equivalence", "--steps", "0").exit_code == 2

@@ -33,6 +33,12 @@ def test_building_leaves_the_callers_random_numbers_alone():
 def test_the_source_shown_is_the_definition():
     assert DEFINITIONS["sequential"].source.startswith("def sequential()")
     assert DEFINITIONS["module"].source.startswith("class Net(nn.Module)")
+    assert DEFINITIONS["residual"].source.startswith("class ResidualNet(nn.Module)")
+
+
+def test_the_residual_network_is_of_the_size_of_the_others():
+    sizes = {name: sum(p.numel() for p in DEFINITIONS[name].build(seed=0).parameters()) for name in DEFINITIONS}
+    assert sizes["residual"] == pytest.approx(sizes["module"], rel=0.03)
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones():

@@ -10,7 +10,7 @@ from cnnlab.script import training_script
 from cnnlab.training import EpochEvent, TrainingConfig, train
 
 
-@pytest.mark.parametrize(("name", "optimizer"), [("sequential", "rmsprop"), ("module", "adam")])
+@pytest.mark.parametrize(("name", "optimizer"), [("sequential", "rmsprop"), ("module", "adam"), ("residual", "sgd")])
 def test_the_script_gives_the_losses_of_the_run(name, optimizer, tmp_path):
     config = TrainingConfig(epochs=1, optimizer=optimizer, seed=7, threads=2)
     definition = DEFINITIONS[name]

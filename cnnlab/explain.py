@@ -1,0 +1,211 @@
+"""What a network is made of: its layers as a table and as a graph, found by following one image through it."""
+
+import inspect
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from cnnlab.errors import LabError
+from cnnlab.models import Definition
+
+# No layer can be called this.
+INPUT = "the image"
+IMAGE_SHAPE = (1, 28, 28)
+
+
+class CannotTrace(LabError):
+    """A network's computation cannot be followed."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One operation that a network does on its way from an image to the logits.
+
+    Attributes
+    ----------
+    name
+        The attribute that holds the layer ("conv1", or "0" in an `nn.Sequential`); for a function, its name ("relu"),
+        with a number where it is called again.
+    kind
+        The class of the layer, also where it is called as a function: ReLU for ``F.relu``, Add for ``+``.
+    inputs
+        The names of the layers that it takes its values from; the image is `INPUT`.
+    output_shape
+        Without the batch axis.
+    parameters
+        Numbers that training changes; those that another layer has counted before are not counted again.
+    multiply_adds
+        Multiplications, each with its addition, for one image. Additions of a bias are not counted.
+    tensors
+        Name in the network's ``state_dict`` and shape of each parameter and buffer that it uses.
+    line
+        The line of the file in which the network's ``forward`` asks for it.
+    """
+
+    name: str
+    kind: str
+    inputs: tuple[str, ...]
+    output_shape: tuple[int, ...]
+    parameters: int
+    multiply_adds: int
+    tensors: tuple[tuple[str, tuple[int, ...]], ...]
+    line: int | None
+
+
+def layers_of(model: nn.Module) -> list[Layer]:
+    """Return the layers of a network in the order in which it computes them.
+
+    Operations that are no part of the way to the logits are left out. What is counted is what PyTorch computes for one
+    image: its own counter of floating point operations is asked for each layer.
+
+    Parameters
+    ----------
+    model
+        Maps (N, 1, 28, 28) to logits. Its weights, and the mode (training or evaluation) it is in, are left alone.
+
+    Raises
+    ------
+    CannotTrace
+        If its ``forward`` decides by the values it is given, or does not take such images.
+    """
+    tracer = _LineTracer()
+    was_training = model.training
+    model.eval()  # a norm would take the image into account
+    try:
+        graph = tracer.trace(model)
+        interpreter = _CountingInterpreter(fx.GraphModule(model, graph))
+        with torch.no_grad():
+            interpreter.run(torch.zeros(1, *IMAGE_SHAPE))
+    except Exception as error:  # a registered network is anybody's code
+        raise CannotTrace(
+            f"The layers of {type(model).__name__} cannot be listed ({error}). Its forward method must take images of "
+            "shape (N, 1, 28, 28), and do the same steps whatever the values in them are: no if, and no loop, that "
+            "depends on them."
+        ) from error
+    finally:
+        model.train(was_training)
+    return _layers(graph, interpreter, model)
+
+
+@cache
+def layers_of_definition(definition: Definition) -> tuple[Layer, ...]:
+    """Return the layers of a definition, traced at the first call.
+
+    Raises
+    ------
+    CannotTrace
+        If they cannot be listed.
+    """
+    return tuple(layers_of(definition.build(seed=0)))
+
+
+def shape_text(shape: tuple[int, ...]) -> str:
+    """Return a shape as the pages write it: 8 × 26 × 26."""
+    return " × ".join(f"{size:,}" for size in shape)
+
+
+class _LineTracer(fx.Tracer):
+    """Notes at each operation which line of the network's ``forward`` asks for it."""
+
+    def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
+        node = super().create_node(*args, **kwargs)
+        frame = inspect.currentframe()
+        while frame and frame.f_code is not type(self.root).forward.__code__:
+            frame = frame.f_back
+        node.meta["line"] = frame.f_lineno if frame else None
+        return node
+
+
+class _CountingInterpreter(fx.Interpreter):
+    """Computes node by node, and keeps the results' shapes and the multiply-adds."""
+
+    def __init__(self, module: fx.GraphModule) -> None:
+        super().__init__(module)
+        self.shapes: dict[fx.Node, tuple[int, ...]] = {}  # of the nodes that give a tensor
+        self.multiply_adds: dict[fx.Node, int] = {}
+
+    def run_node(self, n: fx.Node) -> Any:
+        with FlopCounterMode(display=False) as counter:
+            result = super().run_node(n)
+        tensor = result[0] if isinstance(result, tuple | list) and result else result  # an LSTM gives several
+        if isinstance(tensor, Tensor) and n.op != "output":
+            self.shapes[n] = tuple(tensor.shape)
+            self.multiply_adds[n] = counter.get_total_flops() // 2
+        return result
+
+
+def _layers(graph: fx.Graph, interpreter: _CountingInterpreter, model: nn.Module) -> list[Layer]:
+    shapes = interpreter.shapes
+    state_names = _state_names(model)
+    sizes = {id(parameter): parameter.numel() for parameter in model.parameters()}
+    on_the_way = _on_the_way_to_the_output(graph, shapes)
+    names: dict[fx.Node, str] = {}
+    layers = []
+    for node in graph.nodes:
+        if node.op == "placeholder":
+            names[node] = INPUT
+        if node.op in ("placeholder", "get_attr") or node not in on_the_way:
+            continue
+        target = node.target if node.op == "call_module" else node.name
+        names[node] = target if target not in names.values() else node.name
+        tensors = _tensors_used_by(node, model)
+        layers.append(
+            Layer(
+                name=names[node],
+                kind=_kind(node, model),
+                inputs=tuple(names[source] for source in node.all_input_nodes if source in names),
+                output_shape=shapes[node][1:],
+                parameters=sum(sizes.pop(id(tensor), 0) for tensor in tensors),
+                multiply_adds=interpreter.multiply_adds[node],
+                tensors=tuple(
+                    (state_names[id(each)], tuple(each.shape)) for each in tensors if id(each) in state_names
+                ),
+                line=node.meta["line"],
+            )
+        )
+    return layers
+
+
+def _on_the_way_to_the_output(graph: fx.Graph, shapes: dict[fx.Node, tuple[int, ...]]) -> set[fx.Node]:
+    """Return the nodes whose tensors end in the output; reading a size, for one, leads nowhere."""
+    found: set[fx.Node] = set()
+    waiting = list(graph.output_node().all_input_nodes)
+    while waiting:
+        node = waiting.pop()
+        if node in shapes and node not in found:
+            found.add(node)
+            waiting.extend(node.all_input_nodes)
+    return found
+
+
+def _state_names(model: nn.Module) -> dict[int, str]:
+    # keep_vars: else the tensors are new ones that share the memory, and cannot be told by their identity.
+    return {id(tensor): name for name, tensor in reversed(model.state_dict(keep_vars=True).items())}
+
+
+def _tensors_used_by(node: fx.Node, model: nn.Module) -> list[Tensor]:
+    if node.op == "call_module":
+        return list(model.get_submodule(str(node.target)).state_dict(keep_vars=True).values())
+    attributes = [str(source.target) for source in node.all_input_nodes if source.op == "get_attr"]
+    return [_attribute(model, path) for path in attributes]
+
+
+def _attribute(model: nn.Module, path: str) -> Any:
+    module, _, name = path.rpartition(".")
+    return getattr(model.get_submodule(module), name)
+
+
+# "maxpool2d": "MaxPool2d", so that a function bears the name of the layer that does the same.
+_LAYER_CLASSES = {name.lower(): name for name in dir(nn) if name[0].isupper()}
+
+
+def _kind(node: fx.Node, model: nn.Module) -> str:
+    if node.op == "call_module":
+        return type(model.get_submodule(str(node.target))).__name__
+    function = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
+    plain = function.replace("_", "")
+    return _LAYER_CLASSES.get(plain, function.strip("_").capitalize())

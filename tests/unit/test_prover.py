@@ -1,0 +1,79 @@
+import os
+import subprocess
+
+import pytest
+
+from cnnlab.equivalence import CarriedOver, Finished, TrainedBoth
+from cnnlab.home import HomeError
+from cnnlab.prover import Proof, end_proofs
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_running(lab_home):
+    yield
+    end_proofs()
+    assert provers() == []
+
+
+def provers():
+    """Return the processes that prove something for this one."""
+    listed = subprocess.run(["ps", "--ppid", str(os.getpid()), "-o", "args="], capture_output=True, text=True)
+    return [line for line in listed.stdout.splitlines() if "cnnlab equivalence" in line]
+
+
+def test_the_findings_come_one_after_another_and_stay(wait_for):
+    proof = Proof(steps=2)
+    assert not proof.progress().has_begun
+    proof.start()
+    assert proof.progress().is_running
+    assert not proof.progress().has_ended
+    wait_for(lambda: proof.progress().has_ended)
+    progress = Proof(steps=2).progress()
+    assert [type(each) for each in progress.findings] == [CarriedOver, TrainedBoth, TrainedBoth, TrainedBoth, Finished]
+    assert progress.is_finished
+    assert progress.failure is None
+    assert not Proof(steps=2, seed=1).progress().has_begun
+
+
+def test_one_process_proves_for_all_who_ask():
+    Proof().start()
+    Proof().start()
+    Proof(seed=1).start()
+    assert len(provers()) == 1
+
+
+def test_a_process_that_fails_gives_its_last_lines(wait_for, monkeypatch):
+    monkeypatch.setenv("PYTHONHOME", "/nowhere")  # Python itself does not find its library there
+    proof = Proof()
+    proof.start()
+    wait_for(lambda: proof.progress().has_ended)
+    assert "encodings" in str(proof.progress().failure)
+    assert proof.progress().findings == ()
+
+
+def test_a_proof_that_was_ended_half_way_is_made_anew(wait_for):
+    proof = Proof(steps=10_000)
+    proof.start()
+    wait_for(lambda: proof.progress().findings)
+    end_proofs()
+    assert not proof.progress().has_begun
+
+
+def test_a_torn_last_line_does_not_count_and_it_can_be_proved_again(wait_for, lab_home):
+    proof = Proof(steps=1)
+    proof.start()
+    wait_for(lambda: proof.progress().has_ended)
+    (kept,) = (lab_home / "equivalence").glob("*.jsonl")
+    kept.write_bytes(kept.read_bytes()[:-20])
+    progress = proof.progress()
+    assert len(progress.findings) == 4
+    assert "ended too early: it said nothing about why" in str(progress.failure)
+    proof.start()
+    assert proof.progress().is_running
+    assert proof.progress().findings == ()
+
+
+def test_a_home_that_cannot_be_written_is_said_to_be_so(monkeypatch):
+    monkeypatch.setenv("CNNLAB_HOME", "/proc/nowhere")
+    with pytest.raises(HomeError):
+        Proof().start()
