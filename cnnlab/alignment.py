@@ -65,13 +65,13 @@ def aligned_rows(first: Definition, second: Definition) -> list[AlignedRow]:
     return rows
 
 
-def source_diff(first: Definition, second: Definition) -> str:
-    """Return the whole source of a definition, with the lines marked (- and +) that another one leaves out or adds.
+def source_diff(first: str, second: str) -> str:
+    """Return the whole of a source, with the lines marked (- and +) that another one leaves out or adds.
 
     Empty where the two do not differ.
     """
-    lines, others = first.source.splitlines(), second.source.splitlines()
-    headings_and_lines = list(difflib.unified_diff(lines, others, lineterm="", n=len(lines)))
+    lines = first.splitlines()
+    headings_and_lines = list(difflib.unified_diff(lines, second.splitlines(), lineterm="", n=len(lines)))
     return "\n".join(headings_and_lines[3:])
 
 

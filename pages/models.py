@@ -191,7 +191,7 @@ with diff_column:
         "one result twice: it goes into a further convolution, and it goes round it; then the two are added. A list "
         "has no place for the way round. A forward method says it in one line."
     )
-    st.code(source_diff(MODULE, RESIDUAL), language="diff")
+    st.code(source_diff(MODULE.source, RESIDUAL.source), language="diff")
     plain, residual = layers_of_definition(MODULE), layers_of_definition(RESIDUAL)
     more = parameters_of(residual) / parameters_of(plain) - 1
     st.write(

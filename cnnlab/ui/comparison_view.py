@@ -1,6 +1,5 @@
 """The parts of the Compare page."""
 
-import difflib
 from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
@@ -11,6 +10,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from cnnlab.alignment import source_diff
 from cnnlab.comparison import (
     Axis,
     Measure,
@@ -185,8 +185,7 @@ def differences_view(runs: Sequence[Run]) -> None:
     first, *others = reversed(sources.values())
     for other in others:
         with st.expander(f"The source of {first.title} (−) and of {other.title} (+)"):
-            lines = difflib.unified_diff(first.source.splitlines(), other.source.splitlines(), n=100, lineterm="")
-            st.code("\n".join(list(lines)[3:]), language="diff")
+            st.code(source_diff(first.source, other.source), language="diff")
 
 
 def verdicts_view(runs: Sequence[Run], predictions: Sequence[Predictions]) -> None:

@@ -65,11 +65,11 @@ def test_a_source_that_cannot_be_taken_apart_is_refused():
 
 
 def test_the_residual_network_differs_by_its_name_and_two_lines():
-    marked = [line for line in source_diff(MODULE, RESIDUAL).splitlines() if line[0] in "+-"]
+    marked = [line for line in source_diff(MODULE.source, RESIDUAL.source).splitlines() if line[0] in "+-"]
     assert marked == [
         "-class Net(nn.Module):",
         "+class ResidualNet(nn.Module):",
         "+        self.branch = nn.Conv2d(8, 8, kernel_size=3, padding=1)",
         "+        x = x + F.relu(self.branch(x))  # -> (8, 13, 13)",
     ]
-    assert source_diff(MODULE, MODULE) == ""
+    assert source_diff(MODULE.source, MODULE.source) == ""
