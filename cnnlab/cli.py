@@ -13,7 +13,17 @@ from cnnlab import data, equivalence
 from cnnlab.errors import LabError
 from cnnlab.models import DEFINITIONS, UnknownDefinition, definition_named
 from cnnlab.runs import InvalidName, NoSuchRun, Run, RunBusy, RunFinished, RunWriter, Status, all_runs, find_run
-from cnnlab.training import DEVICES, MAX_SEED, OPTIMIZERS, EpochEvent, InvalidConfig, TrainingConfig, device_for
+from cnnlab.training import (
+    DEVICES,
+    MAX_SEED,
+    OPTIMIZERS,
+    PRESETS,
+    SCHEDULES,
+    EpochEvent,
+    InvalidConfig,
+    TrainingConfig,
+    device_for,
+)
 from cnnlab.worker import work
 
 _TUTORIAL = TrainingConfig()
@@ -32,6 +42,8 @@ def recipe_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--optimizer", help=f"One of {', '.join(OPTIMIZERS)}  [default: {_TUTORIAL.optimizer}]"),
         click.option("--learning-rate", type=float, help=f"[default: {_TUTORIAL.learning_rate}]"),
         click.option("--momentum", type=float, help=f"In Adam: the first beta  [default: {_TUTORIAL.momentum}]"),
+        click.option("--schedule", help=f"One of {', '.join(SCHEDULES)}  [default: {_TUTORIAL.schedule}]"),
+        click.option("--augment/--no-augment", default=None, help="Change the images at random  [default: no]"),
         click.option("--seed", type=int, help=f"Of the weights and the order  [default: {_TUTORIAL.seed}]"),
         click.option("--device", help=f"One of {', '.join(DEVICES)}  [default: {_TUTORIAL.device}]"),
         click.option("--threads", type=int, help=f"CPU threads  [default: all, here {_TUTORIAL.threads}]"),
@@ -43,21 +55,24 @@ def recipe_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @main.command()
 @click.option("--model", help=f"One of {', '.join(DEFINITIONS)}  [default: {next(iter(DEFINITIONS))}]")
+@click.option("--preset", type=click.Choice(list(PRESETS)), help="A recipe to begin with  [default: tutorial]")
 @recipe_options
 @click.option("--name", help="What to call the run.")
 @click.option("--resume", metavar="RUN", help="Go on with this run instead; its recipe is kept.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each epoch.")
-def train(model: str | None, name: str | None, resume: str | None, as_json: bool, **recipe: Any) -> None:
+def train(
+    model: str | None, preset: str | None, name: str | None, resume: str | None, as_json: bool, **recipe: Any
+) -> None:
     """Train a network. Ctrl-C stops it and keeps a checkpoint."""
     chosen = {field: value for field, value in recipe.items() if value is not None}
     try:
         if resume is None:
             definition = definition_named(model or next(iter(DEFINITIONS)))
-            config = TrainingConfig(**chosen)
+            config = TrainingConfig(**(PRESETS[preset or "tutorial"] | chosen))
             device_for(config)  # a device that is not here is a bad argument, not a failed run
             run = Run.create(definition, config, name)
-        elif model or name or chosen:
-            given = {"model": model, "name": name} | recipe
+        elif model or preset or name or chosen:
+            given = {"model": model, "preset": preset, "name": name} | recipe
             options = ", ".join(f"--{field.replace('_', '-')}" for field, value in given.items() if value is not None)
             raise click.UsageError(f"A resumed run keeps its recipe and its name: leave out {options}.")
         else:

@@ -4,9 +4,17 @@ import ast
 import inspect
 from string import Template
 
+from cnnlab import augmentation
 from cnnlab.data import import_torchvision
 from cnnlab.evaluation import EVALUATION_BATCH_SIZE
-from cnnlab.training import OPTIMIZERS, TrainingConfig, optimizer_arguments, shuffled
+from cnnlab.training import (
+    OPTIMIZERS,
+    TrainingConfig,
+    learning_rate_at,
+    optimizer_arguments,
+    random_changes,
+    shuffled,
+)
 
 _TEMPLATE = Template('''\
 """Trains one network on MNIST, as CNN Lab did. Needs torch and torchvision; fetches MNIST into ./data.
@@ -30,7 +38,7 @@ $source
 
 $import_torchvision
 
-$shuffled
+$shuffled$sources_for_each_step
 
 def load(train: bool) -> tuple[Tensor, Tensor]:
     mnist = import_torchvision().datasets.MNIST("./data", train=train, download=True)
@@ -52,9 +60,10 @@ for epoch in range(1, EPOCHS + 1):
     model.train()
     loss_sum = 0.0
     batches = shuffled(len(train_images), SEED, epoch).to(device).split(BATCH_SIZE)
-    for indices in batches:
-        optimizer.zero_grad()
-        loss = F.cross_entropy(model(train_images[indices]), train_labels[indices])
+    for batch, indices in enumerate(batches):
+        images, labels = train_images[indices], train_labels[indices]
+$at_each_step        optimizer.zero_grad()
+        loss = F.cross_entropy(model(images), labels)
         loss.backward()
         optimizer.step()
         loss_sum += loss.item()
@@ -80,6 +89,7 @@ def training_script(source: str, config: TrainingConfig) -> str:
     """
     factory = ast.parse(source).body[0]
     assert isinstance(factory, ast.FunctionDef | ast.ClassDef)
+    sources, statements = _at_each_step(config)
     arguments = ", ".join(f"{name}={value!r}" for name, value in optimizer_arguments(config).items())
     return _TEMPLATE.substitute(
         epochs=config.epochs,
@@ -88,6 +98,8 @@ def training_script(source: str, config: TrainingConfig) -> str:
         source=source,
         import_torchvision=inspect.getsource(import_torchvision),
         shuffled=inspect.getsource(shuffled),
+        sources_for_each_step="".join(f"\n\n{source}" for source in sources),
+        at_each_step="".join(f"        {statement}\n" for statement in statements),
         threads=config.threads,
         device=_FASTEST_DEVICE if config.device == "auto" else repr(config.device),
         factory=factory.name,
@@ -95,6 +107,22 @@ def training_script(source: str, config: TrainingConfig) -> str:
         arguments=arguments,
         evaluation_batch_size=EVALUATION_BATCH_SIZE,
     )
+
+
+def _at_each_step(config: TrainingConfig) -> tuple[list[str], list[str]]:
+    """Return what the script does before each step beyond the tutorial's loop: the sources, and the statements."""
+    sources, statements = [], []
+    if config.augment:
+        sources += [inspect.getsource(augmentation), inspect.getsource(random_changes)]
+        statements += ["images = augment(images, labels, random_changes(SEED, step))"]
+    if config.schedule != "constant":
+        sources += [inspect.getsource(learning_rate_at)]
+        statements += [
+            "progress = (step + 0.5) / (EPOCHS * len(batches))",
+            "for group in optimizer.param_groups:",
+            f'    group["lr"] = learning_rate_at(progress, {config.learning_rate!r}, "{config.schedule}")',
+        ]
+    return sources, ["step = (epoch - 1) * len(batches) + batch", *statements] if statements else []
 
 
 _FASTEST_DEVICE = '"cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"'

@@ -19,8 +19,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn, optim
+from torch import Generator, Tensor, nn, optim
 
+from cnnlab.augmentation import augment
 from cnnlab.data import MNIST, TRAIN_IMAGES
 from cnnlab.errors import LabError
 from cnnlab.evaluation import evaluate
@@ -32,6 +33,7 @@ OPTIMIZERS: dict[str, type[optim.Optimizer]] = {
     "adamw": optim.AdamW,
 }
 DEVICES = ("auto", "cpu", "cuda", "mps")
+SCHEDULES = ("constant", "one-cycle")
 
 # The CPU generator of PyTorch takes 32 bits of its seed and ignores the rest.
 MAX_SEED = 2**32 - 1
@@ -85,8 +87,12 @@ class TrainingConfig:
         The optimizer's ``lr``.
     momentum
         The ``momentum`` of RMSprop and SGD, the first of the two ``betas`` of Adam and AdamW.
+    schedule
+        One of `SCHEDULES`: what becomes of the learning rate, as `learning_rate_at` says.
+    augment
+        Whether the training images are changed at random, as `cnnlab.augmentation` says.
     seed
-        Decides the initial weights and the order of the images.
+        Decides the initial weights, the order of the images and their random changes.
     device
         One of `DEVICES`; "auto" is a GPU where there is one.
     threads
@@ -103,6 +109,8 @@ class TrainingConfig:
     optimizer: str = "rmsprop"
     learning_rate: float = 0.001
     momentum: float = 0.9
+    schedule: str = "constant"
+    augment: bool = False
     seed: int = 0
     device: str = "auto"
     threads: int = field(default_factory=available_cores)
@@ -119,6 +127,8 @@ class TrainingConfig:
         self._require(
             "momentum", _is_number(self.momentum) and 0 <= self.momentum < 1, "a number from 0 up to, not including, 1"
         )
+        self._require_choice("schedule", SCHEDULES)
+        self._require("augment", isinstance(self.augment, bool), "true or false")
         self._require_whole("seed", 0, MAX_SEED)
         self._require_choice("device", DEVICES)
         self._require_whole("threads", 1, MAX_THREADS)
@@ -134,6 +144,13 @@ class TrainingConfig:
 
     def _require_choice(self, name: str, choices: tuple[str, ...]) -> None:
         self._require(name, getattr(self, name) in choices, f"one of {', '.join(choices)}")
+
+
+# What a recipe is good for, and how it differs from the tutorial's.
+PRESETS: dict[str, dict[str, Any]] = {
+    "tutorial": {},
+    "drawing": {"optimizer": "adamw", "learning_rate": 0.004, "schedule": "one-cycle", "augment": True},
+}
 
 
 def _is_number(value: object) -> bool:
@@ -239,6 +256,32 @@ def shuffled(size: int, seed: int, epoch: int) -> Tensor:
     return torch.randperm(size, generator=generator)
 
 
+def random_changes(seed: int, step: int) -> Generator:
+    """Return the generator from which the images of a step, counted from 0, take their random changes.
+
+    It depends on the seed and the step alone, so that a resumed run sees the images it would have seen.
+    """
+    return torch.Generator().manual_seed(zlib.crc32(f"{seed}, step {step}".encode()))
+
+
+def learning_rate_at(progress: float, highest: float, schedule: str) -> float:
+    """Return the learning rate of a step.
+
+    "constant" leaves it as it is. "one-cycle" lets it rise in a straight line over the first quarter of the run, and
+    fall in a straight line to 0 over the rest (L. N. Smith and N. Topin, Super-convergence, arXiv:1708.07120).
+
+    Parameters
+    ----------
+    progress
+        The share of the run that is done in the middle of the step, above 0 and below 1.
+    highest
+        The recipe's learning rate.
+    schedule
+        One of `SCHEDULES`.
+    """
+    return highest if schedule == "constant" else highest * min(progress / 0.25, (1 - progress) / 0.75)
+
+
 class TrainingState:
     """All that a run is at a moment: its weights, its optimizer's memory and its place in the data.
 
@@ -334,9 +377,14 @@ def train(model: nn.Module, data: MNIST, config: TrainingConfig, state: Training
         model.train()
         for indices in batches[state.batch :]:
             started = time.perf_counter()
+            images, labels = data.train_images[indices], data.train_labels[indices]
+            if config.augment:
+                images = augment(images, labels, random_changes(config.seed, state.step))
+            progress = (state.step + 0.5) / (config.epochs * len(batches))
+            for group in state.optimizer.param_groups:
+                group["lr"] = learning_rate_at(progress, config.learning_rate, config.schedule)
             state.optimizer.zero_grad()
-            logits = model(data.train_images[indices])
-            batch_loss = F.cross_entropy(logits, data.train_labels[indices])
+            batch_loss = F.cross_entropy(model(images), labels)
             loss = batch_loss.item()
             if not math.isfinite(loss):
                 weights.put_back()

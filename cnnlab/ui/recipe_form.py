@@ -5,7 +5,7 @@ from typing import Any
 import streamlit as st
 
 from cnnlab.models import DEFINITIONS, Definition
-from cnnlab.training import OPTIMIZERS, InvalidConfig, TrainingConfig, available_devices
+from cnnlab.training import OPTIMIZERS, PRESETS, SCHEDULES, InvalidConfig, TrainingConfig, available_devices
 
 LABELS = {
     "epochs": "Epochs",
@@ -13,9 +13,11 @@ LABELS = {
     "optimizer": "Optimizer",
     "learning_rate": "Learning rate",
     "momentum": "Momentum",
+    "schedule": "Schedule",
     "seed": "Seed",
     "device": "Device",
     "threads": "Threads",
+    "augment": "Change the images",
 }
 _HELP = {
     "epochs": "How often the network sees all 60,000 training images.",
@@ -23,9 +25,24 @@ _HELP = {
     "optimizer": "The rule that turns gradients into changes of the weights.",
     "learning_rate": "How large each change is. Too large, and the loss grows instead of falling.",
     "momentum": "How much of the last change is kept in the next one; in Adam and AdamW, the first beta.",
+    "schedule": "What becomes of the learning rate: constant, or rising over the first quarter and falling to 0.",
+    "augment": "Changes each training image at random: leaned, stretched, with other strokes. For digits that people "
+    "draw; the tutorial does not.",
     "seed": "Decides the first weights and the order of the images. The same seed gives the same losses.",
     "device": "Where the network is trained: auto is a GPU where there is one.",
     "threads": "How many CPU cores one run uses. With half of them, two runs train at once.",
+}
+_PRESET_BUTTONS: dict[str, Any] = {
+    "tutorial": {
+        "label": "Tutorial recipe",
+        "icon": ":material/restart_alt:",
+        "help": "Put the tutorial's values into every field.",
+    },
+    "drawing": {
+        "label": "For drawing",
+        "icon": ":material/draw:",
+        "help": "Put the values into every field with which a network reads best what people draw.",
+    },
 }
 _OPTIMIZER_NAMES = {name: optimizer.__name__ for name, optimizer in OPTIMIZERS.items()}
 
@@ -52,9 +69,11 @@ def recipe_form() -> tuple[Definition, TrainingConfig] | None:
         with st.container(key="recipe_fields"):
             _fields()
             _number("threads", step=1)
+        _augment_switch()
         with st.container(horizontal=True):
             start = st.form_submit_button("Start training", type="primary", icon=":material/play_arrow:")
-            st.form_submit_button("Tutorial recipe", **_RESET_BUTTON)
+            for preset, button in _PRESET_BUTTONS.items():
+                st.form_submit_button(type="tertiary", on_click=_set_fields, args=(preset,), **button)
         config = _recipe() if start else None
         return (DEFINITIONS[name], config) if config else None
 
@@ -77,7 +96,10 @@ def train_both_button(threads: int) -> TrainingConfig | None:
     with st.popover("Recipe", icon=":material/tune:"):
         with st.container(key="recipe_fields"):
             _fields()
-        st.button("Tutorial recipe", **_RESET_BUTTON)
+        _augment_switch()
+        with st.container(horizontal=True):
+            for preset, button in _PRESET_BUTTONS.items():
+                st.button(type="tertiary", on_click=_set_fields, args=(preset,), **button)
     return _recipe(threads=threads) if start else None
 
 
@@ -87,8 +109,13 @@ def _fields() -> None:
     _choice("optimizer", list(OPTIMIZERS), _OPTIMIZER_NAMES)
     _number("learning_rate", step=0.0005)
     _number("momentum", step=0.05)
+    _choice("schedule", list(SCHEDULES))
     _number("seed", step=1)
     _choice("device", ["auto", *available_devices()])
+
+
+def _augment_switch() -> None:
+    st.toggle(LABELS["augment"], key=_key("augment"), help=_HELP["augment"], persist_state="session")
 
 
 def _recipe(**given: Any) -> TrainingConfig | None:
@@ -106,23 +133,15 @@ def _key(field: str) -> str:
     return f"recipe_{field}"
 
 
-def _set_fields() -> None:
-    tutorial = TrainingConfig()
+def _set_fields(preset: str) -> None:
+    config = TrainingConfig(**PRESETS[preset])
     for field in LABELS:
-        st.session_state[_key(field)] = getattr(tutorial, field)
-
-
-_RESET_BUTTON: dict[str, Any] = {
-    "type": "tertiary",
-    "icon": ":material/restart_alt:",
-    "on_click": _set_fields,
-    "help": "Put the tutorial's values back in every field.",
-}
+        st.session_state[_key(field)] = getattr(config, field)
 
 
 def _set_missing_fields() -> None:
     if _key("epochs") not in st.session_state:
-        _set_fields()
+        _set_fields("tutorial")
 
 
 def _number(field: str, step: float) -> None:

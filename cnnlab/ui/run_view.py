@@ -46,11 +46,20 @@ def show_again(run: Run) -> NoReturn:
 
 def _recipe_line(run: Run) -> str:
     config = run.config
-    return (
-        f"{run.title} · {plural(config.epochs, 'epoch')} · batch size {config.batch_size:,} · {config.optimizer} · "
-        f"learning rate {config.learning_rate:g} · momentum {config.momentum:g} · seed {config.seed} · "
-        f"{config.device} · {plural(config.threads, 'thread')}"
-    )
+    parts = [
+        run.title,
+        plural(config.epochs, "epoch"),
+        f"batch size {config.batch_size:,}",
+        config.optimizer,
+        f"learning rate {config.learning_rate:g}",
+        f"momentum {config.momentum:g}",
+        "" if config.schedule == "constant" else f"{config.schedule} schedule",
+        "changed images" if config.augment else "",
+        f"seed {config.seed}",
+        config.device,
+        plural(config.threads, "thread"),
+    ]
+    return " · ".join(filter(None, parts))
 
 
 def _actions(run: Run, status: Status) -> None:

@@ -33,7 +33,14 @@ def test_the_form_holds_the_tutorials_recipe(train_page):
     assert number(train_page, "Batch size").value == 128
     assert number(train_page, "Learning rate").value == 0.001
     assert number(train_page, "Momentum").value == 0.9
-    assert [each.value for each in train_page.selectbox][:2] == ["rmsprop", "auto"]
+    assert [each.value for each in train_page.selectbox][:3] == ["rmsprop", "constant", "auto"]
+
+
+def test_the_preset_for_drawing_fills_the_fields(train_page):
+    button(train_page, "For drawing").click().run()
+    assert number(train_page, "Learning rate").value == 0.004
+    assert [each.value for each in train_page.selectbox][:2] == ["adamw", "one-cycle"]
+    assert train_page.toggle[0].value is True
 
 
 def test_the_tutorial_recipe_comes_back(train_page):

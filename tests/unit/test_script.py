@@ -7,12 +7,15 @@ import pytest
 from cnnlab import data
 from cnnlab.models import DEFINITIONS
 from cnnlab.script import training_script
-from cnnlab.training import EpochEvent, TrainingConfig, train
+from cnnlab.training import PRESETS, EpochEvent, TrainingConfig, train
 
 
-@pytest.mark.parametrize(("name", "optimizer"), [("sequential", "rmsprop"), ("module", "adam"), ("residual", "sgd")])
-def test_the_script_gives_the_losses_of_the_run(name, optimizer, tmp_path):
-    config = TrainingConfig(epochs=1, optimizer=optimizer, seed=7, threads=2)
+@pytest.mark.parametrize(
+    ("name", "recipe"),
+    [("sequential", {}), ("module", {"optimizer": "sgd"}), ("residual", PRESETS["drawing"])],
+)
+def test_the_script_gives_the_losses_of_the_run(name, recipe, tmp_path):
+    config = TrainingConfig(epochs=1, seed=7, threads=2, **recipe)
     definition = DEFINITIONS[name]
     *_, expected = train(definition.build(config.seed), data.load(), config)
     assert isinstance(expected, EpochEvent)

@@ -9,12 +9,15 @@ from torch import nn
 from cnnlab.models import DEFINITIONS
 from cnnlab.training import (
     OPTIMIZERS,
+    PRESETS,
     BatchEvent,
     Diverged,
     EpochEvent,
     InvalidConfig,
     TrainingConfig,
     TrainingState,
+    learning_rate_at,
+    random_changes,
     shuffled,
     train,
 )
@@ -59,6 +62,8 @@ def test_the_defaults_are_the_tutorials():
         ("momentum", 1.0),
         ("momentum", -0.1),
         ("momentum", math.nan),
+        ("schedule", "cosine"),
+        ("augment", 1),
         ("seed", -1),
         ("seed", 2**32),
         ("device", "tpu"),
@@ -128,6 +133,25 @@ def test_every_definition_trains_with_every_optimizer(name, optimizer, mnist):
     assert math.isfinite(events[-1].test_loss)
 
 
+def test_one_cycle_rises_over_a_quarter_and_falls_to_nothing():
+    rates = [learning_rate_at(progress, 0.004, "one-cycle") for progress in (0.125, 0.25, 0.625, 1)]
+    assert rates == pytest.approx([0.002, 0.004, 0.002, 0])
+
+
+def test_a_constant_rate_stays():
+    assert {learning_rate_at(progress, 0.001, "constant") for progress in (0.01, 0.5, 0.99)} == {0.001}
+
+
+def test_random_changes_depend_on_the_seed_and_the_step_alone():
+    drawn = [torch.rand(3, generator=random_changes(seed, step)).tolist() for seed in (0, 1) for step in (0, 1)]
+    assert torch.rand(3, generator=random_changes(0, 1)).tolist() == drawn[1]
+    assert len({tuple(numbers) for numbers in drawn}) == 4
+
+
+def test_changed_images_give_other_losses(mnist):
+    assert losses(train(build(), mnist, replace(CONFIG, augment=True))) != losses(train(build(), mnist, CONFIG))
+
+
 def test_an_epochs_order_is_a_permutation_of_its_own():
     orders = [shuffled(1000, seed, epoch).tolist() for seed in (0, 1) for epoch in (1, 2)]
     assert all(sorted(order) == list(range(1000)) for order in orders)
@@ -135,23 +159,26 @@ def test_an_epochs_order_is_a_permutation_of_its_own():
 
 
 @pytest.mark.parametrize("steps", [0, 3, STEPS_PER_EPOCH, STEPS_PER_EPOCH + 1])
-@pytest.mark.parametrize("factory", [build, with_dropout])
-def test_going_on_from_a_checkpoint_gives_the_same_losses_and_weights(factory, steps, mnist, tmp_path):
+@pytest.mark.parametrize(
+    ("factory", "config"),
+    [(build, CONFIG), (with_dropout, CONFIG), (build, replace(CONFIG, **PRESETS["drawing"]))],
+)
+def test_going_on_from_a_checkpoint_gives_the_same_losses_and_weights(factory, config, steps, mnist, tmp_path):
     whole = factory()
-    expected = list(train(whole, mnist, CONFIG))
+    expected = list(train(whole, mnist, config))
 
     model = factory()
-    state = TrainingState(model, CONFIG)
-    events = train(model, mnist, CONFIG, state)
+    state = TrainingState(model, config)
+    events = train(model, mnist, config, state)
     before = [next(events) for _ in range(steps)]
     torch.save(state.state_dict(), tmp_path / "checkpoint.pt")
     torch.rand(7)  # whatever else draws random numbers must not matter
 
     resumed = factory()
-    state = TrainingState(resumed, CONFIG)
+    state = TrainingState(resumed, config)
     if steps:
         state.load_state_dict(torch.load(tmp_path / "checkpoint.pt", weights_only=True))
-    after = list(train(resumed, mnist, CONFIG, state))
+    after = list(train(resumed, mnist, config, state))
 
     assert losses(before + after) == losses(expected)
     assert [e.test_loss for e in after if isinstance(e, EpochEvent)][-1] == expected[-1].test_loss

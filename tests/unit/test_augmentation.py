@@ -1,0 +1,82 @@
+import pytest
+import torch
+
+from cnnlab import augmentation
+from cnnlab.augmentation import add_bar, add_flag, add_hook, augment, distort, draw, half_width, recentre, thicken
+
+
+@pytest.fixture
+def batch(mnist):
+    return mnist.train_images[:200], mnist.train_labels[:200]
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def test_a_changed_batch_is_one_of_digits_still(batch):
+    images, labels = batch
+    before = images.clone()
+    changed = augment(images, labels, generator())
+    assert changed.shape == images.shape
+    assert changed.dtype == torch.float32
+    assert changed.min() >= 0
+    assert changed.max() <= 1
+    assert torch.equal(images, before)
+    assert not torch.equal(changed, images)
+    assert (changed.sum(dim=(1, 2, 3)) > 10).all()
+
+
+def test_the_same_generator_gives_the_same_changes(batch):
+    once, again, other = (augment(*batch, generator(seed)) for seed in (1, 1, 2))
+    assert torch.equal(once, again)
+    assert not torch.equal(once, other)
+
+
+def test_only_ones_sevens_and_nines_are_restyled(batch):
+    images, labels = batch
+    restyled = augmentation.restyle(images, labels, generator())
+    changed = (restyled != images).flatten(1).any(dim=1)
+    assert set(labels[changed].tolist()) == {1, 7, 9}
+    share = changed[(labels == 1) | (labels == 7) | (labels == 9)].float().mean().item()
+    assert share == pytest.approx(augmentation.RESTYLED, abs=0.2)
+
+
+@pytest.mark.parametrize(("digit", "edit"), [(1, add_flag), (7, add_bar), (9, add_hook)])
+def test_a_new_style_adds_ink_and_takes_none(digit, edit, batch):
+    images, labels = batch
+    of_digit = images[labels == digit]
+    edited = edit(of_digit, generator())
+    assert (edited >= of_digit).all()
+    assert (edited.sum(dim=(1, 2, 3)) >= of_digit.sum(dim=(1, 2, 3))).all()
+
+
+def test_a_line_is_as_wide_as_it_shall_be():
+    line = draw(
+        torch.zeros(1, 1, 28, 28), [torch.tensor([[14.0, 4.0]]), torch.tensor([[14.0, 23.0]])], torch.tensor([1.5])
+    )
+    assert line[0, 0, :, 14].sum() == pytest.approx(3.0, abs=0.01)
+    assert half_width(line).item() == pytest.approx(1.5, rel=0.25)
+
+
+def test_recentring_takes_a_digit_from_anywhere_to_one_place(batch):
+    images, _ = batch
+    moved = torch.roll(images, (2, -2), dims=(2, 3))
+    assert torch.equal(recentre(moved), recentre(images))
+    ink = recentre(images).sum(dim=(1, 3))
+    centres = (ink * torch.arange(28)).sum(dim=1) / ink.sum(dim=1)
+    assert centres.min() >= 13.5 - 1e-4
+    assert centres.max() <= 14.5 + 1e-4
+
+
+def test_distorting_and_thickening_keep_images_apart(batch):
+    images, _ = batch
+    for change in (distort, thicken):
+        alone = change(images[:1], generator())
+        assert alone.shape == (1, 1, 28, 28)
+
+
+def test_about_half_of_the_images_are_thickened(batch):
+    images, _ = batch
+    changed = (thicken(images, generator()) != images).flatten(1).any(dim=1)
+    assert changed.float().mean().item() == pytest.approx(augmentation.THICKENED, abs=0.15)
