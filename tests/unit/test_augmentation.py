@@ -61,7 +61,8 @@ def test_a_line_is_as_wide_as_it_shall_be():
 
 def test_recentring_takes_a_digit_from_anywhere_to_one_place(batch):
     images, _ = batch
-    moved = torch.roll(images, (2, -2), dims=(2, 3))
+    images = images[images[:, :, -1].sum(dim=(1, 2)) + images[:, :, :, 0].sum(dim=(1, 2)) == 0]
+    moved = torch.roll(images, (1, -1), dims=(2, 3))
     assert torch.equal(recentre(moved), recentre(images))
     ink = recentre(images).sum(dim=(1, 3))
     centres = (ink * torch.arange(28)).sum(dim=1) / ink.sum(dim=1)
