@@ -18,7 +18,7 @@ from torch import Generator, Tensor
 SIDE = 28  # of an image, in pixels
 MARGIN = 4  # around the 20 by 20 pixels that a digit fills, and so the farthest that it is moved
 
-RESTYLED = 0.4  # of the ones, sevens and nines
+RESTYLED = 0.5  # of the ones, sevens and nines
 BASED = 0.3  # of the ones that are restyled
 THICKENED = 0.5  # of all images
 
@@ -57,7 +57,7 @@ def add_flag(ones: Tensor, generator: Generator) -> Tensor:
     uniform = partial(_uniform, generator, ones)
     width = half_width(ones)
     top, foot = ends(ones, width)
-    flag = uniform(3, 10)[:, None] * _direction(uniform(100, 170))
+    flag = uniform(3, 12)[:, None] * _direction(uniform(100, 170))
     ones = draw(ones, [top, top + flag], width)
     has_base = (uniform(0, 1) < BASED)[:, None]
     along = _direction(uniform(-12, 12)) * has_base  # without a base, a dot on the foot, which is ink already

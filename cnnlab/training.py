@@ -149,7 +149,7 @@ class TrainingConfig:
 # What a recipe is good for, and how it differs from the tutorial's.
 PRESETS: dict[str, dict[str, Any]] = {
     "tutorial": {},
-    "drawing": {"optimizer": "adamw", "learning_rate": 0.004, "schedule": "one-cycle", "augment": True},
+    "drawing": {"epochs": 12, "optimizer": "adamw", "learning_rate": 0.006, "schedule": "one-cycle", "augment": True},
 }
 
 

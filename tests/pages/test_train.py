@@ -38,7 +38,7 @@ def test_the_form_holds_the_tutorials_recipe(train_page):
 
 def test_the_preset_for_drawing_fills_the_fields(train_page):
     button(train_page, "For drawing").click().run()
-    assert number(train_page, "Learning rate").value == 0.004
+    assert number(train_page, "Learning rate").value == 0.006
     assert [each.value for each in train_page.selectbox][:2] == ["adamw", "one-cycle"]
     assert train_page.toggle[0].value is True
 

@@ -15,7 +15,7 @@ from cnnlab.training import PRESETS, EpochEvent, TrainingConfig, train
     [("sequential", {}), ("module", {"optimizer": "sgd"}), ("residual", PRESETS["drawing"])],
 )
 def test_the_script_gives_the_losses_of_the_run(name, recipe, tmp_path):
-    config = TrainingConfig(epochs=1, seed=7, threads=2, **recipe)
+    config = TrainingConfig(**{**recipe, "epochs": 1, "seed": 7, "threads": 2})
     definition = DEFINITIONS[name]
     *_, expected = train(definition.build(config.seed), data.load(), config)
     assert isinstance(expected, EpochEvent)
