@@ -1,8 +1,10 @@
 """Choose runs, and see their curves, results and answers beside each other."""
 
+from contextlib import suppress
+
 import streamlit as st
 
-from cnnlab.comparison import Measure, Recipe, by_recipe, by_seed
+from cnnlab.comparison import Measure, Recipe, by_recipe, by_seed, labels_of
 from cnnlab.errors import LabError
 from cnnlab.models import DEFINITIONS, Definition
 from cnnlab.predictions import Predictions, predictions_of
@@ -27,6 +29,16 @@ MAX_COMPARED = 20
 TUTORIALS_DEFINITIONS = [definition for definition in DEFINITIONS.values() if definition.tutorial_losses]
 
 
+def runs_and_names() -> tuple[dict[str, Run], dict[str, str]]:
+    """Return all runs by their identifiers, the newest first, and what they are called."""
+    runs, names = {}, {}
+    for run in [*all_runs(), *reference_runs()]:
+        with suppress(NoSuchRun):  # deleted from another tab just now
+            names[run.id] = run.name
+            runs[run.id] = run
+    return runs, names
+
+
 def choose(run_ids: list[str]) -> None:
     st.session_state["compared"] = run_ids[:MAX_COMPARED]
 
@@ -34,10 +46,15 @@ def choose(run_ids: list[str]) -> None:
 def take_choice_from_address(runs: dict[str, Run]) -> None:
     """Choose the runs that a new address names; when nothing was chosen yet, the newest of each definition."""
     asked = st.query_params.get("runs")
-    if asked is not None and asked != st.session_state.get("compared_in_address"):
-        choose([run_id for run_id in asked.split(",") if run_id in runs])
-        if gone := [run_id for run_id in asked.split(",") if run_id not in runs]:
+    is_new = "compared" not in st.session_state or asked != st.session_state.get("compared_in_address")
+    if asked is not None and is_new:
+        ids = list(dict.fromkeys(filter(None, asked.split(","))))
+        there = [run_id for run_id in ids if run_id in runs]
+        choose(there)
+        if gone := [run_id for run_id in ids if run_id not in runs]:
             st.warning(f"There is no run {as_text(', '.join(gone))} here. It may have been deleted.")
+        if len(there) > MAX_COMPARED:
+            st.warning(f"The address names {len(there)} runs; the first {MAX_COMPARED} are compared.")
     elif "compared" not in st.session_state:
         newest = {run.model: run.id for run in reversed(runs.values())}
         choose([newest[name] for name in DEFINITIONS if name in newest])
@@ -108,15 +125,36 @@ def answers_of(chosen: list[Run]) -> tuple[list[Run], list[Predictions]]:
     """Return the runs that can answer the test images, with their answers; of the others, say why they cannot."""
     answering, answers = [], []
     for run in chosen:
+        status = run.status
+        if status.is_active:
+            st.info(f"{as_text(run.name)} is not included yet: it is {status}.")
+            continue
         try:
-            if run.status.is_active:
-                st.info(f"{as_text(run.name)} is not included yet: it is {run.status}.")
-            else:
-                answers.append(ask(predictions_of, run))
-                answering.append(run)
+            answers.append(ask(predictions_of, run))
+            answering.append(run)
         except LabError as error:
             st.warning(as_text(str(error)))
+            continue
+        if status is not Status.FINISHED:
+            st.caption(
+                f"{as_text(run.name)} is {status}: its answers come from its newest weights, which may be of the midst "
+                "of an epoch; the table above tells of the last whole one."
+            )
     return answering, answers
+
+
+def compare_answers_of(chosen: list[Run]) -> None:
+    with st.spinner("Asking the networks about the 10,000 test images"):
+        answering, answers = answers_of(chosen)
+    if len(answering) < 2:
+        st.write("This takes two runs that have ended.")
+        return
+    names = labels_of(answering)
+    verdicts_view(names, answers)
+    st.header("Which digits they take for which", anchor=False)
+    st.fragment(confusion_view)(names, answers)
+    st.header("Where they disagree", anchor=False)
+    st.fragment(disagreements_view)(names, answers)
 
 
 begin_page("Compare")
@@ -127,57 +165,48 @@ st.write(
     "and one seed."
 )
 
-runs = {run.id: run for run in [*all_runs(), *reference_runs()]}
+runs, names = runs_and_names()
 take_choice_from_address(runs)
 actions = st.container(horizontal=True)
 with actions:
     if config := train_both_button(threads=max(1, available_cores() // len(TUTORIALS_DEFINITIONS))):
         attempt(start_and_choose, config)
-        runs = {run.id: run for run in [*all_runs(), *reference_runs()]}
+        runs, names = runs_and_names()
 if action_error := st.session_state.pop("run_error", None):
     st.error(as_text(action_error))
 
 st.multiselect(
     "Runs",
     list(runs),
-    format_func=lambda run_id: f"{runs[run_id].name} · {run_id}",
+    format_func=lambda run_id: f"{names[run_id]} · {run_id}",
     key="compared",
+    persist_state="session",
     max_selections=MAX_COMPARED,
     placeholder="Choose runs to compare",
 )
 put_choice_into_address()
 chosen = [runs[run_id] for run_id in st.session_state["compared"]]
-statuses = [run.status for run in chosen]
-is_live = any(status.is_active for status in statuses)
-with actions:
-    seeds_popover(chosen, list(runs.values()))
-    st.button(
-        "Stop",
-        icon=":material/stop:",
-        disabled=not is_live,
-        on_click=attempt,
-        args=(stop, chosen),
-        help="Stops these runs; weights and checkpoints are kept.",
-    )
-
-if not chosen:
-    st.info("Choose at least one run.")
-    st.stop()
-
-st.fragment(curves_and_results, run_every=1.0 if is_live else None)(chosen, statuses)
-
-if len(chosen) > 1:
-    st.header("What differs", anchor=False)
-    differences_view(chosen)
-
-    st.header("More than chance?", anchor=False)
-    with st.spinner("Asking the networks about the 10,000 test images"):
-        answering, answers = answers_of(chosen)
-    if len(answering) < 2:
-        st.write("This takes two runs that have ended.")
-    else:
-        verdicts_view(answering, answers)
-        st.header("Which digits they take for which", anchor=False)
-        st.fragment(confusion_view)(answering, answers)
-        st.header("Where they disagree", anchor=False)
-        st.fragment(disagreements_view)(answering, answers)
+try:
+    statuses = [run.status for run in chosen]
+    is_live = any(status.is_active for status in statuses)
+    with actions:
+        seeds_popover(chosen, list(runs.values()))
+        st.button(
+            "Stop",
+            icon=":material/stop:",
+            disabled=not is_live,
+            on_click=attempt,
+            args=(stop, chosen),
+            help="Stops these runs; weights and checkpoints are kept.",
+        )
+    if not chosen:
+        st.info("Choose at least one run.")
+        st.stop()
+    st.fragment(curves_and_results, run_every=1.0 if is_live else None)(chosen, statuses)
+    if len(chosen) > 1:
+        st.header("What differs", anchor=False)
+        differences_view(chosen)
+        st.header("More than chance?", anchor=False)
+        compare_answers_of(chosen)
+except NoSuchRun:  # deleted from another tab just now
+    st.rerun()
