@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
-from torch import from_numpy
+from torch import from_numpy, nn
 
 from cnnlab.data import TEST_IMAGES, load_test_set
 from cnnlab.errors import LabError
@@ -47,14 +47,33 @@ def predictions_of(run: Run) -> Predictions:
     DataError, HomeError
         If the test images cannot be read.
     """
-    weights = run.read_weights()
-    if weights is None:
-        raise NoPredictions(f"{run.name} has no weights yet: they come with its first epoch.")
+    weights = newest_weights_of(run)
     fingerprint = hashlib.sha256(weights).hexdigest()
     return _kept(run, fingerprint) or _keep(run, fingerprint, _predict(run, weights))
 
 
-def _predict(run: Run, weights: bytes) -> Predictions:
+def newest_weights_of(run: Run) -> bytes:
+    """Return the file of a run's newest weights.
+
+    Raises
+    ------
+    NoPredictions
+        If the run has none yet.
+    """
+    weights = run.read_weights()
+    if weights is None:
+        raise NoPredictions(f"{run.name} has no weights yet: they come with its first epoch.")
+    return weights
+
+
+def network_of(run: Run, weights: bytes) -> nn.Module:
+    """Return the network of a run with weights of its own, as `Run.read_weights` returns them.
+
+    Raises
+    ------
+    NoPredictions
+        If the run's network is not registered any more or is another one now.
+    """
     try:
         model = definition_named(run.model).build(seed=0)
         model.load_state_dict(load(weights))
@@ -63,6 +82,11 @@ def _predict(run: Run, weights: bytes) -> Predictions:
             f"The weights of {run.name} do not fit cnnlab/models.py, which has no {run.title}, or has changed it. Put "
             "its source back (the run's training script has it), or delete the run."
         ) from error
+    return model
+
+
+def _predict(run: Run, weights: bytes) -> Predictions:
+    model = network_of(run, weights)
     images, _ = load_test_set()
     confidences, answers = predict_logits(model, images).softmax(dim=1).max(dim=1)
     return Predictions(answers.byte().numpy(), confidences.numpy())

@@ -5,6 +5,7 @@ import html
 import io
 from collections.abc import Sequence
 
+import numpy as np
 import streamlit as st
 from PIL import Image
 from torch import Tensor
@@ -33,12 +34,24 @@ def digit_gallery(images: Tensor, captions: Sequence[Sequence[str]]) -> None:
     for image, lines in zip(images, captions, strict=True):
         shown = "<br>".join(html.escape(line) for line in lines)
         alternative = html.escape(lines[0])
-        source = f"data:image/png;base64,{base64.b64encode(_png(image)).decode()}"
+        source = picture_address(image.squeeze(0).numpy())
         figures.append(f'<figure><img src="{source}" alt="{alternative}"><figcaption>{shown}</figcaption></figure>')
     st.html(f'{_STYLE}<div class="digits">{"".join(figures)}</div>')
 
 
-def _png(image: Tensor) -> bytes:
+def picture_address(image: np.ndarray) -> str:
+    """Return an address for an ``img`` that holds the picture itself; `image` as `png_of` takes it."""
+    return f"data:image/png;base64,{base64.b64encode(png_of(image)).decode()}"
+
+
+def png_of(image: np.ndarray) -> bytes:
+    """Return a picture as a PNG file.
+
+    Parameters
+    ----------
+    image
+        Shape (height, width), from 0, black, to 1, white.
+    """
     content = io.BytesIO()
-    Image.fromarray(image.squeeze(0).mul(255).round().byte().numpy()).save(content, "PNG")
+    Image.fromarray((image * 255).round().astype(np.uint8)).save(content, "PNG")
     return content.getvalue()

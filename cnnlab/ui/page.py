@@ -14,6 +14,7 @@ _PAGES = (
     ("pages/models.py", "Models", ":material/schema:"),
     ("pages/train.py", "Train", ":material/model_training:"),
     ("pages/compare.py", "Compare", ":material/compare_arrows:"),
+    ("pages/draw.py", "Draw", ":material/draw:"),
 )
 
 # Streamlit marks each link to the page one is on; among the runs, only the chosen one shall be marked.
