@@ -16,6 +16,7 @@ from cnnlab.errors import LabError
 from cnnlab.runs import Run
 from cnnlab.ui.asking import ask
 from cnnlab.ui.digits import picture_address
+from cnnlab.ui.wording import as_text
 
 _STYLE = """
 <style>
@@ -48,7 +49,6 @@ _STYLE = """
 
 def answers_view(runs: Sequence[Run], prepared: Preparation | None) -> None:
     """Show the answer of each run as bars over the ten digits, in places that stay where they are."""
-    color = st.get_option(f"theme.{st.context.theme.type or 'light'}.primaryColor")
     cards = []
     for run, label in zip(runs, labels_of(runs), strict=True):
         try:
@@ -56,7 +56,17 @@ def answers_view(runs: Sequence[Run], prepared: Preparation | None) -> None:
             cards.append(_card(run, label, answers))
         except LabError as error:
             cards.append(_card(run, label, None, str(error)))
-    st.html(f'{_STYLE}<div class="answers" style="--bar: {color}">{"".join(cards)}</div>')
+    st.html(f'{_STYLE}<div class="answers" style="--bar: {_bar_color()}">{"".join(cards)}</div>')
+
+
+def answer_view(run: Run, image: np.ndarray) -> None:
+    """Show what a run answers to an image, shape (28, 28), that needs no preparation."""
+    try:
+        card = _card(run, run.name, ask(answers_of, run, image[None]))
+    except LabError as error:
+        st.error(as_text(str(error)))
+        return
+    st.html(f'{_STYLE}<div class="answers" style="--bar: {_bar_color()}">{card}</div>')
 
 
 def steps_view(prepared: Preparation | None) -> None:
@@ -79,6 +89,10 @@ def steps_view(prepared: Preparation | None) -> None:
     st.html(f'<div class="steps">{"".join(figures)}</div>')
 
 
+def _bar_color() -> str:
+    return st.get_option(f"theme.{st.context.theme.type or 'light'}.primaryColor")
+
+
 def _inputs(prepared: Preparation) -> np.ndarray:
     """Return what a network is asked about: the drawing as prepared, and as plainly shrunk. Shape (2, 28, 28)."""
     return np.stack([prepared.centred, shrink(prepared.drawn)])
@@ -86,9 +100,10 @@ def _inputs(prepared: Preparation) -> np.ndarray:
 
 def _card(run: Run, label: str, answers: Sequence[Answer] | None, instead: str = "Nothing drawn yet") -> str:
     if answers:
-        answer, shrunk = answers
+        answer, *shrunk = answers
         named = f'<div class="named"><b>{answer.digit}</b>{_percent(answer.confidence)}</div>'
-        below = f"After a plain shrink: {shrunk.digit}, {_percent(shrunk.confidence)}"
+        told = [f"After a plain shrink: {each.digit}, {_percent(each.confidence)}" for each in shrunk]
+        below = "".join(told) or "&nbsp;"
         probabilities, most = answer.probabilities, answer.digit
         read_out = f"{answer.digit}, {_percent(answer.confidence)}"
     else:

@@ -1,7 +1,7 @@
 """The parts of the Compare page."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from itertools import combinations
 from typing import Any, TypeVar
@@ -30,7 +30,7 @@ from cnnlab.comparison_charts import comparison_chart, confusion_figure
 from cnnlab.data import load_test_set
 from cnnlab.predictions import Predictions
 from cnnlab.runs import Run, Status
-from cnnlab.ui.digits import digit_gallery
+from cnnlab.ui.digits import digit_buttons, digit_gallery
 from cnnlab.ui.recipe_form import LABELS
 from cnnlab.ui.wording import as_text, duration, percent
 
@@ -39,7 +39,7 @@ _SENTENCES = 6
 _IMAGES = 24
 _ANSWERS_SHOWN = 4
 _MCNEMAR = "https://en.wikipedia.org/wiki/McNemar%27s_test"
-_WILSON = "https://en.wikipedia.org/wiki/Binomial_proportion_confidence_interval#Wilson_score_interval"
+WILSON = "https://en.wikipedia.org/wiki/Binomial_proportion_confidence_interval#Wilson_score_interval"
 
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -137,7 +137,7 @@ def results_view(runs: Sequence[Run]) -> None:
     _over_seeds_view(over_seeds(table, folded_labels_of(runs)))
     st.caption(
         "Losses and accuracy are those of the newest epoch. A click on a heading sorts. The interval says how far the "
-        f"accuracy on 10,000 images may lie from that on all such digits ([Wilson's score interval]({_WILSON})). Times "
+        f"accuracy on 10,000 images may lie from that on all such digits ([Wilson's score interval]({WILSON})). Times "
         "are medians over the epochs."
     )
     st.download_button(
@@ -251,17 +251,16 @@ def confusion_view(runs: Sequence[Run], predictions: Sequence[Predictions]) -> N
     matrices = [confusion_matrix(labels, predictions[index].answers) for index in (first, second)]
     highest = max(int((matrix - np.diag(np.diag(matrix))).max()) for matrix in matrices)
     shown = {"first": matrices[0], "second": matrices[1], "difference": matrices[1] - matrices[0]}
-    text_color = st.get_option(f"theme.{st.context.theme.type or 'light'}.textColor")
     titles = {"first": names[first], "second": names[second], "difference": "Second minus first"}
     for column, (which, matrix) in zip(st.columns(3), shown.items(), strict=True):
         with column:
             st.markdown(f"**{as_text(titles[which])}**")
-            st.plotly_chart(
-                confusion_figure(matrix, max(1, highest), text_color=text_color, is_difference=which == "difference"),
+            confusion_chart(
+                matrix,
+                highest,
                 key=f"confusion_{which}",
-                on_select=lambda which=which: _keep_cell(which),
-                selection_mode="points",
-                config={"displayModeBar": False},
+                on_click=lambda *cell, which=which: st.session_state.update(confusion_cell=(which, *cell)),
+                is_difference=which == "difference",
             )
     st.caption(
         "Each row is a digit, each column an answer; the number says how many of the test images. A stronger colour is "
@@ -272,12 +271,26 @@ def confusion_view(runs: Sequence[Run], predictions: Sequence[Predictions]) -> N
         answered = {"first": [first], "second": [second], "difference": [first, second]}[which]
         is_behind = np.any([predictions[index].answers == answer for index in answered], axis=0)
         st.markdown(f"**{digit} answered as {answer}** by {as_text(' or '.join(names[index] for index in answered))}")
-        _gallery(np.flatnonzero(is_behind & (labels == digit)), names, predictions, key="behind_cell")
+        answers_gallery(np.flatnonzero(is_behind & (labels == digit)), names, predictions, key="behind_cell")
 
 
-def _keep_cell(which: str) -> None:
-    if points := st.session_state[f"confusion_{which}"]["selection"]["points"]:
-        st.session_state["confusion_cell"] = (which, int(points[0]["y"]), int(points[0]["x"]))
+def confusion_chart(
+    matrix: np.ndarray, highest: int, *, key: str, on_click: Callable[[int, int], None], is_difference: bool = False
+) -> None:
+    """Show a confusion matrix, as `confusion_figure` draws it; `on_click` is given a cell's digit and answer."""
+
+    def tell_of_click() -> None:
+        if points := st.session_state[key]["selection"]["points"]:
+            on_click(int(points[0]["y"]), int(points[0]["x"]))
+
+    text_color = st.get_option(f"theme.{st.context.theme.type or 'light'}.textColor")
+    st.plotly_chart(
+        confusion_figure(matrix, max(1, highest), text_color=text_color, is_difference=is_difference),
+        key=key,
+        on_select=tell_of_click,
+        selection_mode="points",
+        config={"displayModeBar": False},
+    )
 
 
 def disagreements_view(runs: Sequence[Run], predictions: Sequence[Predictions]) -> None:
@@ -287,16 +300,39 @@ def disagreements_view(runs: Sequence[Run], predictions: Sequence[Predictions]) 
         st.write("None: these runs give the same answer to each of the 10,000 test images.")
         return
     st.write(f"On {len(found):,} of 10,000 test images, not all answers are the same. The most confident come first.")
-    _gallery(found, labels_of(runs), predictions, key="disagreements")
+    answers_gallery(found, labels_of(runs), predictions, key="disagreements")
 
 
-def _gallery(indices: np.ndarray, names: Sequence[str], predictions: Sequence[Predictions], *, key: str) -> None:
-    """Show test images with the answers that the runs give to them."""
-    count = st.session_state.get(key, _IMAGES)
+def answers_gallery(
+    indices: np.ndarray,
+    names: Sequence[str],
+    predictions: Sequence[Predictions],
+    *,
+    key: str,
+    at_first: int = _IMAGES,
+    on_click: Callable[[int], None] | None = None,
+) -> None:
+    """Show test images with the answers that are given to them.
+
+    Parameters
+    ----------
+    indices
+        Of the images in the test set, int64.
+    names
+        Of those that give the answers.
+    at_first
+        How many images are shown until more are asked for.
+    on_click
+        Makes the images buttons, and is given the index of one that is clicked.
+    """
+    count = st.session_state.get(key, at_first)
     chosen = indices[:count]
     images, labels = load_test_set()
     captions = [[f"Digit {labels[index]}", *_answers(index, names, predictions)] for index in chosen]
-    digit_gallery(images[chosen], captions)
+    if on_click:
+        digit_buttons(images[chosen], captions, chosen.tolist(), key=key, on_click=on_click)
+    else:
+        digit_gallery(images[chosen], captions)
     if len(indices) > count:
         st.button(
             f"More of {len(indices):,}", key=f"more_{key}", on_click=st.session_state.__setitem__, args=(key, count * 2)
