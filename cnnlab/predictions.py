@@ -72,12 +72,17 @@ def network_of(run: Run, weights: bytes) -> nn.Module:
     Raises
     ------
     NoPredictions
-        If the run's network is not registered any more or is another one now.
+        If the weights are damaged, or the run's network is not registered any more or is another one now.
     """
     try:
         model = definition_named(run.model).build(seed=0)
         model.load_state_dict(load(weights))
-    except (UnknownDefinition, RuntimeError, SafetensorError) as error:
+    except SafetensorError as error:
+        raise NoPredictions(
+            f"The weights of {run.name} are damaged: {run.weights_path} cannot be read. Put the file back, or delete "
+            "the run and train it again."
+        ) from error
+    except (UnknownDefinition, RuntimeError) as error:
         raise NoPredictions(
             f"The weights of {run.name} do not fit cnnlab/models.py, which has no {run.title}, or has changed it. Put "
             "its source back (the run's training script has it), or delete the run."

@@ -141,7 +141,8 @@ take_choice_from_address(runs)
 run = runs[
     st.selectbox("Run", list(runs), format_func=lambda run_id: f"{runs[run_id].name} · {run_id}", key="inspected")
 ]
-st.query_params["run"] = st.session_state["inspected_in_address"] = run.id
+st.session_state["inspected_in_address"] = run.id
+st.query_params.from_dict({"run": run.id})  # nothing else: on the way back from another page, its choice is left here
 
 try:
     with st.spinner("Asking the network about the 10,000 test images"):

@@ -89,7 +89,7 @@ def picture_rows(pictures: Sequence[np.ndarray], captions: Sequence[str], *, wid
         Of each picture, in rem: the size of the page's text.
     """
     figures = [
-        f'<figure style="width: {width:g}rem"><img src="{picture_address(picture)}" alt="{html.escape(caption)}">'
+        f'<figure style="width: {width:g}rem"><img src="{picture_address(picture)}" alt="">'
         f"<figcaption>{html.escape(caption)}</figcaption></figure>"
         for picture, caption in zip(pictures, captions, strict=True)
     ]

@@ -23,6 +23,7 @@ _WIDEST = 17.0
 _KERNEL_PIXEL = 1.1
 _MAP_WIDTH = 4.6
 _ATTRIBUTION_WIDTH = 12.0
+_ITS_ANSWER = "its answer"
 _INTEGRATED_GRADIENTS = "https://arxiv.org/abs/1703.01365"
 
 
@@ -89,14 +90,13 @@ def _feature_maps_view(maps: dict[str, np.ndarray]) -> None:
 def _attribution_view(run: Run, image: Tensor, key: str) -> None:
     chosen = st.selectbox(
         "Which pixels spoke for",
-        [None, *range(DIGITS)],
-        format_func=lambda digit: "its answer" if digit is None else f"the digit {digit}",
+        [_ITS_ANSWER, *map(str, range(DIGITS))],
         key=f"{key}_digit",
         persist_state="session",
         filter_mode=None,
         width=200,
     )
-    digit, given = ask(_attribution_of, run, image, chosen)
+    digit, given = ask(_attribution_of, run, image, None if chosen == _ITS_ANSWER else int(chosen))
     picture, told = st.columns([1, 2], vertical_alignment="center")
     with picture:
         picture_rows([on_ink(image[0].numpy(), given)], [f"For {digit}"], width=_ATTRIBUTION_WIDTH)
