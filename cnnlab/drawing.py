@@ -104,8 +104,8 @@ def is_dot(cropped: np.ndarray, canvas: tuple[int, int]) -> bool:
     dot = is_solid[bounding_box(is_solid)]
     height, width = dot.shape
     is_small = max(height, width) < max(canvas) / 6
-    # A disc fills pi / 4 = 79 % of its box, and a small one of square pixels down to 66 %.
-    return is_small and max(height, width) < 1.5 * min(height, width) and bool(dot.mean() > 0.65)
+    # A disc fills pi / 4 = 79 % of its box, and a small one of square pixels down to 59 %.
+    return is_small and max(height, width) < 1.5 * min(height, width) and bool(dot.mean() > 0.55)
 
 
 def fit(cropped: np.ndarray) -> np.ndarray:
