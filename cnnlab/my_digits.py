@@ -10,6 +10,7 @@ with widths and points in pixels of a canvas of 280 by 280.
 import json
 import math
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -283,10 +284,9 @@ def _line_of(digit: MyDigit) -> bytes:
 
 def _lines() -> list[bytes]:
     """Return the file's lines, damaged ones too: what a person drew is not thrown away because it cannot be read."""
-    try:
+    with writing_to_home(), suppress(FileNotFoundError):
         return my_digits_path().read_bytes().splitlines()
-    except FileNotFoundError:
-        return []
+    return []
 
 
 def _write(lines: list[bytes]) -> None:

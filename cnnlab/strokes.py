@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 
 SIDE = 280  # of the canvas, in pixels
 
-_OVERSAMPLING = 3
+_OVERSAMPLING = 2
 _SEGMENT = 3  # how long the straight pieces are that a curve is drawn with, in pixels
 
 
@@ -60,7 +60,7 @@ def ink_of(strokes: Sequence[Stroke]) -> np.ndarray:
         width = stroke.width * _OVERSAMPLING
         pen.line(line.ravel().tolist(), fill=255, width=round(width))
         for x, y in line.tolist():  # round ends and joints
-            pen.circle((x, y), width / 2, fill=255)
+            pen.circle((x, y), (width - 1) / 2, fill=255)  # the outermost pixels are part of it
     return np.asarray(image.reduce(_OVERSAMPLING), np.float32) / 255
 
 

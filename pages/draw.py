@@ -13,12 +13,13 @@ from cnnlab.runs import NoSuchRun, Run, Status, all_runs, reference_runs
 from cnnlab.strokes import SIDE
 from cnnlab.ui.answer_view import answers_view, steps_view
 from cnnlab.ui.canvas import Picture, canvas, clear_canvas, put_on_canvas, undo_stroke
+from cnnlab.ui.my_digits_view import asked_digit, keep_choices, my_digits_view
 from cnnlab.ui.page import begin_page
 from cnnlab.ui.run_choice import RunChoice
 from cnnlab.ui.wording import as_text
 
 CHOICE = RunChoice("answering", most=12)
-REFRESH_SECONDS = 1.0  # while a chosen run trains
+REFRESH_SECONDS = 1.0  # while a chosen run trains, so that one sees it learn
 
 
 def newest_finished(runs: list[Run]) -> list[str]:
@@ -28,8 +29,9 @@ def newest_finished(runs: list[Run]) -> list[str]:
 
 
 def draw_and_answer(chosen: list[Run], was_live: bool) -> None:
-    drawing_column, answer_column = st.columns([SIDE, 640], gap="large")
+    drawing_column, answer_column = st.columns([SIDE, 640], gap="medium")
     with drawing_column:
+        asked_digit()
         drawing = canvas(st.session_state.get("brush", 20))
         with st.container(horizontal=True, width=SIDE, gap="xsmall"):
             st.button("Undo", on_click=undo_stroke)
@@ -40,12 +42,13 @@ def draw_and_answer(chosen: list[Run], was_live: bool) -> None:
             st.caption(as_text(drawing.picture.title))
     prepared = prepare(drawing.ink())
     with answer_column:
-        answers_view(chosen, prepared)
+        try:
+            is_live = any(run.status.is_active for run in chosen)
+            answers_view(chosen, prepared)
+        except NoSuchRun:  # deleted from another tab
+            is_live = not was_live
+        keep_choices(prepared is not None, drawing.picture is not None)
         steps_view(prepared)
-    try:
-        is_live = any(run.status.is_active for run in chosen)
-    except NoSuchRun:  # deleted from another tab
-        is_live = not was_live
     if is_live is not was_live:
         CHOICE.put_into_address()  # a timed part may have been given an older one by the browser
         st.rerun()
@@ -96,8 +99,7 @@ runs = {run.id: run for run in [*all_runs(), *reference_runs()]}
 CHOICE.take_from_address(runs, newest_finished(list(runs.values())))
 if picture_error := st.session_state.pop("picture_error", None):
     st.error(as_text(picture_error))
-choice_column, examples_column = st.columns([4, 1], vertical_alignment="bottom")
-choice_column.multiselect(
+st.multiselect(
     "Networks that answer",
     list(runs),
     format_func=lambda run_id: f"{runs[run_id].name} · {run_id}",
@@ -105,9 +107,9 @@ choice_column.multiselect(
     max_selections=CHOICE.most,
     placeholder="Choose runs",
 )
-with examples_column:
-    examples_popover()
 CHOICE.put_into_address()
 chosen = [runs[run_id] for run_id in st.session_state[CHOICE.key]]
 is_live = any(run.status.is_active for run in chosen)
 st.fragment(draw_and_answer, run_every=REFRESH_SECONDS if is_live else None)(chosen, is_live)
+examples_popover()
+my_digits_view(chosen)

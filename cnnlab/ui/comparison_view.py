@@ -28,9 +28,11 @@ from cnnlab.comparison import (
 )
 from cnnlab.comparison_charts import comparison_chart, confusion_figure
 from cnnlab.data import load_test_set
+from cnnlab.my_digits import my_digits
 from cnnlab.predictions import Predictions
 from cnnlab.runs import Run, Status
 from cnnlab.ui.digits import digit_buttons, digit_gallery
+from cnnlab.ui.my_digits_view import accuracies_on
 from cnnlab.ui.recipe_form import LABELS
 from cnnlab.ui.wording import as_text, duration, percent
 
@@ -107,6 +109,8 @@ def results_view(runs: Sequence[Run]) -> None:
     """Show a table of what came of each run."""
     table = results(runs)
     table.insert(0, "run", labels_of(runs))
+    if digits := my_digits():
+        table.insert(list(table.columns).index("accuracy_high") + 1, "my_digits", accuracies_on(digits, runs))
     interval = [
         f"{percent(low)} to {percent(high)}" if low == low else None
         for low, high in zip(table["accuracy_low"], table["accuracy_high"], strict=True)
@@ -129,6 +133,11 @@ def results_view(runs: Sequence[Run]) -> None:
             "best_epoch": st.column_config.NumberColumn("in epoch"),
             "test_accuracy": st.column_config.NumberColumn("Test accuracy", format="percent"),
             "interval": st.column_config.TextColumn("95 % interval"),
+            "my_digits": st.column_config.NumberColumn(
+                "My digits",
+                format="percent",
+                help="The share that it reads right of the digits that you drew and kept on the Draw page.",
+            ),
             "parameters": st.column_config.NumberColumn("Parameters", format="localized"),
             "seconds_per_epoch": st.column_config.NumberColumn("Seconds/epoch", format="%.1f"),
             "images_per_second": st.column_config.NumberColumn("Images/s", format="%d"),
