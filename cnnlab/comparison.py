@@ -15,7 +15,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from cnnlab.data import TEST_IMAGES
 from cnnlab.models import DEFINITIONS
-from cnnlab.predictions import Predictions
+from cnnlab.predictions import DIGITS, Predictions
 from cnnlab.runs import Run, Status
 from cnnlab.training import TrainingConfig
 
@@ -37,7 +37,6 @@ class Axis(StrEnum):
     SECONDS = "seconds"
 
 
-DIGITS = 10
 SIGNIFICANCE = 0.05
 # Of all runs in one chart together: more would not be told apart, and would slow a live page down.
 _BATCH_POINTS = 4_000
@@ -105,11 +104,15 @@ def folded_labels_of(runs: Sequence[Run]) -> list[str]:
 
 
 def by_seed(recipe: Recipe, runs: Iterable[Run]) -> dict[int, Run]:
-    """Return the runs of a recipe by their seeds, failed ones left out; of several with one seed, the first."""
+    """Return the runs of a recipe by their seeds: those that are finished, and else those that will be.
+
+    Of several with one seed, the first that comes.
+    """
     found: dict[int, Run] = {}
-    for run in runs:
-        if recipe_of(run) == recipe and run.config.seed not in found and run.status is not Status.FAILED:
-            found[run.config.seed] = run
+    of_recipe = [run for run in runs if recipe_of(run) == recipe]
+    for run in sorted(of_recipe, key=lambda run: run.status is not Status.FINISHED):
+        if run.status is Status.FINISHED or run.status.is_active:
+            found.setdefault(run.config.seed, run)
     return found
 
 
@@ -176,29 +179,26 @@ _RESULT_COLUMNS = [
 ]
 
 
-def over_seeds(table: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
-    """Return a row for each recipe of which several seeds have at least one epoch.
-
-    Parameters
-    ----------
-    table, labels
-        As `results` and `folded_labels_of` return them for the same runs.
+def over_seeds(runs: Sequence[Run]) -> pd.DataFrame:
+    """Return a row for each recipe of which several seeds are finished: each seed counts once.
 
     Returns
     -------
     DataFrame
-        Columns label; runs (how many); accuracy_mean, accuracy_low and accuracy_high (the mean, the least and the
-        greatest of the newest test accuracies); and train_loss_mean.
+        Columns label, as `folded_labels_of` returns it; seeds (how many); accuracy_mean, accuracy_low and accuracy_high
+        (the mean, the least and the greatest of the test accuracies after the last epoch); and train_loss_mean.
     """
-    with_epochs = table.assign(label=labels).dropna(subset="test_accuracy")
-    rows = with_epochs.groupby("label", sort=False).agg(
-        runs=("test_accuracy", "size"),
+    finished = [run for run in runs if run.status is Status.FINISHED]
+    groups = [list(by_seed(recipe, finished).values()) for recipe in by_recipe(finished)]
+    counted = [run for group in groups if len(group) > 1 for run in group]
+    rows = results(counted).assign(label=folded_labels_of(counted)).groupby("label", sort=False)
+    return rows.agg(
+        seeds=("test_accuracy", "size"),
         accuracy_mean=("test_accuracy", "mean"),
         accuracy_low=("test_accuracy", "min"),
         accuracy_high=("test_accuracy", "max"),
         train_loss_mean=("train_loss", "mean"),
-    )
-    return rows[rows["runs"] > 1].reset_index()
+    ).reset_index()
 
 
 def _parameters_of(run: Run) -> int | None:
@@ -213,8 +213,7 @@ def curve(run: Run, measure: Measure, axis: Axis, *, points: int, smoothing: int
     points
         About how many points a curve of batch losses has at most.
     smoothing
-        How many batch losses each point of such a curve is the mean of: those up to its step. At least as many as lie
-        between two points.
+        How many batch losses each point of such a curve is the mean of: those up to its step.
 
     Returns
     -------
@@ -225,7 +224,7 @@ def curve(run: Run, measure: Measure, axis: Axis, *, points: int, smoothing: int
     if measure is Measure.BATCH_LOSS:
         every = ceil(run.total_steps / points)
         batches = history.batches.assign(
-            value=history.batches["loss"].rolling(max(smoothing, every), min_periods=1).mean(),
+            value=history.batches["loss"].rolling(smoothing, min_periods=1).mean(),
             epoch=history.batches["step"] / run.steps_per_epoch,
         )
         chosen = batches[batches["step"] % every == 0]
@@ -243,7 +242,8 @@ def curves(
     ----------
     labels
         One for each run. Runs with the same label are folded if `fold` is set: each point of their curve is the mean of
-        those that have come as far.
+        those that have come as far. Against seconds, which differ from run to run, the curve goes as far as all have
+        come.
 
     Returns
     -------
@@ -260,8 +260,12 @@ def curves(
         return together.assign(low=together["value"], high=together["value"])
     together["place"] = together.groupby(level=0).ngroup()
     places = together.groupby(["label", "place"], sort=False)
-    folded = places.agg(x=("x", "mean"), value=("value", "mean"), low=("value", "min"), high=("value", "max"))
-    return folded.reset_index().drop(columns="place")
+    folded = places.agg(
+        x=("x", "mean"), value=("value", "mean"), low=("value", "min"), high=("value", "max"), runs=("value", "size")
+    ).reset_index()
+    if axis is Axis.SECONDS:
+        folded = folded[folded["runs"] == folded.groupby("label")["runs"].transform("max")]
+    return folded.drop(columns=["place", "runs"])
 
 
 def accuracy_interval(right: int, total: int) -> tuple[float, float]:
@@ -311,7 +315,8 @@ class Verdict:
         if not self.differing:
             return f"{first} and {second} give the same answer to every image."
         counts = f"{first} is right on {self.only_first:,} that {second} misses, {second} on {self.only_second:,}"
-        p_value = "p < 0.001" if self.p_value < 0.001 else f"p = {self.p_value:.2g}"
+        digits = 3 if round(self.p_value, 2) == SIGNIFICANCE else 2  # 0.0496 is not to be read as 0.05
+        p_value = "p < 0.001" if self.p_value < 0.001 else f"p = {self.p_value:.{digits}g}"
         if self.p_value >= SIGNIFICANCE:
             return f"{counts} that {first} misses: no difference that chance would not explain, {p_value}."
         better = first if self.only_first > self.only_second else second

@@ -134,6 +134,10 @@ def comparison_chart(
         ),
         opacity=alt.condition(hidden, alt.value(0.0), alt.value(1.0)),
     ).mark_line()
+    # A curve of one epoch would be nothing without its point.
+    dots = base.encode(y=y, opacity=alt.condition(hidden, alt.value(0.0), alt.value(1.0))).mark_point(
+        filled=True, size=0 if measure == "batch_loss" else 60
+    )
     pointer = (
         alt.Chart(hover_table(points.dropna(), number_format).rename(columns=names))
         .mark_rule()
@@ -146,7 +150,7 @@ def comparison_chart(
             ],
         )
     )
-    layers = [band, lines.add_params(hidden), pointer.add_params(at_pointer)]
+    layers = [band, lines.add_params(hidden), dots, pointer.add_params(at_pointer)]
     return alt.LayerChart(layer=layers).properties(height=420)
 
 

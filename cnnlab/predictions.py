@@ -16,6 +16,8 @@ from cnnlab.home import replacing
 from cnnlab.models import UnknownDefinition, definition_named
 from cnnlab.runs import Run
 
+DIGITS = 10
+
 
 class NoPredictions(LabError):
     """A run's weights cannot answer."""
@@ -75,7 +77,8 @@ def network_of(run: Run, weights: bytes) -> nn.Module:
         If the weights are damaged, or the run's network is not registered any more or is another one now.
     """
     try:
-        model = definition_named(run.model).build(seed=0)
+        definition = definition_named(run.model)
+        model = definition.build(seed=0)
         model.load_state_dict(load(weights))
     except SafetensorError as error:
         raise NoPredictions(
@@ -83,10 +86,9 @@ def network_of(run: Run, weights: bytes) -> nn.Module:
             "the run and train it again."
         ) from error
     except (UnknownDefinition, RuntimeError) as error:
-        raise NoPredictions(
-            f"The weights of {run.name} do not fit cnnlab/models.py, which has no {run.title}, or has changed it. Put "
-            "its source back (the run's training script has it), or delete the run."
-        ) from error
+        raise _does_not_fit(run) from error
+    if definition.source != run.source:
+        raise _does_not_fit(run)
     return model
 
 
@@ -97,6 +99,13 @@ def _predict(run: Run, weights: bytes) -> Predictions:
     return Predictions(answers.byte().numpy(), confidences.numpy())
 
 
+def _does_not_fit(run: Run) -> NoPredictions:
+    return NoPredictions(
+        f"The weights of {run.name} do not fit cnnlab/models.py, which has no {run.title}, or has changed it. Put "
+        "its source back (the run's training script has it), or delete the run."
+    )
+
+
 def _kept(run: Run, fingerprint: str) -> Predictions | None:
     try:
         with safe_open(run.predictions_path, "numpy") as file:
@@ -105,7 +114,8 @@ def _kept(run: Run, fingerprint: str) -> Predictions | None:
             kept = Predictions(file.get_tensor("answers"), file.get_tensor("confidences"))
     except (OSError, SafetensorError):
         return None
-    return kept if kept.answers.shape == kept.confidences.shape == (TEST_IMAGES,) else None
+    is_whole = kept.answers.shape == kept.confidences.shape == (TEST_IMAGES,) and kept.answers.max() < DIGITS
+    return kept if is_whole else None
 
 
 def _keep(run: Run, fingerprint: str, made: Predictions) -> Predictions:

@@ -91,11 +91,15 @@ class Proof:
         """Return how far the proof is, without waiting."""
         is_running = self._is_locked()  # asked first: once nobody writes, what is read next is all there will be
         try:
-            text = self._findings_path.read_text()
+            text = self._findings_path.read_text(errors="replace")
         except FileNotFoundError:
             return Progress((), is_running)
         whole_lines = text[: text.rfind("\n") + 1].splitlines()
-        progress = Progress(tuple(equivalence.from_json(line) for line in whole_lines), is_running)
+        try:
+            progress = Progress(tuple(equivalence.from_json(line) for line in whole_lines), is_running)
+        except (ValueError, KeyError, TypeError):
+            damaged = ProofFailed(f"{self._findings_path} is damaged. Have it proved again.")
+            return Progress((), is_running, damaged)
         if is_running or progress.is_finished:
             return progress
         return Progress(progress.findings, is_running, self._failure())

@@ -144,7 +144,7 @@ class Run:
     Raises
     ------
     DamagedRun
-        If the folder's ``run.json`` cannot be read.
+        If the folder's ``run.json`` cannot be read, or its name or its log is missing.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -157,10 +157,16 @@ class Run:
             self.source: str = manifest["source"]
             self.created = datetime.fromisoformat(manifest["created"])
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DamagedRun(
-                f"The run {self.id} cannot be read: {folder / 'run.json'} is damaged. Remove the folder, or put the "
-                "file back."
-            ) from error
+            raise self._damaged("run.json") from error
+        for name in ("name.txt", "events.jsonl"):
+            if not (folder / name).exists():
+                raise self._damaged(name)
+
+    def _damaged(self, file: str) -> DamagedRun:
+        return DamagedRun(
+            f"The run {self.id} cannot be read: {self.folder / file} is damaged or missing. Remove the folder, or put "
+            "the file back."
+        )
 
     @classmethod
     def create(cls, definition: Definition, config: TrainingConfig, name: str | None = None) -> Self:

@@ -102,9 +102,9 @@ def _train(run: Run, writer: RunWriter, is_abandoned: Callable[[], bool]) -> Ite
     except LabError:
         writer.save_weights(model.state_dict())  # training has put the last good ones back
         raise
-    with suppress(LabError):
-        predictions_of(run)  # so that no page has to wait for them
     writer.append("finished")
+    with suppress(Exception):  # the run is finished whatever comes of it; a page that misses them makes them
+        predictions_of(run)
 
 
 def main(folder: str, descriptor: str) -> int:

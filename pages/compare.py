@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-from cnnlab.comparison import Measure, Recipe, by_recipe, by_seed
+from cnnlab.comparison import Measure, Recipe, by_recipe, by_seed, labels_of
 from cnnlab.errors import LabError
 from cnnlab.models import DEFINITIONS, Definition
 from cnnlab.predictions import Predictions, predictions_of
-from cnnlab.runs import NoSuchRun, Run, Status, all_runs, reference_runs
+from cnnlab.runs import NoSuchRun, Run, Status
 from cnnlab.scheduler import scheduler
 from cnnlab.training import TrainingConfig, available_cores
 from cnnlab.ui.asking import ask
@@ -20,7 +20,7 @@ from cnnlab.ui.comparison_view import (
 )
 from cnnlab.ui.page import begin_page
 from cnnlab.ui.recipe_form import train_both_button
-from cnnlab.ui.run_choice import RunChoice
+from cnnlab.ui.run_choice import RunChoice, runs_and_names
 from cnnlab.ui.run_view import attempt
 from cnnlab.ui.wording import as_text, plural
 
@@ -92,15 +92,36 @@ def answers_of(chosen: list[Run]) -> tuple[list[Run], list[Predictions]]:
     """Return the runs that can answer the test images, with their answers; of the others, say why they cannot."""
     answering, answers = [], []
     for run in chosen:
+        status = run.status
+        if status.is_active:
+            st.info(f"{as_text(run.name)} is not included yet: it is {status}.")
+            continue
         try:
-            if run.status.is_active:
-                st.info(f"{as_text(run.name)} is not included yet: it is {run.status}.")
-            else:
-                answers.append(ask(predictions_of, run))
-                answering.append(run)
+            answers.append(ask(predictions_of, run))
+            answering.append(run)
         except LabError as error:
             st.warning(as_text(str(error)))
+            continue
+        if status is not Status.FINISHED:
+            st.caption(
+                f"{as_text(run.name)} is {status}: its answers come from its newest weights, which may be of the midst "
+                "of an epoch; the table above tells of the last whole one."
+            )
     return answering, answers
+
+
+def compare_answers_of(chosen: list[Run]) -> None:
+    with st.spinner("Asking the networks about the 10,000 test images"):
+        answering, answers = answers_of(chosen)
+    if len(answering) < 2:
+        st.write("This takes two runs that have ended.")
+        return
+    names = labels_of(answering)
+    verdicts_view(names, answers)
+    st.header("Which digits they take for which", anchor=False)
+    st.fragment(confusion_view)(names, answers)
+    st.header("Where they disagree", anchor=False)
+    st.fragment(disagreements_view)(names, answers)
 
 
 begin_page("Compare")
@@ -111,57 +132,47 @@ st.write(
     "and one seed."
 )
 
-runs = {run.id: run for run in [*all_runs(), *reference_runs()]}
+runs, names = runs_and_names()
 CHOICE.take_from_address(runs, newest_of_each_definition(list(runs.values())))
 actions = st.container(horizontal=True)
 with actions:
     if config := train_both_button(threads=max(1, available_cores() // len(TUTORIALS_DEFINITIONS))):
         attempt(start_and_choose, config)
-        runs = {run.id: run for run in [*all_runs(), *reference_runs()]}
+        runs, names = runs_and_names()
 if action_error := st.session_state.pop("run_error", None):
     st.error(as_text(action_error))
 
 st.multiselect(
     "Runs",
     list(runs),
-    format_func=lambda run_id: f"{runs[run_id].name} · {run_id}",
+    format_func=lambda run_id: f"{names[run_id]} · {run_id}",
     key=CHOICE.key,
     max_selections=CHOICE.most,
     placeholder="Choose runs to compare",
 )
 CHOICE.put_into_address()
 chosen = [runs[run_id] for run_id in st.session_state[CHOICE.key]]
-statuses = [run.status for run in chosen]
-is_live = any(status.is_active for status in statuses)
-with actions:
-    seeds_popover(chosen, list(runs.values()))
-    st.button(
-        "Stop",
-        icon=":material/stop:",
-        disabled=not is_live,
-        on_click=attempt,
-        args=(stop, chosen),
-        help="Stops these runs; weights and checkpoints are kept.",
-    )
-
-if not chosen:
-    st.info("Choose at least one run.")
-    st.stop()
-
-st.fragment(curves_and_results, run_every=1.0 if is_live else None)(chosen, statuses)
-
-if len(chosen) > 1:
-    st.header("What differs", anchor=False)
-    differences_view(chosen)
-
-    st.header("More than chance?", anchor=False)
-    with st.spinner("Asking the networks about the 10,000 test images"):
-        answering, answers = answers_of(chosen)
-    if len(answering) < 2:
-        st.write("This takes two runs that have ended.")
-    else:
-        verdicts_view(answering, answers)
-        st.header("Which digits they take for which", anchor=False)
-        st.fragment(confusion_view)(answering, answers)
-        st.header("Where they disagree", anchor=False)
-        st.fragment(disagreements_view)(answering, answers)
+try:
+    statuses = [run.status for run in chosen]
+    is_live = any(status.is_active for status in statuses)
+    with actions:
+        seeds_popover(chosen, list(runs.values()))
+        st.button(
+            "Stop",
+            icon=":material/stop:",
+            disabled=not is_live,
+            on_click=attempt,
+            args=(stop, chosen),
+            help="Stops these runs; weights and checkpoints are kept.",
+        )
+    if not chosen:
+        st.info("Choose at least one run.")
+        st.stop()
+    st.fragment(curves_and_results, run_every=1.0 if is_live else None)(chosen, statuses)
+    if len(chosen) > 1:
+        st.header("What differs", anchor=False)
+        differences_view(chosen)
+        st.header("More than chance?", anchor=False)
+        compare_answers_of(chosen)
+except NoSuchRun:  # deleted from another tab just now
+    st.rerun()

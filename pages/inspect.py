@@ -9,13 +9,14 @@ from cnnlab.comparison import accuracy_interval, confusion_matrix, worst_errors
 from cnnlab.data import TEST_IMAGES, load_test_set
 from cnnlab.errors import LabError
 from cnnlab.predictions import Predictions, newest_weights_of, predictions_of
-from cnnlab.runs import Run, Status, all_runs, find_run, reference_runs
+from cnnlab.runs import Run, Status, find_run
 from cnnlab.ui.answer_view import answer_view
 from cnnlab.ui.asking import ask
 from cnnlab.ui.comparison_view import WILSON, answers_gallery, confusion_chart
 from cnnlab.ui.digits import picture_rows
 from cnnlab.ui.explanation_view import explanation_view, kernels_view
 from cnnlab.ui.page import begin_page, scroll_to
+from cnnlab.ui.run_choice import runs_and_names
 from cnnlab.ui.wording import as_text, percent
 
 CELL_IMAGES, WORST_IMAGES = 15, 18  # at first: rows that are full on a wide screen, and on a phone
@@ -51,7 +52,9 @@ def accuracy_view(run: Run, labels: np.ndarray, predictions: Predictions) -> Non
     )
     if run.status.is_active and (epoch := run.last_epoch()):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.info(f"It is {run.status}: these are its weights after epoch {epoch.epoch} of {run.config.epochs}.")
+            st.info(
+                f"It is {run.status}: its newest weights are shown, {epoch.epoch} of {run.config.epochs} epochs done."
+            )
             st.button("Take the newest", icon=":material/refresh:")
 
 
@@ -136,11 +139,10 @@ st.write(
     "One run from the inside: which digits it takes for which, the kernels that training gave it, and what they make "
     "of an image."
 )
-runs = {run.id: run for run in [*all_runs(), *reference_runs()] if run.weights_path.exists()}
+all_of_them, names = runs_and_names()
+runs = {run_id: run for run_id, run in all_of_them.items() if run.weights_path.exists()}
 take_choice_from_address(runs)
-run = runs[
-    st.selectbox("Run", list(runs), format_func=lambda run_id: f"{runs[run_id].name} · {run_id}", key="inspected")
-]
+run = runs[st.selectbox("Run", list(runs), format_func=lambda run_id: f"{names[run_id]} · {run_id}", key="inspected")]
 st.session_state["inspected_in_address"] = run.id
 st.query_params.from_dict({"run": run.id})  # nothing else: on the way back from another page, its choice is left here
 

@@ -1,6 +1,5 @@
 """The parts of the Compare page."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from itertools import combinations
@@ -12,6 +11,7 @@ import streamlit as st
 
 from cnnlab.alignment import source_diff
 from cnnlab.comparison import (
+    SIGNIFICANCE,
     Axis,
     Measure,
     Verdict,
@@ -52,14 +52,16 @@ def curves_view(runs: Sequence[Run]) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", key="curve_choices"):
         measure = _choice("Curve", Measure)
         axis = _choice("Against", Axis)
-        is_logarithmic = st.toggle("Logarithmic", value=True, key="logarithmic")
+        is_logarithmic = st.toggle("Logarithmic", value=True, key="logarithmic", persist_state="session")
         can_fold = any(len(group) > 1 for group in by_recipe(runs).values())
         fold = can_fold and st.toggle(
             "Fold seeds",
             value=True,
             key="fold",
+            persist_state="session",
             help="Runs that differ in nothing but their seed become one curve: their mean, and a band from the lowest "
-            "to the highest. Where some have not come as far, it is of those that have.",
+            "to the highest. Where some have not come as far, it is of those that have; against seconds, the curve "
+            "goes as far as all have come.",
         )
         smoothing = 1
         if measure is Measure.BATCH_LOSS:
@@ -88,7 +90,10 @@ def _choice(label: str, choices: type[Choice]) -> Choice:
     first, *_ = choices
     key = choices.__name__.lower()
     st.session_state.setdefault(key, first)
-    return st.segmented_control(label, list(choices), format_func=_title, required=True, key=key) or first
+    return (
+        st.segmented_control(label, list(choices), format_func=_title, required=True, key=key, persist_state="session")
+        or first
+    )
 
 
 def _title(choice: StrEnum) -> str:
@@ -143,7 +148,7 @@ def results_view(runs: Sequence[Run]) -> None:
             "images_per_second": st.column_config.NumberColumn("Images/s", format="%d"),
         },
     )
-    _over_seeds_view(over_seeds(table, folded_labels_of(runs)))
+    _over_seeds_view(over_seeds(runs))
     st.caption(
         "Losses and accuracy are those of the newest epoch. A click on a heading sorts. The interval says how far the "
         f"accuracy on 10,000 images may lie from that on all such digits ([Wilson's score interval]({WILSON})). Times "
@@ -164,8 +169,8 @@ def _over_seeds_view(summary: pd.DataFrame) -> None:
         return
     st.markdown("**Over the seeds**")
     shown = {
-        "": summary["label"],
-        "Runs": summary["runs"].astype(str),
+        "": summary["label"].map(as_text),
+        "Seeds": summary["seeds"].astype(str),
         "Mean test accuracy": summary["accuracy_mean"].map(percent),
         "Lowest": summary["accuracy_low"].map(percent),
         "Highest": summary["accuracy_high"].map(percent),
@@ -187,34 +192,32 @@ def differences_view(runs: Sequence[Run]) -> None:
     if settings.empty:
         st.write("These runs have the same recipe, and the same seed.")
     else:
-        settings.columns = pd.Index(labels_of(runs))
+        settings.columns = pd.Index([as_text(label) for label in labels_of(runs)])
         settings.index = pd.Index([LABELS.get(str(field), str(field).capitalize()) for field in settings.index])
         st.table(settings.T.astype(str))
-    sources = {run.source: run for run in reversed(runs)}
-    first, *others = reversed(sources.values())
-    for other in others:
-        with st.expander(f"The source of {first.title} (−) and of {other.title} (+)"):
-            st.code(source_diff(first.source, other.source), language="diff")
+    sources: dict[str, str] = {}
+    for run, label in zip(runs, labels_of(runs), strict=True):
+        sources.setdefault(run.source, as_text(label))
+    (first, first_label), *others = sources.items()
+    for other, other_label in others:
+        with st.expander(f"The source of {first_label} (−) and of {other_label} (+)"):
+            st.code(source_diff(first, other), language="diff")
 
 
-def verdicts_view(runs: Sequence[Run], predictions: Sequence[Predictions]) -> None:
+def verdicts_view(names: Sequence[str], predictions: Sequence[Predictions]) -> None:
     """Say of each pair of runs whether the difference of their answers is more than chance."""
     labels = _test_labels()
-    names = labels_of(runs)
     verdicts = {
         (first, second): compare_answers(labels, predictions[first].answers, predictions[second].answers)
-        for first, second in combinations(range(len(runs)), 2)
+        for first, second in combinations(range(len(names)), 2)
     }
     if len(verdicts) <= _SENTENCES:
         for (first, second), verdict in verdicts.items():
             st.markdown(f"- {verdict.sentence(*(f'**{as_text(names[index])}**' for index in (first, second)))}")
     else:
         st.dataframe(_verdict_table(verdicts, names), hide_index=True, column_config=_VERDICT_COLUMNS, key="verdicts")
-    chance = (
-        f" Among {len(verdicts)} pairs, about {len(verdicts) * 0.05:.0f} would show p below 0.05 by chance alone."
-        if len(verdicts) > _SENTENCES
-        else ""
-    )
+    by_chance = f"{len(verdicts) * SIGNIFICANCE:.2g} of {len(verdicts)} pairs"
+    chance = f" About {by_chance} would show p below 0.05 by chance alone." if len(verdicts) > _SENTENCES else ""
     st.caption(
         f"[McNemar's test]({_MCNEMAR}), exact, on the same 10,000 test images: p is how probable so uneven a split of "
         "the images that only one of the two gets right would be, were both equally good; below 0.05 is called more "
@@ -247,12 +250,11 @@ def _verdict_table(verdicts: dict[tuple[int, int], Verdict], names: Sequence[str
     )
 
 
-def confusion_view(runs: Sequence[Run], predictions: Sequence[Predictions]) -> None:
+def confusion_view(names: Sequence[str], predictions: Sequence[Predictions]) -> None:
     """Show which digits two runs take for which, on one colour scale, and the images behind a cell."""
-    names = labels_of(runs)
-    indices = list(range(len(runs)))
+    indices = list(range(len(names)))
     first, second = 0, 1
-    if len(runs) > 2:
+    if len(names) > 2:
         with st.container(horizontal=True):
             first = st.selectbox("First run", indices, format_func=names.__getitem__, key="first_confused")
             second = st.selectbox("Second run", indices, index=1, format_func=names.__getitem__, key="second_confused")
@@ -267,13 +269,14 @@ def confusion_view(runs: Sequence[Run], predictions: Sequence[Predictions]) -> N
             confusion_chart(
                 matrix,
                 highest,
-                key=f"confusion_{which}",
-                on_click=lambda *cell, which=which: st.session_state.update(confusion_cell=(which, *cell)),
+                key=_figure_key(which),
+                on_click=lambda *cell, which=which: _keep_cell(which, *cell),
                 is_difference=which == "difference",
             )
     st.caption(
-        "Each row is a digit, each column an answer; the number says how many of the test images. A stronger colour is "
-        "more errors, on one scale for both. Click a number to see its images."
+        "Each row is a digit, each column an answer; the number says how many of the test images. In the first two, a "
+        "stronger colour is more errors, on one scale. In the third, orange is where the second run gives that answer "
+        "more often, and blue where the first does. Click a number to see its images."
     )
     if cell := st.session_state.get("confusion_cell"):
         which, digit, answer = cell
@@ -302,14 +305,26 @@ def confusion_chart(
     )
 
 
-def disagreements_view(runs: Sequence[Run], predictions: Sequence[Predictions]) -> None:
+def _figure_key(which: str) -> str:
+    return f"confusion_{which}_{st.session_state.get(f'renewed_{which}', 0)}"
+
+
+def _keep_cell(which: str, digit: int, answer: int) -> None:
+    previous = st.session_state.get("confusion_cell")
+    st.session_state["confusion_cell"] = (which, digit, answer)
+    if previous and previous[0] != which:  # a new figure, in which no cell is chosen any more
+        renewed = f"renewed_{previous[0]}"
+        st.session_state[renewed] = st.session_state.get(renewed, 0) + 1
+
+
+def disagreements_view(names: Sequence[str], predictions: Sequence[Predictions]) -> None:
     """Show the images to which the runs give different answers."""
     found = disagreements(predictions)
     if not len(found):
         st.write("None: these runs give the same answer to each of the 10,000 test images.")
         return
     st.write(f"On {len(found):,} of 10,000 test images, not all answers are the same. The most confident come first.")
-    answers_gallery(found, labels_of(runs), predictions, key="disagreements")
+    answers_gallery(found, names, predictions, key="disagreements")
 
 
 def answers_gallery(
@@ -351,11 +366,13 @@ def answers_gallery(
 def _answers(index: int, names: Sequence[str], predictions: Sequence[Predictions]) -> list[str]:
     if len(names) <= _ANSWERS_SHOWN:
         return [
-            f"{name}: {each.answers[index]} ({each.confidences[index]:.0%})".replace("%", " %")
+            f"{name}: {each.answers[index]} ({100 * each.confidences[index]:.0f} %)"
             for name, each in zip(names, predictions, strict=True)
         ]
-    counts = Counter(int(each.answers[index]) for each in predictions).most_common()
-    return [f"{answer}: {count} of {len(names)} runs" for answer, count in counts]
+    answering: dict[int, list[str]] = {}
+    for name, each in zip(names, predictions, strict=True):
+        answering.setdefault(int(each.answers[index]), []).append(name)
+    return [f"{answer}: {'; '.join(who)}" for answer, who in answering.items()]
 
 
 def _test_labels() -> np.ndarray:

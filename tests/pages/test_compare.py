@@ -1,7 +1,9 @@
+import shutil
+
 import pytest
 
 from cnnlab.models import DEFINITIONS
-from cnnlab.runs import Run, RunWriter, Status, all_runs
+from cnnlab.runs import Run, RunWriter, Status, all_runs, reference_runs
 from cnnlab.training import EpochEvent, TrainingConfig
 
 
@@ -23,13 +25,17 @@ def texts(page):
     return [each.value for kind in (page.markdown, page.caption, page.subheader) for each in kind]
 
 
-def ended_run(model, seed, weights_seed=None):
+def ended_run(model, seed, answers_of=None):
+    """Return a finished run of one epoch; with answers that another run has already, the page need not compute them."""
     run = Run.create(DEFINITIONS[model], TrainingConfig(epochs=1, seed=seed, threads=1))
     with RunWriter.claim(run) as writer:
         writer.append("started", step=0, device="cpu")
         writer.append_training(EpochEvent(1, 469, 0.2 + seed / 10, 0.2, 0.95, 3.0, 20_000.0))
-        writer.save_weights(DEFINITIONS[model].build(seed if weights_seed is None else weights_seed).state_dict())
+        writer.save_weights(DEFINITIONS[model].build(seed).state_dict())
         writer.append("finished")
+    if answers_of:
+        shutil.copy(answers_of.weights_path, run.weights_path)
+        shutil.copy(answers_of.predictions_path, run.predictions_path)
     return run
 
 
@@ -52,6 +58,42 @@ def test_the_address_chooses_the_runs_and_says_which_are_gone(compare_page):
     open_comparison(compare_page, run.id, "20200101-000000-000")
     assert chosen(compare_page) == [run.id]
     assert "20200101" in compare_page.warning[0].value
+    assert not compare_page.exception
+
+
+def test_a_run_named_twice_is_compared_once_and_no_run_is_no_warning(compare_page):
+    run = ended_run("module", 1)
+    open_comparison(compare_page, run.id, run.id, "")
+    assert chosen(compare_page) == [run.id]
+    open_comparison(compare_page)
+    assert chosen(compare_page) == []
+    assert not compare_page.warning
+    assert not compare_page.exception
+
+
+def test_an_address_with_too_many_runs_says_so(compare_page):
+    answering = reference_runs()[0]
+    runs = [ended_run("module", seed, answering) for seed in range(21)]
+    open_comparison(compare_page, *(run.id for run in runs))
+    assert len(chosen(compare_page)) == 20
+    assert "names 21 runs; the first 20 are taken" in compare_page.warning[0].value
+
+
+def test_the_choice_outlasts_a_visit_to_another_page(compare_page):
+    run = ended_run("module", 1)
+    open_comparison(compare_page, run.id)
+    compare_page.switch_page("app.py").run()
+    compare_page.query_params.clear()
+    compare_page.switch_page("pages/compare.py").run()
+    assert chosen(compare_page) == [run.id]
+
+
+def test_a_run_deleted_elsewhere_leaves_the_comparison(compare_page):
+    kept, deleted = ended_run("module", 1), ended_run("module", 2)
+    open_comparison(compare_page, kept.id, deleted.id)
+    deleted.delete()
+    compare_page.run()
+    assert chosen(compare_page) == [kept.id]
     assert not compare_page.exception
 
 
@@ -107,16 +149,17 @@ def test_missing_seeds_are_started_and_those_there_are_used(compare_page, wait_f
     assert started.model == "module"
     assert chosen(compare_page) == [there[0].id, started.id, there[1].id]
     assert any("Over the seeds" in text for text in texts(compare_page))
+    assert "nn.Module, seeds 0, 2" in compare_page.table[0].value.to_string().replace("\\", "")
     button(compare_page, "Stop").click().run()
     wait_for(lambda: started.status is Status.STOPPED)
 
 
 def test_twenty_runs_can_be_compared(compare_page):
-    runs = [ended_run("module", seed, weights_seed=seed % 3) for seed in range(20)]
+    runs = [ended_run("module", seed, reference_runs()[seed % 2]) for seed in range(20)]
     open_comparison(compare_page, *(run.id for run in runs))
     assert not compare_page.exception
     assert len(chosen(compare_page)) == 20
-    assert any("Among 190 pairs" in text for text in texts(compare_page))
+    assert any("About 9.5 of 190 pairs" in text for text in texts(compare_page))
 
 
 def test_nothing_chosen_says_what_to_do(compare_page):

@@ -135,7 +135,7 @@ def test_a_run_that_trains_is_shown_with_its_newest_weights(app):
     with RunWriter.claim(run):
         page = open_run(app, run.id)
     assert not page.exception
-    assert page.info[0].value == "It is running: these are its weights after epoch 1 of 4."
+    assert page.info[0].value == "It is running: its newest weights are shown, 1 of 4 epochs done."
 
 
 @pytest.mark.parametrize(

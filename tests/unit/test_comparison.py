@@ -27,7 +27,7 @@ from cnnlab.runs import Run, RunWriter
 from cnnlab.training import BatchEvent, EpochEvent, TrainingConfig
 
 
-def run_with(losses=(), *, model="module", name=None, **recipe):
+def run_with(losses=(), *, model="module", name=None, ends="finished", seconds=2.0, **recipe):
     """Return a run with two batches an epoch, of which every one has the given train loss and took two seconds."""
     config = TrainingConfig(**{"batch_size": 30_000, "epochs": 5, **recipe})
     run = Run.create(DEFINITIONS[model], config, name)
@@ -36,8 +36,8 @@ def run_with(losses=(), *, model="module", name=None, **recipe):
         for epoch, loss in enumerate(losses, start=1):
             for step in (2 * epoch - 1, 2 * epoch):
                 writer.append_training(BatchEvent(step, epoch, loss, seconds=float(step)))
-            writer.append_training(EpochEvent(epoch, 2 * epoch, loss, loss + 0.1, 1 - loss, 2.0, 30_000.0))
-        writer.append("stopped")
+            writer.append_training(EpochEvent(epoch, 2 * epoch, loss, loss + 0.1, 1 - loss, seconds, 30_000.0))
+        writer.append(ends)
     return run
 
 
@@ -77,6 +77,10 @@ def test_the_interval_is_wilsons(right, total, low, high):
             Verdict(41, 37, 90, 0.734),
             "A is right on 41 that B misses, B on 37 that A misses: no difference that chance would not explain, "
             "p = 0.73.",
+        ),
+        (
+            Verdict(60, 40, 110, 0.0496),
+            "A is right on 60 that B misses, B on 40 that A misses: A is better than chance would explain, p = 0.0496.",
         ),
         (
             Verdict(10, 1200, 1300, 1e-9),
@@ -121,11 +125,16 @@ def test_runs_that_differ_in_their_seed_alone_belong_together():
     assert recipe_of(runs[1]).with_seed(7) == TrainingConfig(batch_size=30_000, epochs=5, seed=7)
 
 
-def test_a_failed_run_does_not_stand_for_its_seed():
-    failed = run_with()
-    with RunWriter.claim(failed) as writer:
-        writer.append("failed", reason="It diverged.", diverged=True)
-    assert by_seed(recipe_of(failed), [failed]) == {}
+@pytest.mark.parametrize("ends", ["failed", "stopped", "interrupted"])
+def test_a_run_that_came_to_no_end_does_not_stand_for_its_seed(ends):
+    unfinished = run_with(ends=ends)
+    assert by_seed(recipe_of(unfinished), [unfinished]) == {}
+
+
+def test_a_finished_run_stands_for_its_seed_before_one_that_waits():
+    waits, finished = run_with(ends="queued"), run_with()
+    assert by_seed(recipe_of(waits), [waits, finished]) == {0: finished}
+    assert by_seed(recipe_of(waits), [waits]) == {0: waits}
 
 
 def test_folded_labels_tell_the_seeds_and_what_is_special():
@@ -151,6 +160,22 @@ def test_batch_losses_are_means_of_the_last_ones():
     assert losses["value"].tolist() == pytest.approx([0.4, 0.4, 0.3, 0.2])
 
 
+def test_a_thinned_curve_goes_through_the_means_it_names():
+    run = run_with([0.4, 0.2, 0.1])
+    losses = curve(run, Measure.BATCH_LOSS, Axis.STEP, points=5, smoothing=2)
+    assert losses["x"].tolist() == [2, 4, 6]
+    assert losses["value"].tolist() == pytest.approx([0.4, 0.2, 0.1])
+    exact = curve(run, Measure.BATCH_LOSS, Axis.STEP, points=3, smoothing=1)
+    assert exact["value"].tolist() == pytest.approx([0.2])
+
+
+def test_folded_curves_against_seconds_never_run_backwards():
+    runs = [run_with([0.5, 0.4, 0.3, 0.2], seed=0, seconds=1), run_with([0.7, 0.6], seed=1, seconds=10)]
+    folded = curves(runs, folded_labels_of(runs), Measure.TRAIN_LOSS, Axis.SECONDS, fold=True)
+    assert folded["x"].tolist() == [5.5, 11]
+    assert folded["value"].tolist() == pytest.approx([0.6, 0.5])
+
+
 def test_folded_curves_are_the_mean_of_those_that_came_as_far():
     runs = [run_with([0.4, 0.2], seed=0), run_with([0.2], seed=1)]
     folded = curves(runs, folded_labels_of(runs), Measure.TRAIN_LOSS, Axis.EPOCH, fold=True)
@@ -173,13 +198,21 @@ def test_results_tell_the_newest_and_the_best_epoch():
 
 def test_over_seeds_there_is_a_row_for_each_recipe_with_several():
     runs = [run_with([0.2], seed=0), run_with([0.4], seed=1), run_with([0.1], model="sequential")]
-    table = over_seeds(results(runs), folded_labels_of(runs))
+    table = over_seeds(runs)
     assert table["label"].tolist() == ["nn.Module, seeds 0, 1"]
-    assert table.loc[0, ["runs", "accuracy_mean", "accuracy_low"]].tolist() == pytest.approx([2, 0.7, 0.6])
+    assert table.loc[0, ["seeds", "accuracy_mean", "accuracy_low"]].tolist() == pytest.approx([2, 0.7, 0.6])
+
+
+def test_over_seeds_each_seed_counts_once_and_only_if_finished():
+    runs = [run_with([0.2], seed=0), run_with([0.9], seed=0), run_with([0.4], seed=1)]
+    runs += [run_with([0.9], seed=2, ends="stopped"), run_with([0.9], seed=3, ends="failed")]
+    table = over_seeds(runs)
+    assert table.loc[0, ["seeds", "accuracy_mean"]].tolist() == pytest.approx([2, 0.7])
+    assert table["label"].tolist() == ["nn.Module, seeds 0, 1"]
 
 
 def test_runs_without_an_epoch_have_empty_curves():
-    runs = [run_with(), run_with(seed=1)]
+    runs = [run_with(ends="queued"), run_with(ends="stopped", seed=1)]
     for fold in (False, True):
         assert curves(runs, folded_labels_of(runs), Measure.TRAIN_LOSS, Axis.EPOCH, fold=fold).empty
-    assert over_seeds(results(runs), folded_labels_of(runs)).empty
+    assert over_seeds(runs).empty

@@ -29,7 +29,12 @@ def test_the_tooltip_tells_of_every_curve_at_each_place():
 def test_a_comparison_chart_can_be_drawn_before_and_after_the_first_point(measure, axis):
     for data in (points(a=[0.5, 0.0], b=[1.0]), points(a=[], b=[])):
         chart = comparison_chart(data, ["a", "b"], measure, axis, end=2, is_logarithmic=True).to_dict()
-        assert len(chart["layer"]) == 3
+        assert len(chart["layer"]) == 4
+
+
+def test_a_curve_of_one_epoch_has_a_point_to_see():
+    chart = comparison_chart(points(a=[1.0]), ["a"], "train_loss", "epoch", end=2, is_logarithmic=True).to_dict()
+    assert {"type": "point", "filled": True, "size": 60} in [layer["mark"] for layer in chart["layer"]]
 
 
 def test_every_curve_has_a_place_in_the_drawing_from_the_start():

@@ -1,9 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 
 from cnnlab import predictions
 from cnnlab.data import load_test_set
-from cnnlab.models import DEFINITIONS
+from cnnlab.models import DEFINITIONS, Net
 from cnnlab.predictions import NoPredictions, predictions_of
 from cnnlab.runs import Run, RunWriter, reference_runs
 from cnnlab.training import TrainingConfig
@@ -14,6 +18,13 @@ def run():
     made = Run.create(DEFINITIONS["module"], TrainingConfig())
     keep_weights(made, seed=0)
     return made
+
+
+class ChangedNet(Net):
+    """The same weights, put to another use."""
+
+    def forward(self, x):
+        return -super().forward(x)
 
 
 def keep_weights(run, seed, model="module"):
@@ -51,9 +62,25 @@ def test_a_damaged_file_is_made_again(run, damaged):
     assert np.array_equal(predictions_of(run).answers, before.answers)
 
 
+def test_answers_that_are_no_digits_are_made_again(run):
+    before = predictions_of(run)
+    tensors = load_file(run.predictions_path)
+    with safe_open(run.predictions_path, "numpy") as file:
+        metadata = file.metadata()
+    save_file({**tensors, "answers": tensors["answers"] + 200}, run.predictions_path, metadata)
+    assert np.array_equal(predictions_of(run).answers, before.answers)
+
+
 def test_a_run_without_weights_has_no_answers():
     with pytest.raises(NoPredictions, match="has no weights yet"):
         predictions_of(Run.create(DEFINITIONS["module"], TrainingConfig()))
+
+
+def test_weights_of_a_network_that_has_changed_since_are_not_asked():
+    run = Run.create(replace(DEFINITIONS["module"], factory=ChangedNet), TrainingConfig())
+    keep_weights(run, seed=0)
+    with pytest.raises(NoPredictions, match="has changed it"):
+        predictions_of(run)
 
 
 def test_weights_of_another_network_are_refused_in_a_sentence(run):
