@@ -342,6 +342,23 @@ def compare_answers(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -
     return Verdict(only_first, only_second, int((first != second).sum()), float(test.pvalue))
 
 
+def worst_errors(labels: np.ndarray, predictions: Predictions) -> np.ndarray:
+    """Return the images that are answered wrongly, the most confident answer first.
+
+    Parameters
+    ----------
+    labels
+        Shape (N,): digits from 0 to 9.
+
+    Returns
+    -------
+    ndarray
+        Their indices in the test set, int64.
+    """
+    indices = np.flatnonzero(predictions.answers != labels)
+    return indices[np.argsort(-predictions.confidences[indices], kind="stable")]
+
+
 def disagreements(predictions: Sequence[Predictions]) -> np.ndarray:
     """Return the images on which not all answers are the same, those answered with the highest mean confidence first.
 

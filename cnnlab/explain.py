@@ -1,4 +1,4 @@
-"""What a network is made of: its layers as a table and as a graph, found by following one image through it."""
+"""What a network is made of, and what it makes of an image: found by following one image through it."""
 
 import inspect
 from dataclasses import dataclass
@@ -72,23 +72,7 @@ def layers_of(model: nn.Module) -> list[Layer]:
     CannotTrace
         If its ``forward`` decides by the values it is given, or does not take such images.
     """
-    tracer = _LineTracer()
-    was_training = model.training
-    model.eval()  # a norm would take the image into account
-    try:
-        graph = tracer.trace(model)
-        interpreter = _CountingInterpreter(fx.GraphModule(model, graph))
-        with torch.no_grad():
-            interpreter.run(torch.zeros(1, *IMAGE_SHAPE))
-    except Exception as error:  # a registered network is anybody's code
-        raise CannotTrace(
-            f"The layers of {type(model).__name__} cannot be listed ({error}). Its forward method must take images of "
-            "shape (N, 1, 28, 28), and do the same steps whatever the values in them are: no if, and no loop, that "
-            "depends on them."
-        ) from error
-    finally:
-        model.train(was_training)
-    return _layers(graph, interpreter, model)
+    return [layer for layer, _ in _followed(model, torch.zeros(IMAGE_SHAPE))]
 
 
 @cache
@@ -108,6 +92,125 @@ def shape_text(shape: tuple[int, ...]) -> str:
     return " × ".join(f"{size:,}" for size in shape)
 
 
+def kernels_of(model: nn.Module) -> dict[str, Tensor]:
+    """Return the kernels of each convolution, in the order in which the network computes them.
+
+    Returns
+    -------
+    dict
+        Name of the layer, and its weights: shape (kernels, channels that each one looks at, height, width).
+
+    Raises
+    ------
+    CannotTrace
+        As `layers_of`.
+    """
+    state = model.state_dict()
+    return {
+        layer.name: next(state[name] for name, shape in layer.tensors if len(shape) == 4)
+        for layer in layers_of(model)
+        if layer.kind == _CONVOLUTION
+    }
+
+
+def feature_maps(model: nn.Module, image: Tensor) -> dict[str, Tensor]:
+    """Return what each convolution finds in an image, after its ReLU, or whatever follows it pixel by pixel.
+
+    Parameters
+    ----------
+    model
+        Left in the mode (training or evaluation) it is in.
+    image
+        Shape (1, 28, 28), from 0 to 1.
+
+    Returns
+    -------
+    dict
+        Name of the layer, and its maps: shape (kernels, height, width).
+
+    Raises
+    ------
+    CannotTrace
+        As `layers_of`.
+    """
+    followed = _followed(model, image)
+    users: dict[str, list[Layer]] = {}
+    for layer, _ in followed:
+        for source in layer.inputs:
+            users.setdefault(source, []).append(layer)
+    values = {layer.name: value for layer, value in followed}
+    maps = {}
+    for layer, _ in followed:
+        if layer.kind == _CONVOLUTION:
+            end = layer.name
+            while len(after := users.get(end, [])) == 1 and after[0].kind in _PIXEL_BY_PIXEL:
+                end = after[0].name
+            maps[layer.name] = values[end][0]
+    return maps
+
+
+def attribution(model: nn.Module, image: Tensor, digit: int) -> Tensor:
+    """Return which pixels spoke for a digit, and which against it: the integrated gradients of its logit.
+
+    They begin at a black image, so that only ink can speak, and sum to what the image adds to the digit's logit over
+    the black one, but for the error of an integral in `_INTEGRATION_STEPS` steps.
+
+    Parameters
+    ----------
+    model
+        Left in the mode (training or evaluation) it is in.
+    image
+        Shape (1, 28, 28), from 0 to 1.
+
+    Returns
+    -------
+    Tensor
+        Shape (28, 28): above 0 where a pixel raised the logit, below 0 where it lowered it.
+
+    References
+    ----------
+    M. Sundararajan, A. Taly, Q. Yan, Axiomatic attribution for deep networks (arXiv:1703.01365), as captum computes it.
+    """
+    from captum.attr import IntegratedGradients  # takes a second, which only those who ask for it shall wait
+
+    was_training = model.training
+    model.eval()
+    given = IntegratedGradients(model).attribute(
+        image[None], target=digit, n_steps=_INTEGRATION_STEPS, method="riemann_middle"
+    )
+    model.train(was_training)
+    return given[0, 0].detach()
+
+
+# Along the way from black to the image the gradient jumps where a ReLU begins to pass: captum's usual Gauss-Legendre
+# places are no better there, and take longer to find. So many steps leave an error of 0.07 logits on average.
+_INTEGRATION_STEPS = 256
+_CONVOLUTION = "Conv2d"
+# What a convolution's maps go through on their own, each pixel staying where it is.
+_PIXEL_BY_PIXEL = {*nn.modules.activation.__all__, "BatchNorm2d", "Dropout", "Dropout2d"}
+
+
+def _followed(model: nn.Module, image: Tensor) -> list[tuple[Layer, Tensor]]:
+    """Return the layers of a network, each with what it gives for an image, with a batch axis."""
+    tracer = _LineTracer()
+    was_training = model.training
+    model.eval()  # a norm would take the image into account
+    try:
+        graph = tracer.trace(model)
+        interpreter = _CountingInterpreter(fx.GraphModule(model, graph))
+        with torch.no_grad():
+            interpreter.run(image[None])
+    except Exception as error:  # a registered network is anybody's code
+        raise CannotTrace(
+            f"The layers of {type(model).__name__} cannot be listed ({error}). Its forward method must take images of "
+            "shape (N, 1, 28, 28), and do the same steps whatever the values in them are: no if, and no loop, that "
+            "depends on them."
+        ) from error
+    finally:
+        model.train(was_training)
+    return _layers(graph, interpreter, model)
+
+
 class _LineTracer(fx.Tracer):
     """Notes at each operation which line of the network's ``forward`` asks for it."""
 
@@ -121,11 +224,11 @@ class _LineTracer(fx.Tracer):
 
 
 class _CountingInterpreter(fx.Interpreter):
-    """Computes node by node, and keeps the results' shapes and the multiply-adds."""
+    """Computes node by node, and keeps the results and the multiply-adds."""
 
     def __init__(self, module: fx.GraphModule) -> None:
         super().__init__(module)
-        self.shapes: dict[fx.Node, tuple[int, ...]] = {}  # of the nodes that give a tensor
+        self.results: dict[fx.Node, Tensor] = {}  # of the nodes that give a tensor
         self.multiply_adds: dict[fx.Node, int] = {}
 
     def run_node(self, n: fx.Node) -> Any:
@@ -133,16 +236,16 @@ class _CountingInterpreter(fx.Interpreter):
             result = super().run_node(n)
         tensor = result[0] if isinstance(result, tuple | list) and result else result  # an LSTM gives several
         if isinstance(tensor, Tensor) and n.op != "output":
-            self.shapes[n] = tuple(tensor.shape)
+            self.results[n] = tensor
             self.multiply_adds[n] = counter.get_total_flops() // 2
         return result
 
 
-def _layers(graph: fx.Graph, interpreter: _CountingInterpreter, model: nn.Module) -> list[Layer]:
-    shapes = interpreter.shapes
+def _layers(graph: fx.Graph, interpreter: _CountingInterpreter, model: nn.Module) -> list[tuple[Layer, Tensor]]:
+    results = interpreter.results
     state_names = _state_names(model)
     sizes = {id(parameter): parameter.numel() for parameter in model.parameters()}
-    on_the_way = _on_the_way_to_the_output(graph, shapes)
+    on_the_way = _on_the_way_to_the_output(graph, results)
     names: dict[fx.Node, str] = {}
     layers = []
     for node in graph.nodes:
@@ -153,30 +256,27 @@ def _layers(graph: fx.Graph, interpreter: _CountingInterpreter, model: nn.Module
         target = node.target if node.op == "call_module" else node.name
         names[node] = target if target not in names.values() else node.name
         tensors = _tensors_used_by(node, model)
-        layers.append(
-            Layer(
-                name=names[node],
-                kind=_kind(node, model),
-                inputs=tuple(names[source] for source in node.all_input_nodes if source in names),
-                output_shape=shapes[node][1:],
-                parameters=sum(sizes.pop(id(tensor), 0) for tensor in tensors),
-                multiply_adds=interpreter.multiply_adds[node],
-                tensors=tuple(
-                    (state_names[id(each)], tuple(each.shape)) for each in tensors if id(each) in state_names
-                ),
-                line=node.meta["line"],
-            )
+        layer = Layer(
+            name=names[node],
+            kind=_kind(node, model),
+            inputs=tuple(names[source] for source in node.all_input_nodes if source in names),
+            output_shape=tuple(results[node].shape)[1:],
+            parameters=sum(sizes.pop(id(tensor), 0) for tensor in tensors),
+            multiply_adds=interpreter.multiply_adds[node],
+            tensors=tuple((state_names[id(each)], tuple(each.shape)) for each in tensors if id(each) in state_names),
+            line=node.meta["line"],
         )
+        layers.append((layer, results[node]))
     return layers
 
 
-def _on_the_way_to_the_output(graph: fx.Graph, shapes: dict[fx.Node, tuple[int, ...]]) -> set[fx.Node]:
+def _on_the_way_to_the_output(graph: fx.Graph, results: dict[fx.Node, Tensor]) -> set[fx.Node]:
     """Return the nodes whose tensors end in the output; reading a size, for one, leads nowhere."""
     found: set[fx.Node] = set()
     waiting = list(graph.output_node().all_input_nodes)
     while waiting:
         node = waiting.pop()
-        if node in shapes and node not in found:
+        if node in results and node not in found:
             found.add(node)
             waiting.extend(node.all_input_nodes)
     return found

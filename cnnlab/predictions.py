@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
-from torch import from_numpy
+from torch import from_numpy, nn
 
 from cnnlab.data import TEST_IMAGES, load_test_set
 from cnnlab.errors import LabError
@@ -49,22 +49,51 @@ def predictions_of(run: Run) -> Predictions:
     DataError, HomeError
         If the test images cannot be read.
     """
-    weights = run.read_weights()
-    if weights is None:
-        raise NoPredictions(f"{run.name} has no weights yet: they come with its first epoch.")
+    weights = newest_weights_of(run)
     fingerprint = hashlib.sha256(weights).hexdigest()
     return _kept(run, fingerprint) or _keep(run, fingerprint, _predict(run, weights))
 
 
-def _predict(run: Run, weights: bytes) -> Predictions:
+def newest_weights_of(run: Run) -> bytes:
+    """Return the file of a run's newest weights.
+
+    Raises
+    ------
+    NoPredictions
+        If the run has none yet.
+    """
+    weights = run.read_weights()
+    if weights is None:
+        raise NoPredictions(f"{run.name} has no weights yet: they come with its first epoch.")
+    return weights
+
+
+def network_of(run: Run, weights: bytes) -> nn.Module:
+    """Return the network of a run with weights of its own, as `Run.read_weights` returns them.
+
+    Raises
+    ------
+    NoPredictions
+        If the weights are damaged, or the run's network is not registered any more or is another one now.
+    """
     try:
         definition = definition_named(run.model)
         model = definition.build(seed=0)
         model.load_state_dict(load(weights))
-    except (UnknownDefinition, RuntimeError, SafetensorError) as error:
+    except SafetensorError as error:
+        raise NoPredictions(
+            f"The weights of {run.name} are damaged: {run.weights_path} cannot be read. Put the file back, or delete "
+            "the run and train it again."
+        ) from error
+    except (UnknownDefinition, RuntimeError) as error:
         raise _does_not_fit(run) from error
     if definition.source != run.source:
         raise _does_not_fit(run)
+    return model
+
+
+def _predict(run: Run, weights: bytes) -> Predictions:
+    model = network_of(run, weights)
     images, _ = load_test_set()
     confidences, answers = predict_logits(model, images).softmax(dim=1).max(dim=1)
     return Predictions(answers.byte().numpy(), confidences.numpy())

@@ -1,14 +1,12 @@
 """Choose runs, and see their curves, results and answers beside each other."""
 
-from contextlib import suppress
-
 import streamlit as st
 
 from cnnlab.comparison import Measure, Recipe, by_recipe, by_seed, labels_of
 from cnnlab.errors import LabError
 from cnnlab.models import DEFINITIONS, Definition
 from cnnlab.predictions import Predictions, predictions_of
-from cnnlab.runs import NoSuchRun, Run, Status, all_runs, reference_runs
+from cnnlab.runs import NoSuchRun, Run, Status
 from cnnlab.scheduler import scheduler
 from cnnlab.training import TrainingConfig, available_cores
 from cnnlab.ui.asking import ask
@@ -22,48 +20,17 @@ from cnnlab.ui.comparison_view import (
 )
 from cnnlab.ui.page import begin_page
 from cnnlab.ui.recipe_form import train_both_button
+from cnnlab.ui.run_choice import RunChoice, runs_and_names
 from cnnlab.ui.run_view import attempt
 from cnnlab.ui.wording import as_text, plural
 
-MAX_COMPARED = 20
+CHOICE = RunChoice("compared", most=20)
 TUTORIALS_DEFINITIONS = [definition for definition in DEFINITIONS.values() if definition.tutorial_losses]
 
 
-def runs_and_names() -> tuple[dict[str, Run], dict[str, str]]:
-    """Return all runs by their identifiers, the newest first, and what they are called."""
-    runs, names = {}, {}
-    for run in [*all_runs(), *reference_runs()]:
-        with suppress(NoSuchRun):  # deleted from another tab just now
-            names[run.id] = run.name
-            runs[run.id] = run
-    return runs, names
-
-
-def choose(run_ids: list[str]) -> None:
-    st.session_state["compared"] = run_ids[:MAX_COMPARED]
-
-
-def take_choice_from_address(runs: dict[str, Run]) -> None:
-    """Choose the runs that a new address names; when nothing was chosen yet, the newest of each definition."""
-    asked = st.query_params.get("runs")
-    is_new = "compared" not in st.session_state or asked != st.session_state.get("compared_in_address")
-    if asked is not None and is_new:
-        ids = list(dict.fromkeys(filter(None, asked.split(","))))
-        there = [run_id for run_id in ids if run_id in runs]
-        choose(there)
-        if gone := [run_id for run_id in ids if run_id not in runs]:
-            st.warning(f"There is no run {as_text(', '.join(gone))} here. It may have been deleted.")
-        if len(there) > MAX_COMPARED:
-            st.warning(f"The address names {len(there)} runs; the first {MAX_COMPARED} are compared.")
-    elif "compared" not in st.session_state:
-        newest = {run.model: run.id for run in reversed(runs.values())}
-        choose([newest[name] for name in DEFINITIONS if name in newest])
-    else:
-        choose([run_id for run_id in st.session_state["compared"] if run_id in runs])
-
-
-def put_choice_into_address() -> None:
-    st.query_params["runs"] = st.session_state["compared_in_address"] = ",".join(st.session_state["compared"])
+def newest_of_each_definition(runs: list[Run]) -> list[str]:
+    newest = {run.model: run.id for run in reversed(runs)}
+    return [newest[name] for name in DEFINITIONS if name in newest]
 
 
 def start(definition: Definition, config: TrainingConfig) -> str:
@@ -74,7 +41,7 @@ def start(definition: Definition, config: TrainingConfig) -> str:
 
 
 def start_and_choose(config: TrainingConfig) -> None:
-    choose([start(definition, config) for definition in TUTORIALS_DEFINITIONS])
+    CHOICE.choose([start(definition, config) for definition in TUTORIALS_DEFINITIONS])
 
 
 def complete_and_choose(recipes: list[Recipe], seeds: range, runs: list[Run]) -> None:
@@ -85,7 +52,7 @@ def complete_and_choose(recipes: list[Recipe], seeds: range, runs: list[Run]) ->
         for seed in seeds:
             is_there = seed in there
             chosen.append(there[seed].id if is_there else start(DEFINITIONS[recipe.model], recipe.with_seed(seed)))
-    choose(chosen)
+    CHOICE.choose(chosen)
 
 
 def stop(chosen: list[Run]) -> None:
@@ -97,7 +64,7 @@ def seeds_popover(chosen: list[Run], runs: list[Run]) -> None:
     recipes = [recipe for recipe in by_recipe(chosen) if recipe.is_registered]
     with st.popover("More seeds", icon=":material/casino:", disabled=not recipes):
         st.write("Train each chosen recipe with more seeds, and see how far chance alone moves its curve.")
-        most = MAX_COMPARED // max(1, len(recipes))
+        most = CHOICE.most // max(1, len(recipes))
         count = st.number_input("Seeds for each recipe, counted from 0", 1, most, min(5, most))
         missing = sum(len(set(range(count)) - set(by_seed(recipe, runs))) for recipe in recipes)
         st.button(
@@ -117,7 +84,7 @@ def curves_and_results(chosen: list[Run], statuses: list[Status]) -> None:
     except NoSuchRun:  # deleted from another tab
         is_up_to_date = False
     if not is_up_to_date:
-        put_choice_into_address()  # a timed part may have been given an older one by the browser
+        CHOICE.put_into_address()  # a timed part may have been given an older one by the browser
         st.rerun()
 
 
@@ -166,7 +133,7 @@ st.write(
 )
 
 runs, names = runs_and_names()
-take_choice_from_address(runs)
+CHOICE.take_from_address(runs, newest_of_each_definition(list(runs.values())))
 actions = st.container(horizontal=True)
 with actions:
     if config := train_both_button(threads=max(1, available_cores() // len(TUTORIALS_DEFINITIONS))):
@@ -179,13 +146,12 @@ st.multiselect(
     "Runs",
     list(runs),
     format_func=lambda run_id: f"{names[run_id]} · {run_id}",
-    key="compared",
-    persist_state="session",
-    max_selections=MAX_COMPARED,
+    key=CHOICE.key,
+    max_selections=CHOICE.most,
     placeholder="Choose runs to compare",
 )
-put_choice_into_address()
-chosen = [runs[run_id] for run_id in st.session_state["compared"]]
+CHOICE.put_into_address()
+chosen = [runs[run_id] for run_id in st.session_state[CHOICE.key]]
 try:
     statuses = [run.status for run in chosen]
     is_live = any(status.is_active for status in statuses)

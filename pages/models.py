@@ -11,6 +11,7 @@ from cnnlab.errors import LabError
 from cnnlab.explain import Layer, layers_of_definition, shape_text
 from cnnlab.models import DEFINITIONS, Definition
 from cnnlab.prover import Progress, Proof
+from cnnlab.ui.asking import ask
 from cnnlab.ui.page import begin_page
 from cnnlab.ui.wording import as_text, percent
 
@@ -35,7 +36,7 @@ def sources_in_rows(first: Definition, second: Definition) -> None:
         column.subheader(definition.title, anchor=False)
         column.caption(definition.description)
     try:
-        rows = aligned_rows(first, second)
+        rows = ask(aligned_rows, first, second)
     except LabError as error:
         st.info(as_text(str(error)))
         for column, definition in zip(st.columns(2), (first, second), strict=True):
@@ -55,7 +56,7 @@ def definition_in_full(definition: Definition) -> None:
     with source_and_table:
         st.code(definition.source)
     try:
-        layers = layers_of_definition(definition)
+        layers = ask(layers_of_definition, definition)
     except LabError as error:
         source_and_table.info(as_text(str(error)))
         return
@@ -192,7 +193,7 @@ with diff_column:
         "has no place for the way round. A forward method says it in one line."
     )
     st.code(source_diff(MODULE.source, RESIDUAL.source), language="diff")
-    plain, residual = layers_of_definition(MODULE), layers_of_definition(RESIDUAL)
+    plain, residual = ask(layers_of_definition, MODULE), ask(layers_of_definition, RESIDUAL)
     more = parameters_of(residual) / parameters_of(plain) - 1
     st.write(
         f"It has {parameters_of(residual):,} parameters, {percent(more)} more than the {parameters_of(plain):,} of "

@@ -1,6 +1,6 @@
 """The parts of the Compare page."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from itertools import combinations
 from typing import Any, TypeVar
@@ -28,9 +28,11 @@ from cnnlab.comparison import (
 )
 from cnnlab.comparison_charts import comparison_chart, confusion_figure
 from cnnlab.data import load_test_set
+from cnnlab.my_digits import my_digits
 from cnnlab.predictions import Predictions
 from cnnlab.runs import Run, Status
-from cnnlab.ui.digits import digit_gallery
+from cnnlab.ui.digits import digit_buttons, digit_gallery
+from cnnlab.ui.my_digits_view import accuracies_on
 from cnnlab.ui.recipe_form import LABELS
 from cnnlab.ui.wording import as_text, duration, percent
 
@@ -39,7 +41,7 @@ _SENTENCES = 6
 _IMAGES = 24
 _ANSWERS_SHOWN = 4
 _MCNEMAR = "https://en.wikipedia.org/wiki/McNemar%27s_test"
-_WILSON = "https://en.wikipedia.org/wiki/Binomial_proportion_confidence_interval#Wilson_score_interval"
+WILSON = "https://en.wikipedia.org/wiki/Binomial_proportion_confidence_interval#Wilson_score_interval"
 
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -112,6 +114,8 @@ def results_view(runs: Sequence[Run]) -> None:
     """Show a table of what came of each run."""
     table = results(runs)
     table.insert(0, "run", labels_of(runs))
+    if digits := my_digits():
+        table.insert(list(table.columns).index("accuracy_high") + 1, "my_digits", accuracies_on(digits, runs))
     interval = [
         f"{percent(low)} to {percent(high)}" if low == low else None
         for low, high in zip(table["accuracy_low"], table["accuracy_high"], strict=True)
@@ -134,6 +138,11 @@ def results_view(runs: Sequence[Run]) -> None:
             "best_epoch": st.column_config.NumberColumn("in epoch"),
             "test_accuracy": st.column_config.NumberColumn("Test accuracy", format="percent"),
             "interval": st.column_config.TextColumn("95 % interval"),
+            "my_digits": st.column_config.NumberColumn(
+                "My digits",
+                format="percent",
+                help="The share that it reads right of the digits that you drew and kept on the Draw page.",
+            ),
             "parameters": st.column_config.NumberColumn("Parameters", format="localized"),
             "seconds_per_epoch": st.column_config.NumberColumn("Seconds/epoch", format="%.1f"),
             "images_per_second": st.column_config.NumberColumn("Images/s", format="%d"),
@@ -142,7 +151,7 @@ def results_view(runs: Sequence[Run]) -> None:
     _over_seeds_view(over_seeds(runs))
     st.caption(
         "Losses and accuracy are those of the newest epoch. A click on a heading sorts. The interval says how far the "
-        f"accuracy on 10,000 images may lie from that on all such digits ([Wilson's score interval]({_WILSON})). Times "
+        f"accuracy on 10,000 images may lie from that on all such digits ([Wilson's score interval]({WILSON})). Times "
         "are medians over the epochs."
     )
     st.download_button(
@@ -253,17 +262,16 @@ def confusion_view(names: Sequence[str], predictions: Sequence[Predictions]) -> 
     matrices = [confusion_matrix(labels, predictions[index].answers) for index in (first, second)]
     highest = max(int((matrix - np.diag(np.diag(matrix))).max()) for matrix in matrices)
     shown = {"first": matrices[0], "second": matrices[1], "difference": matrices[1] - matrices[0]}
-    text_color = st.get_option(f"theme.{st.context.theme.type or 'light'}.textColor")
     titles = {"first": names[first], "second": names[second], "difference": "Second minus first"}
     for column, (which, matrix) in zip(st.columns(3), shown.items(), strict=True):
         with column:
             st.markdown(f"**{as_text(titles[which])}**")
-            st.plotly_chart(
-                confusion_figure(matrix, max(1, highest), text_color=text_color, is_difference=which == "difference"),
+            confusion_chart(
+                matrix,
+                highest,
                 key=_figure_key(which),
-                on_select=lambda which=which: _keep_cell(which),
-                selection_mode="points",
-                config={"displayModeBar": False},
+                on_click=lambda *cell, which=which: _keep_cell(which, *cell),
+                is_difference=which == "difference",
             )
     st.caption(
         "Each row is a digit, each column an answer; the number says how many of the test images. In the first two, a "
@@ -275,20 +283,38 @@ def confusion_view(names: Sequence[str], predictions: Sequence[Predictions]) -> 
         answered = {"first": [first], "second": [second], "difference": [first, second]}[which]
         is_behind = np.any([predictions[index].answers == answer for index in answered], axis=0)
         st.markdown(f"**{digit} answered as {answer}** by {as_text(' or '.join(names[index] for index in answered))}")
-        _gallery(np.flatnonzero(is_behind & (labels == digit)), names, predictions, key="behind_cell")
+        answers_gallery(np.flatnonzero(is_behind & (labels == digit)), names, predictions, key="behind_cell")
+
+
+def confusion_chart(
+    matrix: np.ndarray, highest: int, *, key: str, on_click: Callable[[int, int], None], is_difference: bool = False
+) -> None:
+    """Show a confusion matrix, as `confusion_figure` draws it; `on_click` is given a cell's digit and answer."""
+
+    def tell_of_click() -> None:
+        if points := st.session_state[key]["selection"]["points"]:
+            on_click(int(points[0]["y"]), int(points[0]["x"]))
+
+    text_color = st.get_option(f"theme.{st.context.theme.type or 'light'}.textColor")
+    st.plotly_chart(
+        confusion_figure(matrix, max(1, highest), text_color=text_color, is_difference=is_difference),
+        key=key,
+        on_select=tell_of_click,
+        selection_mode="points",
+        config={"displayModeBar": False},
+    )
 
 
 def _figure_key(which: str) -> str:
     return f"confusion_{which}_{st.session_state.get(f'renewed_{which}', 0)}"
 
 
-def _keep_cell(which: str) -> None:
-    if points := st.session_state[_figure_key(which)]["selection"]["points"]:
-        previous = st.session_state.get("confusion_cell")
-        st.session_state["confusion_cell"] = (which, int(points[0]["y"]), int(points[0]["x"]))
-        if previous and previous[0] != which:  # a new figure, in which no cell is chosen any more
-            renewed = f"renewed_{previous[0]}"
-            st.session_state[renewed] = st.session_state.get(renewed, 0) + 1
+def _keep_cell(which: str, digit: int, answer: int) -> None:
+    previous = st.session_state.get("confusion_cell")
+    st.session_state["confusion_cell"] = (which, digit, answer)
+    if previous and previous[0] != which:  # a new figure, in which no cell is chosen any more
+        renewed = f"renewed_{previous[0]}"
+        st.session_state[renewed] = st.session_state.get(renewed, 0) + 1
 
 
 def disagreements_view(names: Sequence[str], predictions: Sequence[Predictions]) -> None:
@@ -298,16 +324,39 @@ def disagreements_view(names: Sequence[str], predictions: Sequence[Predictions])
         st.write("None: these runs give the same answer to each of the 10,000 test images.")
         return
     st.write(f"On {len(found):,} of 10,000 test images, not all answers are the same. The most confident come first.")
-    _gallery(found, names, predictions, key="disagreements")
+    answers_gallery(found, names, predictions, key="disagreements")
 
 
-def _gallery(indices: np.ndarray, names: Sequence[str], predictions: Sequence[Predictions], *, key: str) -> None:
-    """Show test images with the answers that the runs give to them."""
-    count = st.session_state.get(key, _IMAGES)
+def answers_gallery(
+    indices: np.ndarray,
+    names: Sequence[str],
+    predictions: Sequence[Predictions],
+    *,
+    key: str,
+    at_first: int = _IMAGES,
+    on_click: Callable[[int], None] | None = None,
+) -> None:
+    """Show test images with the answers that are given to them.
+
+    Parameters
+    ----------
+    indices
+        Of the images in the test set, int64.
+    names
+        Of those that give the answers.
+    at_first
+        How many images are shown until more are asked for.
+    on_click
+        Makes the images buttons, and is given the index of one that is clicked.
+    """
+    count = st.session_state.get(key, at_first)
     chosen = indices[:count]
     images, labels = load_test_set()
     captions = [[f"Digit {labels[index]}", *_answers(index, names, predictions)] for index in chosen]
-    digit_gallery(images[chosen], captions)
+    if on_click:
+        digit_buttons(images[chosen], captions, chosen.tolist(), key=key, on_click=on_click)
+    else:
+        digit_gallery(images[chosen], captions)
     if len(indices) > count:
         st.button(
             f"More of {len(indices):,}", key=f"more_{key}", on_click=st.session_state.__setitem__, args=(key, count * 2)

@@ -14,6 +14,8 @@ _PAGES = (
     ("pages/models.py", "Models", ":material/schema:"),
     ("pages/train.py", "Train", ":material/model_training:"),
     ("pages/compare.py", "Compare", ":material/compare_arrows:"),
+    ("pages/draw.py", "Draw", ":material/draw:"),
+    ("pages/inspect.py", "Inspect", ":material/search:"),
 )
 
 # Streamlit marks each link to the page one is on; among the runs, only the chosen one shall be marked.
@@ -53,3 +55,14 @@ def _spare_the_imported_modules() -> None:
     """
     gc.collect()
     gc.freeze()
+
+
+def scroll_to(key: str) -> None:
+    """Bring the container with a key to the top of the window."""
+    # The number makes each call another script: the browser runs none again that is there already.
+    number = st.session_state["scrolls"] = st.session_state.get("scrolls", 0) + 1
+    st.html(
+        f'<script data-number="{number}">document.querySelector(".st-key-{key}").scrollIntoView({{behavior: "smooth"}})'
+        "</script>",
+        unsafe_allow_javascript=True,
+    )

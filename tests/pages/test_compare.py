@@ -76,7 +76,7 @@ def test_an_address_with_too_many_runs_says_so(compare_page):
     runs = [ended_run("module", seed, answering) for seed in range(21)]
     open_comparison(compare_page, *(run.id for run in runs))
     assert len(chosen(compare_page)) == 20
-    assert "names 21 runs; the first 20 are compared" in compare_page.warning[0].value
+    assert "names 21 runs; the first 20 are taken" in compare_page.warning[0].value
 
 
 def test_the_choice_outlasts_a_visit_to_another_page(compare_page):

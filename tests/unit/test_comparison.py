@@ -19,6 +19,7 @@ from cnnlab.comparison import (
     over_seeds,
     recipe_of,
     results,
+    worst_errors,
 )
 from cnnlab.models import DEFINITIONS
 from cnnlab.predictions import Predictions
@@ -96,6 +97,12 @@ def test_disagreements_come_with_the_most_confident_first():
     first = Predictions(np.array([1, 2, 3, 4]), np.array([0.9, 0.5, 0.6, 0.9]))
     second = Predictions(np.array([1, 7, 8, 9]), np.array([0.9, 0.5, 0.9, 0.9]))
     assert disagreements([first, second]).tolist() == [3, 2, 1]
+
+
+def test_the_worst_errors_are_those_of_which_a_run_is_most_sure():
+    predictions = Predictions(np.array([1, 2, 3, 4, 5]), np.array([0.9, 0.5, 1.0, 0.7, 0.99]))
+    assert worst_errors(np.array([1, 7, 3, 8, 9]), predictions).tolist() == [4, 3, 1]
+    assert worst_errors(predictions.answers, predictions).tolist() == []
 
 
 def test_only_the_settings_that_differ_are_told():

@@ -3,7 +3,17 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from cnnlab.explain import INPUT, CannotTrace, layers_of, layers_of_definition, shape_text
+from cnnlab.explain import (
+    IMAGE_SHAPE,
+    INPUT,
+    CannotTrace,
+    attribution,
+    feature_maps,
+    kernels_of,
+    layers_of,
+    layers_of_definition,
+    shape_text,
+)
 from cnnlab.models import DEFINITIONS, Net
 
 # By hand. A convolution: outputs x (input channels x 3 x 3) multiply-adds, and as many weights as one output channel
@@ -100,3 +110,95 @@ def test_listing_leaves_the_weights_alone():
 
 def test_a_shape_as_the_pages_write_it():
     assert shape_text((8, 26, 26)) == "8 × 26 × 26"
+
+
+class Crossed(nn.Module):
+    """Finds what is brighter than its left neighbour; weights set by hand."""
+
+    def __init__(self):
+        super().__init__()
+        self.edges = nn.Conv2d(1, 2, kernel_size=(1, 2))
+        self.edges.weight.data = torch.tensor([[[[-1.0, 1.0]]], [[[1.0, -1.0]]]])
+        self.edges.bias.data.zero_()
+        self.norm = nn.BatchNorm2d(2, eps=0)
+
+    def forward(self, x):
+        return F.relu(self.norm(self.edges(x))).flatten(1)
+
+
+def bright_column(at):
+    image = torch.zeros(IMAGE_SHAPE)
+    image[..., at] = 1
+    return image
+
+
+def test_the_kernels_are_the_weights_of_the_convolutions_in_the_order_of_computing():
+    model = DEFINITIONS["residual"].build(seed=0)
+    kernels = kernels_of(model)
+    assert list(kernels) == ["conv1", "branch", "conv2"]
+    assert all(torch.equal(kernels[name], model.get_submodule(name).weight) for name in kernels)
+
+
+def test_a_convolution_written_as_a_function_has_kernels_too():
+    class Functional(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.kernels = nn.Parameter(torch.ones(3, 1, 5, 5))
+
+        def forward(self, x):
+            return F.conv2d(x, self.kernels).relu().flatten(1)
+
+    assert {name: kernels.shape for name, kernels in kernels_of(Functional()).items()} == {"conv2d": (3, 1, 5, 5)}
+
+
+def test_feature_maps_are_taken_after_the_norm_and_the_relu():
+    model = Crossed()
+    maps = feature_maps(model, bright_column(at=10))["edges"]
+    left_edge, right_edge = maps
+    assert maps.shape == (2, 28, 27)
+    assert left_edge.sum(dim=0).nonzero().tolist() == [[9]]
+    assert right_edge.sum(dim=0).nonzero().tolist() == [[10]]
+    assert maps.min() == 0
+    assert model.training
+    assert model.norm.num_batches_tracked == 0
+
+
+@pytest.mark.parametrize("definition", DEFINITIONS.values(), ids=DEFINITIONS)
+def test_every_definition_has_feature_maps_of_each_convolution(definition):
+    model = definition.build(seed=0)
+    maps = feature_maps(model, torch.rand(IMAGE_SHAPE))
+    assert {name: len(each) for name, each in maps.items()} == {
+        name: len(each) for name, each in kernels_of(model).items()
+    }
+    assert all(each.min() == 0 and each.max() > 0 for each in maps.values())
+
+
+def test_a_branch_has_feature_maps_of_its_own():
+    model = DEFINITIONS["residual"].build(seed=0)
+    image = torch.rand(IMAGE_SHAPE)
+    with torch.no_grad():
+        entering = F.max_pool2d(F.relu(model.conv1(image[None])), 2)
+        expected = F.relu(model.branch(entering))[0]
+    assert torch.equal(feature_maps(model, image)["branch"], expected)
+
+
+def test_the_attribution_of_a_linear_network_is_weight_times_pixel():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(28 * 28, 10))
+    image = torch.rand(IMAGE_SHAPE)
+    expected = (model[1].weight[3] * image.flatten()).reshape(28, 28)
+    assert torch.allclose(attribution(model, image, digit=3), expected, atol=1e-5)
+
+
+def test_attributions_sum_to_what_the_image_adds_to_the_logit():
+    model, image = DEFINITIONS["module"].build(seed=0), torch.rand(IMAGE_SHAPE)
+    with torch.no_grad():
+        of_image, of_black = model(torch.stack([image, torch.zeros(IMAGE_SHAPE)]))
+    for digit in range(10):
+        assert attribution(model, image, digit).sum().item() == pytest.approx(
+            (of_image - of_black)[digit].item(), abs=2e-3
+        )
+
+
+def test_black_pixels_speak_for_nothing():
+    given = attribution(DEFINITIONS["module"].build(seed=0), bright_column(at=10), digit=1)
+    assert given.abs().sum(dim=0).nonzero().tolist() == [[10]]

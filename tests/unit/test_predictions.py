@@ -87,3 +87,10 @@ def test_weights_of_another_network_are_refused_in_a_sentence(run):
     keep_weights(run, seed=0, model="sequential")
     with pytest.raises(NoPredictions, match="do not fit"):
         predictions_of(run)
+
+
+@pytest.mark.parametrize("damaged", [b"", b"nonsense", b"\xff" * 100])
+def test_damaged_weights_are_refused_in_a_sentence(run, damaged):
+    run.weights_path.write_bytes(damaged)
+    with pytest.raises(NoPredictions, match=r"are damaged: .* cannot be read"):
+        predictions_of(run)

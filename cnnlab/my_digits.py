@@ -1,0 +1,296 @@
+"""My digits: drawings that the person at the screen made and said the meaning of. They are a test set of one's own.
+
+They lie in the lab's home, one JSON object a line, as they are downloaded and uploaded:
+
+    {"digit": 7, "strokes": [{"width": 20, "points": [[81.5, 60], [190, 62.5]]}]}
+
+with widths and points in pixels of a canvas of 280 by 280.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import torch
+
+from cnnlab.answering import newest_network_of
+from cnnlab.drawing import Preparation, prepare
+from cnnlab.errors import LabError
+from cnnlab.evaluation import predict_logits
+from cnnlab.home import home, replacing, writing_to_home
+from cnnlab.runs import Run
+from cnnlab.strokes import SIDE, Stroke, ink_of
+
+MOST_DIGITS = 2_000
+MOST_BYTES = 20_000_000
+MOST_STROKES = 50  # of a digit
+MOST_POINTS = 5_000  # of a digit
+MOST_WIDTH = 100
+FARTHEST = 10 * SIDE  # a pen may leave the canvas with its button held
+
+_writing = Lock()  # several tabs are threads of one server
+
+
+class InvalidDigits(LabError):
+    """These are not digits that the lab has kept, or too many."""
+
+
+@dataclass(frozen=True)
+class MyDigit:
+    """A drawing, and the digit that was meant.
+
+    Attributes
+    ----------
+    digit
+        From 0 to 9.
+    strokes
+        At least one.
+    """
+
+    digit: int
+    strokes: tuple[Stroke, ...]
+
+
+@dataclass(frozen=True)
+class MyDigits:
+    """All that were kept, the oldest first.
+
+    Attributes
+    ----------
+    digits
+        At most `MOST_DIGITS`.
+    images
+        Shape (N, 28, 28), float32: prepared for a network.
+    damaged
+        How many lines of the file cannot be read.
+    fingerprint
+        The SHA-256 sum of the file.
+    """
+
+    digits: tuple[MyDigit, ...]
+    images: np.ndarray
+    damaged: int
+    fingerprint: str
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self.digits)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """The digits that were meant: shape (N,), int64."""
+        return np.array([each.digit for each in self.digits], np.int64)
+
+
+def my_digits() -> MyDigits:
+    """Return the digits that were kept. Damaged lines are left out, and counted."""
+    try:
+        content = my_digits_path().read_bytes()
+    except OSError:
+        content = b""
+    return _read(content)
+
+
+def my_digits_path() -> Path:
+    """Return the file that they lie in; it may be missing."""
+    return home() / "my-digits.jsonl"
+
+
+def keep(digit: int, strokes: Sequence[Stroke]) -> None:
+    """Keep a drawing with what was meant.
+
+    Raises
+    ------
+    InvalidDigits
+        If nothing is drawn, or the drawing is too long, or there are too many already.
+    HomeError
+        If the home cannot be written.
+    """
+    drawing = MyDigit(digit, tuple(strokes))
+    try:
+        _digit_in(_line_of(drawing))
+    except InvalidDigits as error:
+        raise InvalidDigits(f"This drawing cannot be kept: {error}") from error
+    add([drawing])
+
+
+def add(digits: Iterable[MyDigit]) -> int:
+    """Keep digits beside those that are there; those that are there already are not kept twice.
+
+    Returns
+    -------
+    int
+        How many are new.
+
+    Raises
+    ------
+    InvalidDigits
+        If there would be too many.
+    HomeError
+        If the home cannot be written.
+    """
+    with _writing:
+        there = _lines()
+        known = set(there)
+        new = [line for line in dict.fromkeys(map(_line_of, digits)) if line not in known]
+        if len(there) + len(new) > MOST_DIGITS:
+            raise InvalidDigits(
+                f"The lab keeps at most {MOST_DIGITS:,} digits, and has {len(there):,}: download them, and delete them "
+                "before more are added."
+            )
+        if new:
+            _write([*there, *new])
+    return len(new)
+
+
+def take_back() -> None:
+    """Forget the digit that was kept last.
+
+    Raises
+    ------
+    HomeError
+        If the home cannot be written.
+    """
+    with _writing:
+        _write(_lines()[:-1])
+
+
+def delete_all() -> None:
+    """Forget all digits.
+
+    Raises
+    ------
+    HomeError
+        If the home cannot be written.
+    """
+    with _writing, writing_to_home():
+        my_digits_path().unlink(missing_ok=True)
+
+
+def parse(content: bytes) -> list[MyDigit]:
+    """Read a file of digits that comes from outside.
+
+    Raises
+    ------
+    InvalidDigits
+        If it is too large, is none, or a line of it says what cannot be.
+    """
+    if len(content) > MOST_BYTES:
+        raise InvalidDigits(f"This file has {len(content) / 1e6:,.0f} MB; at most {MOST_BYTES / 1e6:.0f} MB are read.")
+    lines = [line for line in content.splitlines() if line.strip()]
+    if not 1 <= len(lines) <= MOST_DIGITS:
+        raise InvalidDigits(f"This file has {len(lines):,} lines; a file of digits has 1 to {MOST_DIGITS:,}.")
+    digits = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            digits.append(_digit_in(line)[0])
+        except InvalidDigits as error:
+            raise InvalidDigits(f"Line {number:,} is not a digit that the lab has kept: {error}") from error
+    return digits
+
+
+def right_of(run: Run, digits: MyDigits) -> int:
+    """Return how many of the digits the newest weights of a run answer right.
+
+    Raises
+    ------
+    NoPredictions
+        If the run cannot answer.
+    """
+    network = newest_network_of(run)
+    key = (run.model, network.fingerprint, digits.fingerprint)
+    if key not in _right:
+        if len(_right) > 1_000:
+            _right.clear()
+        logits = predict_logits(network.module, torch.from_numpy(digits.images).unsqueeze(1))
+        _right[key] = int((logits.argmax(dim=1).numpy() == digits.labels).sum())
+    return _right[key]
+
+
+_right: dict[tuple[str, str, str], int] = {}
+
+
+@lru_cache(maxsize=4)
+def _read(content: bytes) -> MyDigits:
+    digits, images, damaged = [], [], 0
+    for line in content.splitlines()[:MOST_DIGITS]:
+        try:
+            digit, prepared = _digit_in(line)
+        except InvalidDigits:
+            damaged += 1
+        else:
+            digits.append(digit)
+            images.append(prepared.centred)
+    together = np.stack(images) if images else np.zeros((0, 28, 28), np.float32)
+    return MyDigits(tuple(digits), together, damaged, sha256(content).hexdigest())
+
+
+@lru_cache(maxsize=2 * MOST_DIGITS)
+def _digit_in(line: bytes) -> tuple[MyDigit, Preparation]:
+    """Read a line, and prepare what was drawn. Each line is read once: a digit more costs no more than one."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise InvalidDigits("it is not JSON.") from error
+    if not isinstance(record, dict) or set(record) != {"digit", "strokes"}:
+        raise InvalidDigits('it must have "digit" and "strokes", and nothing else.')
+    if type(record["digit"]) is not int or record["digit"] not in range(10):
+        raise InvalidDigits('"digit" must be a whole number from 0 to 9.')
+    if not isinstance(record["strokes"], list) or not 1 <= len(record["strokes"]) <= MOST_STROKES:
+        raise InvalidDigits(f'"strokes" must be a list of 1 to {MOST_STROKES}.')
+    digit = MyDigit(record["digit"], tuple(map(_stroke_in, record["strokes"])))
+    if sum(len(stroke.points) for stroke in digit.strokes) > MOST_POINTS:
+        raise InvalidDigits(f"its strokes must have at most {MOST_POINTS:,} points.")
+    prepared = prepare(ink_of(digit.strokes))
+    if prepared is None:
+        raise InvalidDigits("nothing is drawn, or nothing but a dot.")
+    return digit, prepared
+
+
+def _stroke_in(record: Any) -> Stroke:
+    if not isinstance(record, dict) or set(record) != {"width", "points"}:
+        raise InvalidDigits('a stroke must have "width" and "points", and nothing else.')
+    width, points = record["width"], record["points"]
+    if not _is_number(width) or not 1 <= width <= MOST_WIDTH:
+        raise InvalidDigits(f'"width" must be a number from 1 to {MOST_WIDTH}.')
+    if not isinstance(points, list) or not points or not all(map(_is_point, points)):
+        raise InvalidDigits(f'"points" must be a list of [x, y], numbers from -{FARTHEST:,} to {FARTHEST:,}.')
+    return Stroke(width, tuple((x, y) for x, y in points))
+
+
+def _is_point(point: Any) -> bool:
+    is_pair = isinstance(point, list) and len(point) == 2
+    return is_pair and all(_is_number(each) and abs(each) <= FARTHEST for each in point)
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+def _line_of(digit: MyDigit) -> bytes:
+    record = asdict(digit)
+    for stroke in record["strokes"]:
+        stroke["points"] = [[round(x, 1), round(y, 1)] for x, y in stroke["points"]]
+    return json.dumps(record).encode()
+
+
+def _lines() -> list[bytes]:
+    """Return the file's lines, damaged ones too: what a person drew is not thrown away because it cannot be read."""
+    with writing_to_home(), suppress(FileNotFoundError):
+        return my_digits_path().read_bytes().splitlines()
+    return []
+
+
+def _write(lines: list[bytes]) -> None:
+    with writing_to_home():
+        home().mkdir(parents=True, exist_ok=True)
+        with replacing(my_digits_path()) as unfinished:
+            unfinished.write_bytes(b"".join(line + b"\n" for line in lines))

@@ -1,0 +1,127 @@
+"""A picture that somebody brings, a photo or a scan of one digit, as ink on the canvas."""
+
+import io
+import warnings
+
+import numpy as np
+from PIL import Image, ImageFilter, ImageOps, UnidentifiedImageError
+
+from cnnlab.drawing import ink
+from cnnlab.errors import LabError
+from cnnlab.strokes import SIDE
+
+MOST_BYTES = 20_000_000
+MOST_PIXELS = 50_000_000
+FORMATS = ("PNG", "JPEG")
+
+# Where paper is unevenly lit, the ink of a place is what differs from the least ink around it. The neighbourhood must
+# be wider than the thickest stroke. In pixels of a picture that is a quarter as large as the canvas.
+_NEIGHBOURHOOD = 17
+
+
+class UnreadablePicture(LabError):
+    """A picture cannot be shown on the canvas."""
+
+
+def picture_on_canvas(content: bytes) -> np.ndarray:
+    """Return the ink of a picture, as large as the canvas allows. Uneven light and the grain of paper are left out.
+
+    Parameters
+    ----------
+    content
+        A PNG or JPEG file. Dark on light or light on dark.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (280, 280), float32, from 0, empty, to 1, full ink.
+
+    Raises
+    ------
+    UnreadablePicture
+        If it is neither, is damaged, is too large, or shows nothing.
+    """
+    paper = _without_the_paper(_in_a_square(ink(_pixels(content))))
+    if not paper.any():
+        raise UnreadablePicture("This picture shows nothing: it is of one colour. Choose one with a digit on it.")
+    return paper
+
+
+def _pixels(content: bytes) -> np.ndarray:
+    """Decode a picture, at most twice as large as the canvas; its size is looked at first."""
+    if len(content) > MOST_BYTES:
+        raise UnreadablePicture(
+            f"This picture has {len(content) / 1e6:,.0f} MB; at most {MOST_BYTES / 1e6:.0f} MB are read. Make it "
+            "smaller."
+        )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below is lower
+            image: Image.Image = Image.open(io.BytesIO(content), formats=FORMATS)
+        if image.width * image.height > MOST_PIXELS:
+            raise _too_many_pixels(f"{image.width:,} × {image.height:,} pixels")
+        image.draft("RGB", (2 * SIDE, 2 * SIDE))  # a JPEG is decoded smaller at once
+        image.load()
+        image = ImageOps.exif_transpose(image)
+    except UnidentifiedImageError as error:
+        raise UnreadablePicture("This file is neither a PNG nor a JPEG picture. Choose one that is.") from error
+    except Image.DecompressionBombError as error:
+        raise _too_many_pixels("far more pixels than that") from error
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise UnreadablePicture("This picture is damaged, or not all of it is there. Try another.") from error
+    if image.mode.startswith("I"):  # 16 bits of grey, which Pillow would cut off at 255
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    image = image.convert("RGBA")
+    image.thumbnail((2 * SIDE, 2 * SIDE), Image.Resampling.BOX)
+    return np.asarray(image)
+
+
+def _too_many_pixels(size: str) -> UnreadablePicture:
+    return UnreadablePicture(
+        f"This picture has {size}; at most {MOST_PIXELS / 1e6:.0f} million are read. Make it smaller."
+    )
+
+
+def _in_a_square(drawn: np.ndarray) -> np.ndarray:
+    """Fit a picture's ink into the canvas, its aspect kept."""
+    fitted = ImageOps.contain(Image.fromarray(drawn), (SIDE, SIDE), Image.Resampling.BILINEAR)
+    square = np.zeros((SIDE, SIDE), np.float32)
+    top, left = (SIDE - fitted.height) // 2, (SIDE - fitted.width) // 2
+    square[top : top + fitted.height, left : left + fitted.width] = np.asarray(fitted)
+    return square
+
+
+def _without_the_paper(drawn: np.ndarray) -> np.ndarray:
+    """Take away how the paper is lit, and what is fainter than half of what separates ink from paper."""
+    small = Image.fromarray(drawn).resize((SIDE // 4, SIDE // 4), Image.Resampling.BOX)
+    light = _filtered(small, ImageFilter.MinFilter(_NEIGHBOURHOOD))
+    light = light.resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+    uneven = (drawn - np.asarray(light)).clip(min=0)
+    if not uneven.any():
+        return uneven
+    least = _separating_level(uneven) / 2
+    clean = (uneven - least).clip(min=0) / max(np.quantile(uneven[uneven > least], 0.9) - least, 1e-6)
+    return clean.clip(max=1).astype(np.float32)
+
+
+def _filtered(image: Image.Image, kind: ImageFilter.MinFilter) -> Image.Image:
+    """Apply a filter that Pillow has for bytes alone."""
+    filtered = Image.fromarray((np.asarray(image) * 255).astype(np.uint8)).filter(kind)
+    smooth = filtered.filter(ImageFilter.GaussianBlur(_NEIGHBOURHOOD / 4))
+    return Image.fromarray(np.asarray(smooth, np.float32) / 255)
+
+
+def _separating_level(grey: np.ndarray) -> float:
+    """Return the level that separates the dark pixels from the light ones best.
+
+    References
+    ----------
+    N. Otsu (1979), A threshold selection method from gray-level histograms.
+    """
+    counts, edges = np.histogram(grey, bins=128, range=(0, 1))
+    levels = (edges[:-1] + edges[1:]) / 2
+    below, mass = np.cumsum(counts), np.cumsum(counts * levels)
+    above = below[-1] - below
+    with np.errstate(divide="ignore", invalid="ignore"):
+        between = below * above * (mass / below - (mass[-1] - mass) / above) ** 2
+    return float(edges[1:][np.nanargmax(between)])

@@ -1,0 +1,115 @@
+"""Draw a digit, and see what every network answers."""
+
+import random
+
+import streamlit as st
+
+from cnnlab.data import TEST_IMAGES, load_test_set
+from cnnlab.drawing import prepare
+from cnnlab.errors import LabError
+from cnnlab.models import DEFINITIONS
+from cnnlab.pictures import picture_on_canvas
+from cnnlab.runs import NoSuchRun, Run, Status, all_runs, reference_runs
+from cnnlab.strokes import SIDE
+from cnnlab.ui.answer_view import answers_view, steps_view
+from cnnlab.ui.canvas import Picture, canvas, clear_canvas, put_on_canvas, undo_stroke
+from cnnlab.ui.my_digits_view import asked_digit, keep_choices, my_digits_view
+from cnnlab.ui.page import begin_page
+from cnnlab.ui.run_choice import RunChoice
+from cnnlab.ui.wording import as_text
+
+CHOICE = RunChoice("answering", most=12)
+REFRESH_SECONDS = 1.0  # while a chosen run trains, so that one sees it learn
+
+
+def newest_finished(runs: list[Run]) -> list[str]:
+    """Return the newest finished run of each definition; the reference runs, if none is finished."""
+    finished = {run.model: run.id for run in reversed(runs) if run.status is Status.FINISHED}
+    return [finished[name] for name in DEFINITIONS if name in finished] or [run.id for run in reference_runs()]
+
+
+def draw_and_answer(chosen: list[Run], was_live: bool) -> None:
+    drawing_column, answer_column = st.columns([SIDE, 640], gap="medium")
+    with drawing_column:
+        asked_digit()
+        drawing = canvas(st.session_state.get("brush", 20))
+        with st.container(horizontal=True, width=SIDE, gap="xsmall"):
+            st.button("Undo", on_click=undo_stroke)
+            st.button("Clear", on_click=clear_canvas)
+            with st.popover("Brush"):
+                st.slider("Brush width", 6, 40, 20, format="%d px", key="brush", persist_state="session")
+        if drawing.picture:
+            st.caption(as_text(drawing.picture.title))
+    prepared = prepare(drawing.ink())
+    with answer_column:
+        try:
+            is_live = any(run.status.is_active for run in chosen)
+            answers_view(chosen, prepared)
+        except NoSuchRun:  # deleted from another tab
+            is_live = not was_live
+        keep_choices(prepared is not None, drawing.picture is not None)
+        steps_view(prepared)
+    if is_live is not was_live:
+        CHOICE.put_into_address()  # a timed part may have been given an older one by the browser
+        st.rerun()
+
+
+def put_test_image(index: int) -> None:
+    st.session_state["test_image"] = index
+    images, labels = load_test_set()
+    enlarged = images[index, 0].numpy().repeat(SIDE // 28, axis=0).repeat(SIDE // 28, axis=1)
+    put_on_canvas(Picture(enlarged, f"Test image {index:,}: a {labels[index]}"))
+
+
+def put_uploaded() -> None:
+    if (file := st.session_state["uploaded_picture"]) is None:
+        return
+    try:
+        put_on_canvas(Picture(picture_on_canvas(file.getvalue()), file.name))
+    except LabError as error:
+        st.session_state["picture_error"] = str(error)
+
+
+def examples_popover() -> None:
+    with st.popover("Start from a picture", icon=":material/image:"):
+        st.write("Draw on it, or see how the networks read it as it is.")
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            index = st.number_input("Test image of MNIST", 0, TEST_IMAGES - 1, key="test_image")
+            st.button("Show", on_click=put_test_image, args=(index,))
+            st.button(
+                "Random", icon=":material/casino:", on_click=put_test_image, args=(random.randrange(TEST_IMAGES),)
+            )
+        st.file_uploader(
+            "A photo or scan of one digit",
+            ["png", "jpg", "jpeg"],
+            key="uploaded_picture",
+            on_change=put_uploaded,
+            max_upload_size=20,
+        )
+
+
+begin_page("Draw")
+st.title("Draw", anchor=False)
+st.write(
+    "Draw a digit. After each stroke it is prepared as the digits of MNIST were, and every chosen network answers at "
+    "once."
+)
+
+runs = {run.id: run for run in [*all_runs(), *reference_runs()]}
+CHOICE.take_from_address(runs, newest_finished(list(runs.values())))
+if picture_error := st.session_state.pop("picture_error", None):
+    st.error(as_text(picture_error))
+st.multiselect(
+    "Networks that answer",
+    list(runs),
+    format_func=lambda run_id: f"{runs[run_id].name} · {run_id}",
+    key=CHOICE.key,
+    max_selections=CHOICE.most,
+    placeholder="Choose runs",
+)
+CHOICE.put_into_address()
+chosen = [runs[run_id] for run_id in st.session_state[CHOICE.key]]
+is_live = any(run.status.is_active for run in chosen)
+st.fragment(draw_and_answer, run_every=REFRESH_SECONDS if is_live else None)(chosen, is_live)
+examples_popover()
+my_digits_view(chosen)

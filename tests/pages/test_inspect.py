@@ -1,0 +1,158 @@
+import re
+
+import pytest
+
+from cnnlab.models import DEFINITIONS
+from cnnlab.runs import Run, RunWriter
+from cnnlab.training import EpochEvent, TrainingConfig
+
+WORST = 1549  # of the test images, for the reference run of nn.Sequential: a 4 that it is sure is a 6
+
+
+@pytest.fixture
+def inspect_page(app):
+    """Return the lab, opened on the Inspect page."""
+    return app.switch_page("pages/inspect.py").run()
+
+
+def run_of(model, *events, has_weights=True):
+    run = Run.create(DEFINITIONS[model], TrainingConfig(epochs=4, threads=1))
+    with RunWriter.claim(run) as writer:
+        writer.append("started", step=0, device="cpu")
+        if has_weights:
+            writer.append_training(EpochEvent(1, 469, 0.2, 0.2, 0.95, 3.0, 20_000.0))
+            writer.save_weights(DEFINITIONS[model].build(0).state_dict())
+        for event in events:
+            writer.append(event)
+    return run
+
+
+def open_run(app, run_id):
+    page = app.switch_page("pages/inspect.py")
+    page.query_params["run"] = run_id
+    return page.run()
+
+
+def chosen(page):
+    return page.selectbox(key="inspected").value
+
+
+def button(page, label):
+    return next(each for each in page.button if each.label == label)
+
+
+def texts(page):
+    shown = [each.value for kind in (page.markdown, page.caption) for each in kind]
+    return [*shown, *(each.proto.body for each in page.get("html"))]
+
+
+def shows(page, text):
+    return any(re.search(text, each) for each in texts(page))
+
+
+def metric(page, label):
+    return next(each.value for each in page.metric if each.label == label)
+
+
+def test_at_first_the_newest_finished_run_is_shown(app):
+    finished = run_of("module", "finished")
+    run_of("module", "stopped")
+    page = app.switch_page("pages/inspect.py").run()
+    assert not page.exception
+    assert chosen(page) == finished.id
+    assert page.query_params["run"] in (finished.id, [finished.id])
+
+
+def test_a_reference_run_is_shown_from_the_inside(inspect_page):
+    assert not inspect_page.exception
+    assert chosen(inspect_page) == "reference-sequential"
+    assert metric(inspect_page, "MNIST accuracy") == "98.44 %"
+    assert metric(inspect_page, "Errors") == "156 of 10,000"
+    assert metric(inspect_page, "95 % interval") == "98.18 % to 98.66 %"
+    assert shows(inspect_page, "5 answered as 3")  # its most frequent error
+    assert shows(inspect_page, "8 kernels of 1 × 3 × 3")
+    assert shows(inspect_page, "16 maps of 11 × 11")
+    assert shows(inspect_page, "Test image 1,549: a 4")
+    assert shows(inspect_page, "spoke for 6")
+
+
+@pytest.mark.parametrize("definition", DEFINITIONS)
+def test_every_definition_can_be_inspected(app, definition):
+    page = open_run(app, run_of(definition, "finished").id)
+    assert not page.exception
+    assert not page.error
+    convolutions = 3 if definition == "residual" else 2
+    assert sum("maps of" in each.value for each in page.markdown) == convolutions
+    assert sum("kernels of" in each.value for each in page.markdown) == convolutions
+
+
+def test_the_image_is_the_one_that_was_clicked_among_the_errors(inspect_page):
+    clicked = next(each for each in inspect_page.button if each.key and each.key.startswith("worst_errors_"))
+    assert clicked.key == f"worst_errors_{WORST}"
+    other = [each for each in inspect_page.button if each.key and each.key.startswith("worst_errors_")][3]
+    index = int(other.key.removeprefix("worst_errors_"))
+    other.click().run()
+    assert not inspect_page.exception
+    assert inspect_page.number_input(key="looked_into").value == index
+    assert shows(inspect_page, f"Test image {index:,}: a")
+
+
+def test_more_errors_are_shown_on_demand(inspect_page):
+    button(inspect_page, "More of 156").click().run()
+    assert sum((each.key or "").startswith("worst_errors_") for each in inspect_page.button) == 36
+
+
+def test_an_image_is_chosen_by_its_number_or_by_chance(inspect_page):
+    inspect_page.number_input(key="looked_into").set_value(7).run()
+    assert shows(inspect_page, "Test image 7: a 9")
+    button(inspect_page, "Random error").click().run()
+    assert not inspect_page.exception
+    digit = next(re.search(r"Test image [\d,]+: a (\d)", each) for each in texts(inspect_page) if "Test image" in each)
+    assert digit
+    assert not shows(inspect_page, f"spoke for {digit[1]}:")
+
+
+def test_one_can_ask_which_pixels_spoke_for_another_digit(inspect_page):
+    inspect_page.selectbox(key="inspected_image_digit").set_value("4").run()
+    assert shows(inspect_page, "spoke for 4")
+
+
+def test_what_nobody_asks_for_is_not_computed(inspect_page):
+    for key in ("inspected_image_maps", "inspected_image_pixels"):
+        inspect_page.toggle(key=key).set_value(False).run()
+    assert not shows(inspect_page, r"\d maps of|spoke for")
+
+
+def test_the_image_goes_to_the_canvas(inspect_page):
+    inspect_page.number_input(key="looked_into").set_value(7).run()
+    button(inspect_page, "Send to the canvas").click().run()
+    assert not inspect_page.exception
+    assert [each.value for each in inspect_page.title] == ["Draw"]
+
+
+def test_a_run_that_trains_is_shown_with_its_newest_weights(app):
+    run = run_of("module")
+    with RunWriter.claim(run):
+        page = open_run(app, run.id)
+    assert not page.exception
+    assert page.info[0].value == "It is running: its newest weights are shown, 1 of 4 epochs done."
+
+
+@pytest.mark.parametrize(
+    ("has_weights", "sentence"), [(False, "has no weights yet"), (None, "There is no run '20200101-000000-000' here")]
+)
+def test_a_run_that_cannot_be_shown_is_said_to_be_so(app, has_weights, sentence):
+    run_id = "20200101-000000-000" if has_weights is None else run_of("module", "stopped", has_weights=False).id
+    page = open_run(app, run_id)
+    assert not page.exception
+    assert sentence in page.warning[0].value.replace("\\", "")
+    assert chosen(page) == "reference-sequential"
+
+
+def test_damaged_weights_are_said_to_be_so(app):
+    run = run_of("module", "finished")
+    run.weights_path.write_bytes(b"damaged")
+    page = open_run(app, run.id)
+    assert not page.exception
+    assert "are damaged" in page.error[0].value
+    assert chosen(page) == run.id

@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+
+from cnnlab import answering
+from cnnlab.answering import answers_of, newest_network_of
+from cnnlab.data import load_test_set
+from cnnlab.models import DEFINITIONS
+from cnnlab.predictions import NoPredictions, predictions_of
+from cnnlab.runs import Run, RunWriter, find_run
+from cnnlab.training import TrainingConfig
+
+
+@pytest.fixture
+def run():
+    return Run.create(DEFINITIONS["module"], TrainingConfig(epochs=1))
+
+
+def save_weights(run, seed):
+    with RunWriter.claim(run) as writer:
+        writer.save_weights(DEFINITIONS["module"].build(seed).state_dict())
+
+
+def test_the_answers_are_those_to_the_test_images():
+    run = find_run("reference-module")
+    images = load_test_set()[0][:50, 0].numpy()
+    expected = predictions_of(run)
+    answers = answers_of(run, images)
+    assert [answer.digit for answer in answers] == expected.answers[:50].tolist()
+    np.testing.assert_allclose([answer.confidence for answer in answers], expected.confidences[:50], rtol=1e-4)
+    assert all(answer.probabilities.sum() == pytest.approx(1, abs=1e-5) for answer in answers)
+
+
+def test_a_network_is_loaded_once_and_again_when_its_weights_are_newer(run, monkeypatch):
+    loaded = []
+    original = answering.network_of
+    monkeypatch.setattr(answering, "network_of", lambda *given: loaded.append(given) or original(*given))
+    save_weights(run, seed=51)
+    first = newest_network_of(run)
+    assert newest_network_of(run).module is first.module
+    save_weights(run, seed=52)
+    second = newest_network_of(run)
+    assert second.module is not first.module
+    assert second.fingerprint != first.fingerprint
+    assert len(loaded) == 2
+
+
+def test_only_so_many_networks_stay_in_memory(run, monkeypatch):
+    monkeypatch.setattr(answering, "_MOST_NETWORKS", 2)
+    monkeypatch.setattr(answering, "_networks", type(answering._networks)())
+    for seed in range(4):
+        save_weights(run, seed)
+        newest_network_of(run)
+    assert len(answering._networks) == 2
+
+
+def test_a_run_without_weights_cannot_answer(run):
+    with pytest.raises(NoPredictions, match="has no weights yet"):
+        answers_of(run, np.zeros((1, 28, 28), np.float32))
+
+
+def test_weights_of_another_network_cannot_answer(run):
+    run.weights_path.write_bytes(b"something else")
+    with pytest.raises(NoPredictions, match="do not fit"):
+        answers_of(run, np.zeros((1, 28, 28), np.float32))

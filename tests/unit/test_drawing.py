@@ -1,0 +1,174 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as np_st
+from PIL import Image
+
+from cnnlab.data import load_test_set
+from cnnlab.drawing import FITTED, SIDE, centre, fit, prepare, shrink
+from cnnlab.strokes import Stroke, ink_of
+
+SEVEN = (Stroke(20, ((90.0, 80.0), (180.0, 80.0), (175.0, 95.0), (120.0, 200.0))),)
+
+
+def drawn(strokes=SEVEN, *, dx=0, dy=0):
+    """Return black ink on white paper, moved by whole pixels: shape (280, 280), uint8."""
+    return np.roll(255 - np.round(ink_of(strokes) * 255).astype(np.uint8), (dy, dx), axis=(0, 1))
+
+
+def prepared(pixels):
+    preparation = prepare(pixels)
+    assert preparation is not None
+    return preparation.centred
+
+
+def rgba(grey, alpha=255):
+    return np.dstack([grey, grey, grey, np.full_like(grey, alpha)])
+
+
+def test_the_steps_have_their_sizes_and_the_digit_touches_two_opposite_sides_of_its_box():
+    steps = prepare(drawn())
+    assert steps.drawn.shape == (280, 280)
+    assert steps.fitted.shape == (FITTED, FITTED)
+    assert steps.centred.shape == (SIDE, SIDE)
+    assert {each.dtype for each in (steps.drawn, steps.cropped, steps.fitted, steps.centred)} == {np.dtype("float32")}
+    assert steps.fitted[0].any()
+    assert steps.fitted[-1].any()
+    assert steps.centred.max() == 1
+
+
+def test_the_centre_of_mass_is_in_the_middle():
+    # The pixel that the middle falls into; moving by whole pixels leaves up to one.
+    centred = prepared(drawn())
+    for axis in (0, 1):
+        middle = centred.sum(axis=1 - axis) @ (np.arange(SIDE) + 0.5) / centred.sum()
+        assert 14 < middle <= 15
+
+
+@given(dx=st.integers(-60, 60), dy=st.integers(-50, 50))
+def test_where_the_digit_was_drawn_does_not_matter(dx, dy):
+    np.testing.assert_array_equal(prepared(drawn(dx=dx, dy=dy)), prepared(drawn()))
+
+
+@given(factor=st.integers(2, 4))
+def test_the_size_of_the_canvas_does_not_matter(factor):
+    enlarged = drawn().repeat(factor, axis=0).repeat(factor, axis=1)
+    np.testing.assert_allclose(prepared(enlarged), prepared(drawn()), atol=1e-4)
+
+
+def test_a_smaller_canvas_gives_nearly_the_same():
+    smaller = np.asarray(Image.fromarray(drawn()).reduce(2))
+    assert np.abs(prepared(smaller) - prepared(drawn())).mean() < 0.02
+
+
+def test_a_canvas_need_not_be_square():
+    wide = np.pad(drawn(), ((0, 0), (0, 300)), constant_values=255)
+    np.testing.assert_array_equal(prepared(wide), prepared(drawn()))
+
+
+def test_inverted_colours_give_the_same():
+    np.testing.assert_allclose(prepared(255 - drawn()), prepared(drawn()), atol=1e-6)
+
+
+@pytest.mark.parametrize("paper", [(255, 255, 255), (250, 240, 200), (20, 60, 30)])
+@pytest.mark.parametrize("pen", [(0, 0, 0), (200, 30, 30), (255, 255, 0)])
+def test_pens_and_papers_of_any_colour_give_the_same(paper, pen):
+    ink = ink_of(SEVEN)[..., None]
+    pixels = np.round(np.array(paper) * (1 - ink) + np.array(pen) * ink).astype(np.uint8)
+    np.testing.assert_allclose(prepared(pixels), prepared(drawn()), atol=0.02)
+
+
+@pytest.mark.parametrize("pen", [0, 90, 255])
+def test_a_transparent_canvas_gives_the_same_whatever_lies_behind_nothing(pen):
+    ink = np.round(ink_of(SEVEN) * 255).astype(np.uint8)
+    pixels = np.dstack([np.full_like(ink, pen)] * 3 + [ink])
+    if pen == 0:  # black on nothing: the alpha channel alone tells
+        assert not pixels[..., :3].any()
+    np.testing.assert_allclose(prepared(pixels), prepared(drawn()), atol=0.01)
+
+
+def test_grey_colour_and_floats_give_the_same():
+    expected = prepared(drawn())
+    for pixels in (drawn()[..., None], rgba(drawn()), rgba(drawn())[..., :3], drawn() / 255):
+        np.testing.assert_allclose(prepared(pixels), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_a_canvas_of_one_colour_is_empty(level):
+    assert prepare(np.full((280, 280), level, np.uint8)) is None
+    assert prepare(rgba(np.full((280, 280), level, np.uint8))) is None
+
+
+def test_a_transparent_canvas_is_empty():
+    assert prepare(np.zeros((280, 280, 4), np.uint8)) is None
+
+
+@given(st.integers(6, 40), st.floats(60, 220), st.floats(60, 220))
+def test_a_dot_is_nothing(width, x, y):
+    assert prepare(drawn((Stroke(width, ((x, y), (x + width / 1000, y))),))) is None
+
+
+def test_a_short_stroke_is_no_dot():
+    assert prepare(drawn((Stroke(10, ((140.0, 120.0), (142.0, 160.0))),))) is not None
+
+
+def test_a_canvas_full_of_ink_has_an_answer():
+    full = np.zeros((280, 280), np.uint8)
+    full[0], full[:, 0] = 255, 255  # one line of paper is left
+    full[-1], full[:, -1] = 255, 255
+    assert prepared(full).shape == (SIDE, SIDE)
+    rows = tuple(Stroke(100, ((-10.0, y), (290.0, y))) for y in (0.0, 70.0, 140.0, 210.0, 280.0))
+    assert prepare(drawn(rows)) is None  # nothing tells it from empty black paper
+
+
+@pytest.mark.parametrize("x", [0.0, 280.0])
+def test_one_stroke_at_the_edge_has_an_answer(x):
+    centred = prepared(drawn((Stroke(20, ((x, 60.0), (x, 240.0))),)))
+    assert centred[:, 12:17].sum() == pytest.approx(centred.sum())
+
+
+@given(
+    np_st.arrays(
+        np.uint8,
+        st.one_of(
+            st.tuples(st.integers(1, 40), st.integers(1, 40)),
+            st.tuples(st.integers(1, 40), st.integers(1, 40), st.integers(1, 4)),
+        ),
+    )
+)
+def test_any_pixels_have_an_input_or_none(pixels):
+    steps = prepare(pixels)
+    if steps is not None:
+        for step in (steps.drawn, steps.cropped, steps.fitted, steps.centred):
+            assert np.isfinite(step).all()
+            assert step.min() >= 0
+            assert step.max() <= 1 + 1e-5
+        np.testing.assert_allclose(steps.centred.sum(), steps.fitted.sum(), rtol=1e-5)
+
+
+@given(np_st.arrays(np.float32, (12, 30), elements=st.floats(0, 1, width=32)))
+def test_shrinking_keeps_the_ink(image):
+    assert shrink(image).sum() * (30 / SIDE) ** 2 == pytest.approx(image.sum(), rel=1e-3, abs=1e-3)
+
+
+def test_a_wide_crop_is_fitted_into_the_middle_with_its_aspect_kept():
+    rows = np.flatnonzero(fit(np.ones((12, 30), np.float32)).any(axis=1))
+    assert (rows[0], rows[-1]) == (6, 13)  # 12 / 30 of 20 rows are 8
+
+
+def test_a_mass_far_to_one_side_stays_within_the_image():
+    fitted = np.zeros((FITTED, FITTED), np.float32)
+    fitted[:, 0], fitted[0, :] = 1, 0.1
+    assert centre(fitted).sum() == pytest.approx(fitted.sum())
+
+
+def test_test_images_drawn_large_come_back_as_themselves():
+    # Over the whole test set: 68 % of the images to within one grey level, and a mean difference of 2 grey levels.
+    images, _ = load_test_set()
+    differences = []
+    for image in images[::10, 0].numpy():
+        enlarged = image.repeat(10, axis=0).repeat(10, axis=1)
+        differences.append(np.abs(prepared(enlarged) - image))
+    assert np.mean(differences) < 0.01
+    assert np.mean(np.max(differences, axis=(1, 2)) <= 1.01 / 255) > 0.6

@@ -1,0 +1,181 @@
+import json
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cnnlab import my_digits as module
+from cnnlab.home import HomeError
+from cnnlab.my_digits import (
+    InvalidDigits,
+    MyDigit,
+    add,
+    delete_all,
+    keep,
+    my_digits,
+    my_digits_path,
+    parse,
+    right_of,
+    take_back,
+)
+from cnnlab.runs import find_run
+from cnnlab.strokes import Stroke
+
+SEVEN = (Stroke(20, ((70.0, 70.0), (200.0, 70.0), (190.0, 90.0), (150.0, 160.0), (120.0, 240.0))),)
+ONE = (Stroke(20, ((140.0, 50.0), (140.0, 230.0))),)
+RECORD = {"digit": 1, "strokes": [{"width": 20, "points": [[140, 50], [140, 230]]}]}
+
+
+def line(**changes):
+    return json.dumps(RECORD | changes).encode()
+
+
+def stroke(**changes):
+    return [RECORD["strokes"][0] | changes]
+
+
+def test_at_first_there_are_none():
+    digits = my_digits()
+    assert len(digits) == digits.damaged == 0
+    assert digits.images.shape == (0, 28, 28)
+    assert digits.labels.shape == (0,)
+
+
+def test_kept_digits_are_there_with_their_strokes_and_prepared_images():
+    keep(7, SEVEN)
+    keep(1, ONE)
+    digits = my_digits()
+    assert digits.digits == (MyDigit(7, SEVEN), MyDigit(1, ONE))
+    assert digits.labels.tolist() == [7, 1]
+    assert digits.images.shape == (2, 28, 28)
+    assert digits.images.max() == 1
+
+
+def test_the_last_can_be_taken_back_and_all_deleted():
+    keep(7, SEVEN)
+    keep(1, ONE)
+    take_back()
+    assert my_digits().labels.tolist() == [7]
+    delete_all()
+    delete_all()
+    assert len(my_digits()) == 0
+
+
+@pytest.mark.parametrize("strokes", [(), (Stroke(20, ((140.0, 140.0),)),)])
+def test_an_empty_drawing_or_a_dot_is_not_kept(strokes):
+    with pytest.raises(InvalidDigits, match="cannot be kept"):
+        keep(3, strokes)
+    assert not my_digits_path().exists()
+
+
+def test_what_is_downloaded_can_be_uploaded_and_nothing_is_kept_twice():
+    keep(7, SEVEN)
+    keep(1, ONE)
+    content = my_digits_path().read_bytes()
+    digits = parse(content)
+    assert add(digits) == 0
+    delete_all()
+    assert add(digits) == 2
+    assert my_digits_path().read_bytes() == content
+
+
+def test_a_damaged_line_is_left_out_counted_and_not_thrown_away():
+    keep(7, SEVEN)
+    with my_digits_path().open("ab") as file:
+        file.write(b'{"digit": 1, "stro')
+    assert (len(my_digits()), my_digits().damaged) == (1, 1)
+    keep(1, ONE)
+    assert (my_digits().labels.tolist(), my_digits().damaged) == ([7, 1], 1)
+    assert b'"stro\n' in my_digits_path().read_bytes()
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        b"7",
+        b"not JSON",
+        b"[" * 100_000,
+        b"\xff\xfe",
+        line(digit=10),
+        line(digit=True),
+        line(digit="7"),
+        line(more=1),
+        line(strokes=[]),
+        line(strokes="7"),
+        line(strokes=[7]),
+        line(strokes=stroke() * 51),
+        line(strokes=stroke(width=0)),
+        line(strokes=stroke(width=101)),
+        line(strokes=stroke(width=float("nan"))),
+        line(strokes=stroke(points=[])),
+        line(strokes=stroke(points=[[1, 2, 3]])),
+        line(strokes=stroke(points=[[1, "2"]])),
+        line(strokes=stroke(points=[[1, 1e9]])),
+        line(strokes=stroke(points=[[1, float("inf")]])),
+        line(strokes=stroke(points=[[1, 2]] * 5_001)),
+        line(strokes=stroke(points=[[140, 140]])),
+        line(strokes=stroke(more=1)),
+    ],
+)
+def test_a_file_with_a_line_that_cannot_be_is_refused_with_its_number(damaged):
+    with pytest.raises(InvalidDigits, match="Line 2 is not a digit that the lab has kept: "):
+        parse(line() + b"\n" + damaged)
+
+
+def test_an_empty_a_long_and_a_large_file_are_refused(monkeypatch):
+    with pytest.raises(InvalidDigits, match="0 lines"):
+        parse(b"\n\n")
+    with pytest.raises(InvalidDigits, match="2,001 lines"):
+        parse((line() + b"\n") * 2_001)
+    with pytest.raises(InvalidDigits, match="21 MB"):
+        parse(b" " * 21_000_000)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_refused_or_read(content):
+    try:
+        digits = parse(content)
+    except InvalidDigits:
+        return
+    assert digits
+
+
+places = st.tuples(st.floats(0, 280).map(lambda x: round(x, 1)), st.floats(0, 280).map(lambda x: round(x, 1)))
+drawings = st.lists(
+    st.builds(Stroke, st.integers(6, 40), st.lists(places, min_size=2, max_size=9).map(tuple)), min_size=1
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
+@given(st.integers(0, 9), drawings)
+def test_what_is_kept_is_read_again_as_it_was(lab_home, digit, strokes):
+    delete_all()
+    try:
+        keep(digit, strokes)
+    except InvalidDigits:  # a dot
+        return
+    assert my_digits().digits == (MyDigit(digit, tuple(strokes)),)
+    assert parse(my_digits_path().read_bytes()) == [MyDigit(digit, tuple(strokes))]
+
+
+def test_there_can_be_too_many(monkeypatch):
+    monkeypatch.setattr(module, "MOST_DIGITS", 1)
+    keep(7, SEVEN)
+    with pytest.raises(InvalidDigits, match="at most 1 digits"):
+        keep(1, ONE)
+
+
+def test_a_home_that_cannot_be_written_is_said(lab_home, monkeypatch):
+    (lab_home / "file").touch()
+    monkeypatch.setenv("CNNLAB_HOME", str(lab_home / "file"))
+    with pytest.raises(HomeError):
+        keep(7, SEVEN)
+
+
+def test_a_run_is_right_on_those_that_it_reads(monkeypatch):
+    keep(7, SEVEN)
+    keep(4, SEVEN)
+    run, digits = find_run("reference-module"), my_digits()
+    assert right_of(run, digits) == 1
+    monkeypatch.setattr(module, "predict_logits", None)
+    assert right_of(run, digits) == 1, "the answers were asked for again"

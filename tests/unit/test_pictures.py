@@ -1,0 +1,143 @@
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from cnnlab import pictures
+from cnnlab.answering import answers_of
+from cnnlab.drawing import prepare
+from cnnlab.pictures import UnreadablePicture, picture_on_canvas
+from cnnlab.runs import find_run
+from cnnlab.strokes import Stroke, ink_of
+
+SEVEN = (Stroke(16, ((70.0, 70.0), (200.0, 70.0), (190.0, 90.0), (150.0, 160.0), (120.0, 240.0))),)
+
+
+def file_of(pixels, kind="PNG", **options):
+    content = io.BytesIO()
+    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
+    image.save(content, kind, **options)
+    return content.getvalue()
+
+
+def scan(width=280, height=280):
+    paper = 255 - np.round(ink_of(SEVEN) * 255).astype(np.uint8)
+    return np.asarray(Image.fromarray(paper).resize((width, height)))
+
+
+def photo():
+    """Return a digit on paper that is lit from one corner, with grain and a soft shadow: shape (600, 800, 3), uint8."""
+    chance = np.random.default_rng(0)
+    ink = np.asarray(Image.fromarray(ink_of(SEVEN)).resize((600, 600)))
+    ink = np.pad(ink, ((0, 0), (100, 100)))
+    down, right = np.mgrid[0:600, 0:800] / 800
+    light = 235 - 110 * down - 60 * right
+    pixels = light * (1 - 0.75 * ink) + chance.normal(0, 4, ink.shape)
+    return np.dstack([pixels, pixels * 0.97, pixels * 0.9]).clip(0, 255).astype(np.uint8)
+
+
+def digit_read(ink):
+    return answers_of(find_run("reference-module"), prepare(ink).centred[None])[0].digit
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_a_scan_is_read(kind):
+    ink = picture_on_canvas(file_of(scan(), kind))
+    assert ink.shape == (280, 280)
+    assert ink.dtype == np.float32
+    assert digit_read(ink) == 7
+    assert np.abs(prepare(ink).centred - prepare(scan()).centred).mean() < 0.03
+
+
+def test_an_unevenly_lit_photo_is_read_and_its_paper_is_empty():
+    ink = picture_on_canvas(file_of(photo(), "JPEG", quality=80))
+    assert digit_read(ink) == 7
+    assert (ink == 0).mean() > 0.7
+
+
+@pytest.mark.parametrize("size", [(1000, 400), (400, 1000), (3000, 3000), (40, 30)])
+def test_a_picture_of_any_shape_keeps_its_aspect(size):
+    blob = np.full(size[::-1], 255, np.uint8)
+    height, width = blob.shape
+    side = min(size) // 2
+    blob[height // 2 - side // 2 : height // 2 + side // 2, width // 2 - side // 2 : width // 2 + side // 2] = 0
+    rows, columns = np.nonzero(picture_on_canvas(file_of(blob)) > 0.5)
+    assert np.ptp(rows) == pytest.approx(np.ptp(columns), abs=6)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
+def test_pngs_of_all_kinds_are_read(mode):
+    image = Image.fromarray(scan())
+    if mode == "I;16":
+        image = Image.fromarray(scan().astype(np.uint16) * 257)
+    assert digit_read(picture_on_canvas(file_of(image if mode == "I;16" else image.convert(mode)))) == 7
+
+
+def test_a_jpeg_in_print_colours_is_read():
+    assert digit_read(picture_on_canvas(file_of(Image.fromarray(scan()).convert("CMYK"), "JPEG"))) == 7
+
+
+def test_a_photo_is_turned_as_its_camera_was():
+    turned = Image.fromarray(scan()).transpose(Image.Transpose.ROTATE_90)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the top is on the right
+    assert digit_read(picture_on_canvas(file_of(turned, "JPEG", exif=exif))) == 7
+
+
+@pytest.mark.parametrize("kind", ["GIF", "BMP", "TIFF", "WEBP"])
+def test_other_kinds_are_refused(kind):
+    with pytest.raises(UnreadablePicture, match="neither a PNG nor a JPEG"):
+        picture_on_canvas(file_of(scan(), kind))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_a_picture_that_breaks_off_is_refused(kind, share):
+    content = file_of(photo(), kind)
+    with pytest.raises(UnreadablePicture):
+        picture_on_canvas(content[: int(len(content) * share)])
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"])
+def test_what_is_no_picture_is_refused(content):
+    with pytest.raises(UnreadablePicture):
+        picture_on_canvas(content)
+
+
+def test_too_many_bytes_or_pixels_are_refused_before_anything_is_decoded(monkeypatch):
+    with pytest.raises(UnreadablePicture, match="21 MB"):
+        picture_on_canvas(bytes(21_000_000))
+    monkeypatch.setattr(Image.Image, "load", lambda _: pytest.fail("the picture was decoded"))
+    with pytest.raises(UnreadablePicture, match="10,000 × 6,000 pixels"):
+        picture_on_canvas(png_that_says(10_000, 6_000))
+    with pytest.raises(UnreadablePicture, match="pixels than that"):
+        picture_on_canvas(png_that_says(60_000, 60_000))
+
+
+def png_that_says(width, height):
+    """Return the start of a PNG file that says how large it is, and holds little."""
+    import struct
+    import zlib
+
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    data = b"IDAT" + zlib.compress(bytes(1000))
+    chunks = [struct.pack(">I", len(each) - 4) + each + struct.pack(">I", zlib.crc32(each)) for each in (header, data)]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def test_a_picture_of_one_colour_shows_nothing():
+    with pytest.raises(UnreadablePicture, match="shows nothing"):
+        picture_on_canvas(file_of(np.full((50, 50), 200, np.uint8)))
+
+
+@given(st.binary(max_size=300), st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0"]))
+def test_any_bytes_are_refused(content, start):
+    with pytest.raises(UnreadablePicture):
+        picture_on_canvas(start + content)
+
+
+def test_the_limits_are_what_the_refusals_say():
+    assert (pictures.MOST_BYTES, pictures.MOST_PIXELS) == (20_000_000, 50_000_000)

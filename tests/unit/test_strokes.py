@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cnnlab.strokes import SIDE, Stroke, ink_of, strokes_on
+
+# As Fabric.js writes a stroke of its pencil.
+PATH = {
+    "type": "Path",
+    "strokeWidth": 20,
+    "path": [["M", 10, 20], ["Q", 10, 20, 15, 25], ["Q", 20, 30, 30, 40], ["L", 40, 50]],
+}
+
+
+def test_a_path_becomes_the_points_where_the_pen_was():
+    assert strokes_on({"objects": [PATH]}) == (Stroke(20, ((10, 20), (20, 30), (40, 50))),)
+
+
+@pytest.mark.parametrize("canvas", [None, {}, {"objects": []}, {"objects": [{"type": "Rect"}]}])
+def test_a_canvas_without_paths_has_no_strokes(canvas):
+    assert strokes_on(canvas) == ()
+
+
+def test_no_strokes_leave_no_ink():
+    assert ink_of([]).shape == (SIDE, SIDE)
+    assert not ink_of([]).any()
+
+
+def test_a_straight_stroke_is_as_wide_as_its_pen_and_has_round_ends():
+    ink = ink_of([Stroke(20, ((100.0, 140.0), (200.0, 140.0)))])
+    assert ink[:, 150].sum() == pytest.approx(20, abs=0.7)
+    assert ink[140].sum() == pytest.approx(120, abs=1)
+    assert ink.sum() == pytest.approx(100 * 20 + np.pi * 10**2, rel=0.02)
+
+
+def test_a_curve_goes_between_its_points_not_through_them():
+    corner = ink_of([Stroke(4, ((50.0, 50.0), (200.0, 50.0), (200.0, 200.0)))])
+    assert corner[50, 199] == 0
+    assert corner[50, 120] == 1
+
+
+def test_two_strokes_are_no_darker_than_one():
+    stroke = Stroke(20, ((50.0, 50.0), (200.0, 200.0)))
+    np.testing.assert_array_equal(ink_of([stroke, stroke]), ink_of([stroke]))
+
+
+places = st.tuples(st.floats(-3000, 3000), st.floats(-3000, 3000))
+
+
+@given(st.lists(st.builds(Stroke, st.floats(1, 100), st.lists(places, min_size=1, max_size=20).map(tuple)), max_size=3))
+def test_any_strokes_can_be_drawn(strokes):
+    ink = ink_of(strokes)
+    assert ink.shape == (SIDE, SIDE)
+    assert 0 <= ink.min() <= ink.max() <= 1
