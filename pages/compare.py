@@ -112,7 +112,7 @@ st.write(
 )
 
 runs = {run.id: run for run in [*all_runs(), *reference_runs()]}
-CHOICE.take_from_address(runs, newest_of_each_definition(list(runs.values())))
+CHOICE.take_from_address(runs, default=lambda: newest_of_each_definition(list(runs.values())))
 actions = st.container(horizontal=True)
 with actions:
     if config := train_both_button(threads=max(1, available_cores() // len(TUTORIALS_DEFINITIONS))):
