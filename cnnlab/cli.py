@@ -1,17 +1,23 @@
-"""The command line: ``python -m cnnlab`` with train, runs or equivalence."""
+"""The command line: ``python -m cnnlab`` with train, runs, predict or equivalence."""
 
 import json
 import signal
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
+import torch
 
 from cnnlab import data, equivalence
+from cnnlab.answering import Answer, answers_of
+from cnnlab.drawing import prepare
 from cnnlab.errors import LabError
 from cnnlab.models import DEFINITIONS, UnknownDefinition, definition_named
+from cnnlab.pictures import UnreadablePicture, picture_on_canvas
 from cnnlab.runs import InvalidName, NoSuchRun, Run, RunBusy, RunFinished, RunWriter, Status, all_runs, find_run
 from cnnlab.training import (
     DEVICES,
@@ -27,6 +33,8 @@ from cnnlab.training import (
 from cnnlab.worker import work
 
 _TUTORIAL = TrainingConfig()
+# It ships with the lab.
+DRAWING_RUN = "reference-drawing"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -151,3 +159,49 @@ def prove_equivalence(steps: int, seed: int, as_json: bool) -> None:
             click.echo(equivalence.to_json(finding) if as_json else equivalence.sentence_of(finding))
     except LabError as error:
         raise click.ClickException(str(error)) from error
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--run", "run_id", default=DRAWING_RUN, show_default=True, metavar="RUN", help="The run that answers.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each file.")
+def predict(files: tuple[str, ...], run_id: str, as_json: bool) -> None:
+    """Say which digit each picture (PNG or JPEG) shows: the answer, and the probabilities of 0 to 9."""
+    unread = 0
+    torch.set_num_threads(1)  # more take longer to begin than one takes to answer
+    try:
+        run = find_run(run_id)
+        for file in files:
+            try:
+                answer = _answer(run, file)
+            except _Unread as error:
+                unread += 1
+                click.echo(f"{file}: {error}", err=True)
+                continue
+            probabilities = [round(float(each), 6) for each in answer.probabilities]
+            if as_json:
+                click.echo(json.dumps({"file": file, "digit": answer.digit, "probabilities": probabilities}))
+            else:
+                click.echo(f"{file}\t{answer.digit}\t" + " ".join(f"{each:.3f}" for each in probabilities))
+    except NoSuchRun as error:
+        raise click.UsageError(str(error)) from error
+    except LabError as error:
+        raise click.ClickException(str(error)) from error
+    if unread:
+        raise click.ClickException(f"{unread:,} of {len(files):,} files could not be read.")
+
+
+class _Unread(LabError):
+    """A file shows no digit."""
+
+
+def _answer(run: Run, file: str) -> Answer:
+    try:
+        preparation = prepare(picture_on_canvas(Path(file).read_bytes()))
+    except OSError as error:
+        raise _Unread(f"It cannot be read ({error.strerror}).") from error
+    except UnreadablePicture as error:
+        raise _Unread(str(error)) from error
+    if preparation is None:
+        raise _Unread("Nothing is drawn on it.")
+    return answers_of(run, preparation.centred[np.newaxis])[0]

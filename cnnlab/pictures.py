@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 from PIL import Image, ImageFilter, ImageOps, UnidentifiedImageError
 
-from cnnlab.drawing import ink
+from cnnlab.drawing import FAINT, ink
 from cnnlab.errors import LabError
 from cnnlab.strokes import SIDE
 
@@ -41,10 +41,14 @@ def picture_on_canvas(content: bytes) -> np.ndarray:
     UnreadablePicture
         If it is neither, is damaged, is too large, or shows nothing.
     """
-    paper = _without_the_paper(_in_a_square(ink(_pixels(content))))
-    if not paper.any():
+    drawn = ink(_pixels(content))
+    fitted = _in_a_square(drawn)
+    border = np.concatenate([drawn[0], drawn[-1], drawn[:, 0], drawn[:, -1]])
+    if border.max() >= FAINT:  # else it was drawn on a screen, where there is no paper and no light
+        fitted = _without_the_paper(fitted)
+    if not fitted.any():
         raise UnreadablePicture("This picture shows nothing: it is of one colour. Choose one with a digit on it.")
-    return paper
+    return fitted
 
 
 def _pixels(content: bytes) -> np.ndarray:

@@ -3,10 +3,13 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from cnnlab.cli import main
+from cnnlab.data import load_test_set
 from cnnlab.runs import Status, all_runs
 
 TRAIN = [sys.executable, "-m", "cnnlab", "train"]
@@ -108,3 +111,46 @@ def test_the_proof_as_sentences_and_as_json():
     found = records(invoke("equivalence", "--steps", "2", "--json").stdout)
     assert [record["finding"] for record in found] == ["CarriedOver", *["TrainedBoth"] * 3, "Finished"]
     assert invoke("equivalence", "--steps", "0").exit_code == 2
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Return pictures of the first test images of MNIST, black on white, and their labels."""
+    images, labels = load_test_set()
+    paths = []
+    for index in range(5):
+        path = tmp_path / f"{index}.png"
+        enlarged = (255 - images[index, 0].numpy() * 255).astype(np.uint8).repeat(10, axis=0).repeat(10, axis=1)
+        Image.fromarray(enlarged).save(path)
+        paths.append(str(path))
+    return paths, labels[:5].tolist()
+
+
+def test_predicting_prints_an_answer_and_ten_probabilities_for_each_file(pictures):
+    paths, labels = pictures
+    predicted = invoke("predict", *paths, "--json")
+    assert predicted.exit_code == 0
+    answers = records(predicted.stdout)
+    assert [answer["file"] for answer in answers] == paths
+    assert [answer["digit"] for answer in answers] == labels
+    assert all(sum(answer["probabilities"]) == pytest.approx(1, abs=1e-4) for answer in answers)
+    assert invoke("predict", paths[0], "--run", "reference-module").stdout.startswith(f"{paths[0]}\t{labels[0]}\t")
+
+
+def test_files_that_cannot_be_read_are_told_and_the_rest_go_on(pictures, tmp_path):
+    paths, labels = pictures
+    (tmp_path / "text.png").write_text("no picture")
+    Image.new("L", (280, 280), 255).save(tmp_path / "blank.png")
+    bad = [str(tmp_path / name) for name in ("text.png", "blank.png", "missing.png")]
+    predicted = invoke("predict", *bad, paths[0], "--json")
+    assert predicted.exit_code == 1
+    assert [answer["digit"] for answer in records(predicted.stdout)] == labels[:1]
+    for path, reason in zip(bad, ("neither a PNG nor a JPEG", "shows nothing", "No such file"), strict=True):
+        assert any(line.startswith(path) and reason in line for line in predicted.stderr.splitlines())
+    assert "3 of 4 files could not be read" in predicted.stderr
+
+
+def test_an_unknown_run_to_predict_with_is_a_bad_argument(pictures):
+    refused = invoke("predict", pictures[0][0], "--run", "nobody")
+    assert refused.exit_code == 2
+    assert "no run 'nobody'" in refused.stderr
