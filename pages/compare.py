@@ -133,7 +133,7 @@ st.write(
 )
 
 runs, names = runs_and_names()
-CHOICE.take_from_address(runs, newest_of_each_definition(list(runs.values())))
+CHOICE.take_from_address(runs, default=lambda: newest_of_each_definition(list(runs.values())))
 actions = st.container(horizontal=True)
 with actions:
     if config := train_both_button(threads=max(1, available_cores() // len(TUTORIALS_DEFINITIONS))):

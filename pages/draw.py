@@ -95,8 +95,9 @@ st.write(
     "once."
 )
 
-runs = {run.id: run for run in [*all_runs(), *reference_runs()]}
-CHOICE.take_from_address(runs, newest_finished(list(runs.values())))
+own_runs = all_runs()
+runs = {run.id: run for run in [*own_runs, *reference_runs()]}
+CHOICE.take_from_address(runs, default=lambda: newest_finished(own_runs))
 if picture_error := st.session_state.pop("picture_error", None):
     st.error(as_text(picture_error))
 st.multiselect(

@@ -1,6 +1,7 @@
 """Keeping what one draws as my digits, and what the networks make of them."""
 
 from collections.abc import Callable, Sequence
+from time import monotonic, sleep
 
 import pandas as pd
 import streamlit as st
@@ -31,6 +32,8 @@ _DIGITS = range(10)
 _TIMES = 3
 _ROUND = [digit for _ in range(_TIMES) for digit in _DIGITS]
 _SHOWN = 60
+# The canvas sends a stroke 0.2 s after its end: a digit is kept when one that ended just before has arrived.
+_WAIT_SECONDS = 0.35
 
 
 def accuracies_on(digits: MyDigits, runs: Sequence[Run]) -> list[float | None]:
@@ -53,6 +56,8 @@ def asked_digit() -> None:
 
 def keep_choices(is_drawn: bool, has_picture: bool) -> None:
     """Let the person say what was meant; in a round, which knows, only that it is drawn."""
+    if "to_keep" in st.session_state:
+        _keep_when_all_has_arrived()
     if st.session_state.pop("my_digits_changed", False):
         st.rerun()  # the table of accuracies stands in another part of the page
     can_keep = is_drawn and not has_picture
@@ -167,6 +172,16 @@ def _keep_as_meant() -> None:
 
 
 def _keep(digit: int) -> None:
+    st.session_state["to_keep"] = (digit, monotonic() + _WAIT_SECONDS)
+
+
+def _keep_when_all_has_arrived() -> None:
+    digit, when = st.session_state["to_keep"]
+    if monotonic() < when:
+        sleep(when - monotonic())
+        st.empty()  # if a stroke has come meanwhile, the page begins anew with it here
+        st.rerun()
+    del st.session_state["to_keep"]
     drawing = drawing_now()
     if drawing.picture or not _attempt(keep, digit, drawing.strokes):
         return

@@ -1,6 +1,6 @@
 """The runs that a page is about, chosen by the person and kept in the address."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -39,7 +39,7 @@ class RunChoice:
         """Choose these."""
         st.session_state[self.key] = list(run_ids)[: self.most]
 
-    def take_from_address(self, runs: dict[str, Run], default: Iterable[str]) -> None:
+    def take_from_address(self, runs: dict[str, Run], default: Callable[[], Iterable[str]]) -> None:
         """Choose what a new address names, else what was chosen last, else the default."""
         asked = st.query_params.get("runs")
         if asked is not None and (asked != self._kept or self.key not in st.session_state):
@@ -51,7 +51,7 @@ class RunChoice:
             if len(there) > self.most:
                 st.warning(f"The address names {len(there)} runs; the first {self.most} are taken.")
         elif self.key not in st.session_state and self._kept is None:
-            self.choose(default)
+            self.choose(default())
         else:
             chosen = st.session_state.get(self.key, (self._kept or "").split(","))
             self.choose(run_id for run_id in chosen if run_id in runs)

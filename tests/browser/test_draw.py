@@ -1,0 +1,158 @@
+"""The Draw page as a person uses it: with a mouse, with a finger, and with a file."""
+
+import re
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from cnnlab.data import load_test_set
+from cnnlab.my_digits import my_digits
+from cnnlab.strokes import Stroke
+
+pytestmark = pytest.mark.browser
+
+SEVEN = [[(70, 70), (200, 70), (190, 90), (150, 160), (120, 240)]]
+FOUR = [[(90, 60), (80, 150), (200, 150)], [(170, 70), (165, 240)]]
+ONE = [[(145, 40), (140, 235)]]
+REFERENCE = "/draw?runs=reference-module"
+
+
+def canvas(page: Page) -> Locator:
+    return page.locator("[class*='st-key-canvas_'] canvas.upper-canvas")
+
+
+def drawn_picture(page: Page) -> Locator:
+    return page.locator(".steps img[alt='Drawn']")
+
+
+def draw(page: Page, strokes) -> None:
+    """Draw with the mouse, and wait after each stroke until the page has it."""
+    box = canvas(page).bounding_box()
+    for (x, y), *others in strokes:
+        before = drawn_picture(page).get_attribute("src")
+        page.mouse.move(box["x"] + x, box["y"] + y)
+        page.mouse.down()
+        for x, y in others:
+            page.mouse.move(box["x"] + x, box["y"] + y, steps=8)
+        page.mouse.up()
+        expect(drawn_picture(page)).not_to_have_attribute("src", before)
+
+
+def expect_answer(page: Page, digit: int | str) -> None:
+    expect(page.locator(".answer").first).to_have_attribute("data-digit", str(digit))
+
+
+def test_a_drawn_digit_is_answered_undone_cleared_and_outlives_a_page_switch(open_page):
+    page = open_page(REFERENCE)
+    expect(page.get_by_text("Nothing drawn yet")).to_be_visible()
+    draw(page, SEVEN)
+    expect_answer(page, 7)
+    expect(page.locator(".answer .named")).to_have_text(re.compile(r"^7\d+\.\d %$"))
+    expect(page.locator(".answer .shrunk")).to_have_text(re.compile(r"After a plain shrink: \d, \d+\.\d %"))
+    picture = drawn_picture(page).get_attribute("src")
+
+    page.get_by_role("link", name="Models").click()
+    expect(page.get_by_role("heading", name="One network, written twice")).to_be_visible()
+    page.get_by_role("link", name="Draw").click()
+    expect_answer(page, 7)
+    assert drawn_picture(page).get_attribute("src") == picture
+    draw(page, [[(80, 160), (190, 150)]])
+    page.get_by_test_id("stButton").get_by_text("Undo").click()
+    expect(drawn_picture(page)).to_have_attribute("src", picture)
+
+    page.get_by_test_id("stButton").get_by_text("Clear").click()
+    expect(page.get_by_text("Nothing drawn yet")).to_be_visible()
+    draw(page, FOUR)
+    expect_answer(page, 4)
+
+
+def test_what_was_meant_is_kept_as_the_strokes_that_were_answered(open_page):
+    page = open_page(REFERENCE)
+    expect(page.get_by_text("Nothing drawn yet")).to_be_visible()
+    draw(page, SEVEN)
+    expect_answer(page, 7)
+    page.get_by_test_id("stButtonGroup").get_by_text("7", exact=True).click()
+    expect(page.get_by_text("100.00 % (1 of 1)")).to_be_visible()
+    expect(page.get_by_text("Nothing drawn yet")).to_be_visible()
+    (kept,) = my_digits().digits
+    (stroke,) = kept.strokes
+    assert kept.digit == 7
+    assert isinstance(stroke, Stroke)
+    assert stroke.width == 20
+    assert stroke.points[0] == pytest.approx((70, 70), abs=1)
+    assert stroke.points[-1] == pytest.approx((120, 240), abs=1)
+    page.get_by_role("button", name="Take back the 7").click()
+    expect(page.get_by_text("100.00 % (1 of 1)")).to_have_count(0)
+    assert len(my_digits()) == 0
+
+
+def test_a_round_keeps_one_digit_after_the_other(open_page):
+    page = open_page(REFERENCE)
+    page.get_by_role("button", name="Draw each digit three times").click()
+    for digit in (0, 1):
+        expect(page.get_by_text(f"Draw a {digit}")).to_be_visible()
+        expect(page.get_by_text("Nothing drawn yet")).to_be_visible()
+        draw(page, ONE)
+        page.get_by_role("button", name="Keep it, next").click()
+    expect(page.get_by_text("Draw a 2")).to_be_visible()
+    expect(page.get_by_text("3 of 30")).to_be_visible()
+    page.get_by_role("button", name="Stop the round").click()
+    expect(page.get_by_text("Draw a 2")).to_have_count(0)
+    assert my_digits().labels.tolist() == [0, 1]
+
+
+def test_a_test_image_can_be_drawn_on(open_page):
+    page = open_page(REFERENCE)
+    page.get_by_role("button", name="Start from a picture").click()
+    page.get_by_role("button", name="Show").click()
+    expect(page.get_by_text("Test image 0: a 7")).to_be_visible()
+    expect_answer(page, load_test_set()[1][0].item())
+    page.keyboard.press("Escape")
+    before = page.locator(".answer").inner_html()
+    draw(page, [[(60, 80), (60, 250), (240, 250), (240, 80)]])
+    assert page.locator(".answer").inner_html() != before
+
+
+def test_a_stroke_that_ends_just_before_a_button_is_pressed_is_not_lost(open_page):
+    page = open_page(REFERENCE)
+    expect(page.get_by_text("Nothing drawn yet")).to_be_visible()
+    draw(page, FOUR[:1])
+    box = canvas(page).bounding_box()
+    (x, y), (end_x, end_y) = FOUR[1]
+    page.mouse.move(box["x"] + x, box["y"] + y)
+    page.mouse.down()
+    page.mouse.move(box["x"] + end_x, box["y"] + end_y, steps=8)
+    page.mouse.up()
+    page.get_by_test_id("stButtonGroup").get_by_text("4", exact=True).click()
+    expect(page.get_by_text("(1 of 1)")).to_be_visible()
+    assert len(my_digits().digits[0].strokes) == 2
+
+
+def test_a_finger_draws_on_a_phone(open_page):
+    page = open_page(REFERENCE, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    expect(page.get_by_text("Nothing drawn yet")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    box = canvas(page).bounding_box()
+    assert box["x"] + box["width"] <= 390
+    session = page.context.new_cdp_session(page)
+    for (x, y), *others in SEVEN:
+        scrolled = page.evaluate("document.querySelector('.stMain').scrollTop")
+        touch(session, "touchStart", box["x"] + x, box["y"] + y)
+        for other_x, other_y in others:
+            for step in range(1, 7):
+                touch(
+                    session,
+                    "touchMove",
+                    *(
+                        box[a] + s + (e - s) * step / 6
+                        for a, s, e in zip("xy", (x, y), (other_x, other_y), strict=True)
+                    ),
+                )
+            x, y = other_x, other_y
+        session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        assert page.evaluate("document.querySelector('.stMain').scrollTop") == scrolled, "the page moved with the pen"
+    expect_answer(page, 7)
+
+
+def touch(session, kind: str, x: float, y: float) -> None:
+    session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y}]})

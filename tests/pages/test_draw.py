@@ -1,0 +1,159 @@
+"""The Draw page without a browser: nothing can be drawn here, but everything around it works."""
+
+import io
+
+import pytest
+from PIL import Image
+
+from cnnlab.models import DEFINITIONS
+from cnnlab.my_digits import keep, my_digits, my_digits_path
+from cnnlab.runs import Run, RunWriter
+from cnnlab.strokes import Stroke
+from cnnlab.training import EpochEvent, TrainingConfig
+
+ONE = (Stroke(20, ((140.0, 50.0), (140.0, 230.0))),)
+
+
+@pytest.fixture
+def draw_page(app):
+    """Return the lab, opened on the Draw page."""
+    return app.switch_page("pages/draw.py").run()
+
+
+def button(page, label):
+    return next(each for each in page.button if each.label == label)
+
+
+def chosen(page):
+    return page.multiselect(key="answering").value
+
+
+def html(page):
+    return " ".join(each.proto.body for each in page.get("html"))
+
+
+def run_with_weights(ending="finished"):
+    run = Run.create(DEFINITIONS["residual"], TrainingConfig(epochs=2, threads=1))
+    with RunWriter.claim(run) as writer:
+        writer.append("started", step=0, device="cpu")
+        writer.append_training(EpochEvent(1, 469, 0.2, 0.2, 0.95, 3.0, 20_000.0))
+        writer.save_weights(DEFINITIONS["residual"].build(0).state_dict())
+        writer.append(ending)
+    return run
+
+
+def test_on_a_fresh_clone_the_reference_runs_wait_for_a_drawing(draw_page):
+    assert not draw_page.exception
+    assert all(run_id.startswith("reference-") for run_id in chosen(draw_page))
+    assert html(draw_page).count("Nothing drawn yet") == 2 * len(chosen(draw_page))  # shown, and read out
+
+
+def test_the_newest_finished_run_of_each_definition_answers(app):
+    run_with_weights("stopped")
+    finished = run_with_weights()
+    run_with_weights("stopped")
+    page = app.switch_page("pages/draw.py").run()
+    assert chosen(page) == [finished.id]
+
+
+def test_the_address_chooses_the_runs_and_the_choice_outlives_a_page_switch(draw_page):
+    run = run_with_weights("stopped")
+    draw_page.query_params["runs"] = f"{run.id},reference-module,gone"
+    draw_page.run()
+    assert chosen(draw_page) == [run.id, "reference-module"]
+    assert "gone" in draw_page.warning[0].value
+    draw_page.query_params.clear()
+    draw_page.switch_page("pages/models.py").run()
+    draw_page.switch_page("pages/draw.py").run()
+    assert chosen(draw_page) == [run.id, "reference-module"]
+
+
+def test_a_test_image_on_the_canvas_is_answered_at_once(draw_page):
+    draw_page.number_input(key="test_image").set_value(0).run()
+    button(draw_page, "Show").click().run()
+    assert not draw_page.exception
+    assert any(caption.value == "Test image 0\\: a 7" for caption in draw_page.caption)
+    assert 'data-digit="7"' in html(draw_page)
+    button(draw_page, "Random").click().run()
+    assert not draw_page.exception
+    assert "After a plain shrink" in html(draw_page)
+    button(draw_page, "Clear").click().run()
+    assert "Nothing drawn yet" in html(draw_page)
+
+
+def test_a_run_without_weights_says_so(draw_page):
+    run = Run.create(DEFINITIONS["module"], TrainingConfig(epochs=1))
+    with RunWriter.claim(run) as writer:
+        writer.append("stopped")
+    draw_page.multiselect(key="answering").set_value([run.id]).run()
+    button(draw_page, "Show").click().run()
+    assert not draw_page.exception
+    assert "has no weights yet" in html(draw_page)
+
+
+def test_a_photo_goes_onto_the_canvas_and_anything_else_is_refused(draw_page):
+    content = io.BytesIO()
+    picture = Image.new("L", (100, 100), 255)
+    picture.paste(0, (45, 20, 55, 80))
+    picture.save(content, "PNG")
+    draw_page.file_uploader(key="uploaded_picture").set_value(("one.png", content.getvalue(), "image/png")).run()
+    assert not draw_page.exception
+    assert 'data-digit="1"' in html(draw_page)
+    draw_page.file_uploader(key="uploaded_picture").set_value(("two.png", b"GIF89a", "image/png")).run()
+    assert draw_page.error[0].value.startswith("This file is neither a PNG nor a JPEG picture")
+
+
+def test_my_digits_are_a_test_set_here_and_on_compare(draw_page):
+    keep(1, ONE)
+    draw_page.run()
+    (table,) = draw_page.table
+    assert table.value["My digits"].tolist() == ["100.00 % (1 of 1)"] * len(chosen(draw_page))
+    compare = draw_page.switch_page("pages/compare.py").run()
+    assert not compare.exception
+    assert compare.dataframe[0].value["my_digits"].tolist() == [1.0] * 2
+
+
+def test_without_my_digits_compare_has_no_column_for_them(app):
+    compare = app.switch_page("pages/compare.py").run()
+    assert "my_digits" not in compare.dataframe[0].value
+
+
+def test_my_digits_are_deleted_after_a_question(draw_page):
+    keep(1, ONE)
+    draw_page.run()
+    button(draw_page, "Delete").click().run()
+    assert len(my_digits()) == 1
+    button(draw_page, "Delete for good").click().run()
+    assert len(my_digits()) == 0
+    assert not draw_page.exception
+
+
+def test_an_upload_is_added_and_a_bad_one_refused(draw_page):
+    keep(1, ONE)
+    content = my_digits_path().read_bytes()
+    my_digits_path().unlink()
+    draw_page.file_uploader(key="my_digits_upload_0").set_value(("mine.jsonl", content, "application/jsonl")).run()
+    button(draw_page, "Add them").click().run()
+    assert draw_page.success[0].value == "1 new digit added."
+    assert len(my_digits()) == 1
+    draw_page.file_uploader(key="my_digits_upload_1").set_value(("bad.jsonl", b"{}", "application/jsonl")).run()
+    button(draw_page, "Add them").click().run()
+    assert draw_page.error[0].value.startswith("Line 1 is not a digit")
+    assert len(my_digits()) == 1
+    assert not draw_page.exception
+
+
+def test_a_damaged_file_is_said(draw_page):
+    my_digits_path().write_bytes(b"damaged\n")
+    draw_page.run()
+    assert "1 line of" in draw_page.warning[0].value
+    assert not draw_page.exception
+
+
+def test_a_round_asks_for_the_first_digit_and_can_be_stopped(draw_page):
+    button(draw_page, "Draw each digit three times").click().run()
+    assert not draw_page.exception
+    assert button(draw_page, "Keep it, next").disabled
+    button(draw_page, "Stop the round").click().run()
+    assert not draw_page.exception
+    assert not button(draw_page, "Draw each digit three times").disabled
