@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ROOT = Path(__file__).parents[2]
+# What is waited for comes in a second or two; on a machine with much else to do, it may take far longer.
+expect.set_options(timeout=60_000)
 
 
 @pytest.fixture(scope="session")
