@@ -13,7 +13,7 @@ from cnnlab.runs import NoSuchRun, Run, Status, all_runs, reference_runs
 from cnnlab.strokes import SIDE
 from cnnlab.ui.answer_view import answers_view, steps_view
 from cnnlab.ui.canvas import Picture, canvas, clear_canvas, put_on_canvas, undo_stroke
-from cnnlab.ui.my_digits_view import asked_digit, keep_choices, my_digits_view
+from cnnlab.ui.my_digits_view import asked_digit, is_round, keep_choices, my_digits_view
 from cnnlab.ui.page import begin_page
 from cnnlab.ui.run_choice import RunChoice
 from cnnlab.ui.wording import as_text
@@ -41,13 +41,18 @@ def draw_and_answer(chosen: list[Run], was_live: bool) -> None:
         if drawing.picture:
             st.caption(as_text(drawing.picture.title))
     prepared = prepare(drawing.ink())
+    can_keep = prepared is not None and drawing.picture is None
+    if is_round():  # near the canvas, for one digit is drawn after the other
+        with drawing_column:
+            keep_choices(can_keep)
     with answer_column:
         try:
             is_live = any(run.status.is_active for run in chosen)
             answers_view(chosen, prepared)
         except NoSuchRun:  # deleted from another tab
             is_live = not was_live
-        keep_choices(prepared is not None, drawing.picture is not None)
+        if not is_round():
+            keep_choices(can_keep)
         steps_view(prepared)
     if is_live is not was_live:
         CHOICE.put_into_address()  # a timed part may have been given an older one by the browser
