@@ -2,8 +2,10 @@
 
 import random
 
+import numpy as np
 import streamlit as st
 
+from cnnlab.comparison import labels_of
 from cnnlab.data import TEST_IMAGES, load_test_set
 from cnnlab.drawing import prepare
 from cnnlab.errors import LabError
@@ -13,7 +15,8 @@ from cnnlab.runs import NoSuchRun, Run, Status, all_runs, reference_runs
 from cnnlab.strokes import SIDE
 from cnnlab.ui.answer_view import answers_view, steps_view
 from cnnlab.ui.canvas import Picture, canvas, clear_canvas, put_on_canvas, undo_stroke
-from cnnlab.ui.my_digits_view import asked_digit, keep_choices, my_digits_view
+from cnnlab.ui.explanation_view import explanation_view
+from cnnlab.ui.my_digits_view import asked_digit, is_round, keep_choices, my_digits_view
 from cnnlab.ui.page import begin_page
 from cnnlab.ui.run_choice import RunChoice
 from cnnlab.ui.wording import as_text
@@ -41,17 +44,33 @@ def draw_and_answer(chosen: list[Run], was_live: bool) -> None:
         if drawing.picture:
             st.caption(as_text(drawing.picture.title))
     prepared = prepare(drawing.ink())
+    can_keep = prepared is not None and drawing.picture is None
+    if is_round():  # near the canvas, for one digit is drawn after the other
+        with drawing_column:
+            keep_choices(can_keep)
     with answer_column:
         try:
             is_live = any(run.status.is_active for run in chosen)
             answers_view(chosen, prepared)
         except NoSuchRun:  # deleted from another tab
             is_live = not was_live
-        keep_choices(prepared is not None, drawing.picture is not None)
+        if not is_round():
+            keep_choices(can_keep)
         steps_view(prepared)
+    if prepared and chosen and is_live is was_live:
+        inside_view(chosen, prepared.centred)
     if is_live is not was_live:
         CHOICE.put_into_address()  # a timed part may have been given an older one by the browser
         st.rerun()
+
+
+def inside_view(chosen: list[Run], image: np.ndarray) -> None:
+    """Show, on demand, what one of the runs makes of the drawing."""
+    names = labels_of(chosen)
+    place = 0
+    if len(chosen) > 1:
+        place = st.selectbox("Look inside", range(len(chosen)), format_func=names.__getitem__, width=420)
+    explanation_view(chosen[place], image, key="drawn")
 
 
 def put_test_image(index: int) -> None:
@@ -95,6 +114,8 @@ st.write(
     "once."
 )
 
+if (index := st.session_state.pop("canvas_image", None)) is not None:  # sent by Inspect
+    put_test_image(index)
 own_runs = all_runs()
 runs = {run.id: run for run in [*own_runs, *reference_runs()]}
 CHOICE.take_from_address(runs, default=lambda: newest_finished(own_runs))

@@ -49,18 +49,23 @@ def accuracies_on(digits: MyDigits, runs: Sequence[Run]) -> list[float | None]:
 
 def asked_digit() -> None:
     """Show which digit the round asks for, if there is one."""
+    above = st.empty()  # always there, so that the canvas below it stays the same element of the page
     if (place := st.session_state.get("round")) is not None:
         text = f"**Draw a {_ROUND[place]}** · {place + 1} of {len(_ROUND)}"
-        st.progress(place / len(_ROUND), text=text, width=SIDE)
+        above.progress(place / len(_ROUND), text=text, width=SIDE)
 
 
-def keep_choices(is_drawn: bool, has_picture: bool) -> None:
+def is_round() -> bool:
+    """Return whether a round asks for the digits in turn."""
+    return "round" in st.session_state
+
+
+def keep_choices(can_keep: bool) -> None:
     """Let the person say what was meant; in a round, which knows, only that it is drawn."""
     if "to_keep" in st.session_state:
         _keep_when_all_has_arrived()
     if st.session_state.pop("my_digits_changed", False):
         st.rerun()  # the table of accuracies stands in another part of the page
-    can_keep = is_drawn and not has_picture
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         if (place := st.session_state.get("round")) is not None:
             st.button(
@@ -71,7 +76,7 @@ def keep_choices(is_drawn: bool, has_picture: bool) -> None:
                 disabled=not can_keep,
                 shortcut="Enter",
             )
-            st.button("Stop the round", on_click=_stop_round)
+            st.button("Stop", on_click=_stop_round, help="Ends the round. What was kept stays.")
         else:
             st.pills(
                 "It was a …",
@@ -79,6 +84,7 @@ def keep_choices(is_drawn: bool, has_picture: bool) -> None:
                 key="meant",
                 on_change=_keep_as_meant,
                 disabled=not can_keep,
+                wrap=True,
                 help="Keeps the drawing, with what you meant, among *my digits*. Only strokes on empty paper are kept.",
             )
         if kept := st.session_state.get("kept"):
@@ -109,7 +115,7 @@ def my_digits_view(runs: Sequence[Run]) -> None:
             "Draw each digit three times",
             icon=":material/draw:",
             on_click=_start_round,
-            disabled="round" in st.session_state,
+            disabled=is_round(),
         )
         st.download_button(
             "Download",

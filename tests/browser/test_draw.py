@@ -17,6 +17,14 @@ ONE = [[(145, 40), (140, 235)]]
 REFERENCE = "/draw?runs=reference-module"
 
 
+@pytest.fixture(autouse=True)
+def patience():
+    """Wait longer for what a server that has just started shows: it imports PyTorch first."""
+    expect.set_options(timeout=30_000)
+    yield
+    expect.set_options(timeout=5_000)
+
+
 def canvas(page: Page) -> Locator:
     return page.locator("[class*='st-key-canvas_'] canvas.upper-canvas")
 
@@ -27,6 +35,7 @@ def drawn_picture(page: Page) -> Locator:
 
 def draw(page: Page, strokes) -> None:
     """Draw with the mouse, and wait after each stroke until the page has it."""
+    expect(canvas(page)).to_have_count(1)  # for a moment, the one before may still be there
     box = canvas(page).bounding_box()
     for (x, y), *others in strokes:
         before = drawn_picture(page).get_attribute("src")
@@ -96,7 +105,7 @@ def test_a_round_keeps_one_digit_after_the_other(open_page):
         page.get_by_role("button", name="Keep it, next").click()
     expect(page.get_by_text("Draw a 2")).to_be_visible()
     expect(page.get_by_text("3 of 30")).to_be_visible()
-    page.get_by_role("button", name="Stop the round").click()
+    page.get_by_role("button", name="Stop", exact=True).click()
     expect(page.get_by_text("Draw a 2")).to_have_count(0)
     assert my_digits().labels.tolist() == [0, 1]
 

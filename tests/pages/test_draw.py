@@ -154,6 +154,6 @@ def test_a_round_asks_for_the_first_digit_and_can_be_stopped(draw_page):
     button(draw_page, "Draw each digit three times").click().run()
     assert not draw_page.exception
     assert button(draw_page, "Keep it, next").disabled
-    button(draw_page, "Stop the round").click().run()
+    button(draw_page, "Stop").click().run()
     assert not draw_page.exception
     assert not button(draw_page, "Draw each digit three times").disabled
