@@ -18,7 +18,18 @@ from cnnlab.drawing import prepare
 from cnnlab.errors import LabError
 from cnnlab.models import DEFINITIONS, UnknownDefinition, definition_named
 from cnnlab.pictures import UnreadablePicture, picture_on_canvas
-from cnnlab.runs import InvalidName, NoSuchRun, Run, RunBusy, RunFinished, RunWriter, Status, all_runs, find_run
+from cnnlab.runs import (
+    DRAWING_RUN,
+    InvalidName,
+    NoSuchRun,
+    Run,
+    RunBusy,
+    RunFinished,
+    RunWriter,
+    Status,
+    all_runs,
+    find_run,
+)
 from cnnlab.training import (
     DEVICES,
     MAX_SEED,
@@ -33,8 +44,6 @@ from cnnlab.training import (
 from cnnlab.worker import work
 
 _TUTORIAL = TrainingConfig()
-# It ships with the lab.
-DRAWING_RUN = "reference-drawing"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

@@ -47,6 +47,8 @@ from cnnlab.models import Definition, definition_named
 from cnnlab.training import BatchEvent, EpochEvent, Event, TrainingConfig, TrainingState
 
 REFERENCE_RUNS = Path(__file__).parent / "assets" / "runs"
+# The reference run that was trained for digits that people draw.
+DRAWING_RUN = "reference-drawing"
 MAX_NAME_LENGTH = 80
 # Enough steps that the speed is steady, few enough that it follows when the machine gets busy.
 _SPEED_STEPS = 200

@@ -1,6 +1,7 @@
 """Draw a digit, and see what every network answers."""
 
 import random
+from contextlib import suppress
 
 import numpy as np
 import streamlit as st
@@ -11,14 +12,14 @@ from cnnlab.drawing import prepare
 from cnnlab.errors import LabError
 from cnnlab.models import DEFINITIONS
 from cnnlab.pictures import picture_on_canvas
-from cnnlab.runs import NoSuchRun, Run, Status, all_runs, reference_runs
+from cnnlab.runs import DRAWING_RUN, NoSuchRun, Run, Status
 from cnnlab.strokes import SIDE
 from cnnlab.ui.answer_view import answers_view, steps_view
 from cnnlab.ui.canvas import Picture, canvas, clear_canvas, put_on_canvas, undo_stroke
 from cnnlab.ui.explanation_view import explanation_view
 from cnnlab.ui.my_digits_view import asked_digit, is_round, keep_choices, my_digits_view
 from cnnlab.ui.page import begin_page
-from cnnlab.ui.run_choice import RunChoice
+from cnnlab.ui.run_choice import RunChoice, runs_and_names
 from cnnlab.ui.wording import as_text
 
 CHOICE = RunChoice("answering", most=12)
@@ -26,9 +27,9 @@ REFRESH_SECONDS = 1.0  # while a chosen run trains, so that one sees it learn
 
 
 def newest_finished(runs: list[Run]) -> list[str]:
-    """Return the newest finished run of each definition; the reference runs, if none is finished."""
-    finished = {run.model: run.id for run in reversed(runs) if run.status is Status.FINISHED}
-    return [finished[name] for name in DEFINITIONS if name in finished] or [run.id for run in reference_runs()]
+    """Return the newest finished run of each definition, or the tutorial's, and the one that is trained for drawings."""
+    own = {run.model: run.id for run in reversed(runs) if run.status is Status.FINISHED and not run.is_reference}
+    return [*([own[name] for name in DEFINITIONS if name in own] or ["reference-sequential"]), DRAWING_RUN]
 
 
 def draw_and_answer(chosen: list[Run], was_live: bool) -> None:
@@ -57,8 +58,9 @@ def draw_and_answer(chosen: list[Run], was_live: bool) -> None:
         if not is_round():
             keep_choices(can_keep)
         steps_view(prepared)
-    if prepared and chosen and is_live is was_live:
-        inside_view(chosen, prepared.centred)
+    if prepared and chosen:
+        with suppress(NoSuchRun):
+            inside_view(chosen, prepared.centred)
     if is_live is not was_live:
         CHOICE.put_into_address()  # a timed part may have been given an older one by the browser
         st.rerun()
@@ -116,15 +118,14 @@ st.write(
 
 if (index := st.session_state.pop("canvas_image", None)) is not None:  # sent by Inspect
     put_test_image(index)
-own_runs = all_runs()
-runs = {run.id: run for run in [*own_runs, *reference_runs()]}
-CHOICE.take_from_address(runs, default=lambda: newest_finished(own_runs))
+runs, names = runs_and_names()
+CHOICE.take_from_address(runs, default=lambda: newest_finished(list(runs.values())))
 if picture_error := st.session_state.pop("picture_error", None):
     st.error(as_text(picture_error))
 st.multiselect(
     "Networks that answer",
     list(runs),
-    format_func=lambda run_id: f"{runs[run_id].name} · {run_id}",
+    format_func=lambda run_id: f"{names[run_id]} · {run_id}",
     key=CHOICE.key,
     max_selections=CHOICE.most,
     placeholder="Choose runs",

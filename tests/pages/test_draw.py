@@ -53,7 +53,7 @@ def test_the_newest_finished_run_of_each_definition_answers(app):
     finished = run_with_weights()
     run_with_weights("stopped")
     page = app.switch_page("pages/draw.py").run()
-    assert chosen(page) == [finished.id]
+    assert chosen(page) == [finished.id, "reference-drawing"]
 
 
 def test_the_address_chooses_the_runs_and_the_choice_outlives_a_page_switch(draw_page):
@@ -110,7 +110,7 @@ def test_my_digits_are_a_test_set_here_and_on_compare(draw_page):
     assert table.value["My digits"].tolist() == ["100.00 % (1 of 1)"] * len(chosen(draw_page))
     compare = draw_page.switch_page("pages/compare.py").run()
     assert not compare.exception
-    assert compare.dataframe[0].value["my_digits"].tolist() == [1.0] * 2
+    assert set(compare.dataframe[0].value["my_digits"]) == {1.0}
 
 
 def test_without_my_digits_compare_has_no_column_for_them(app):
