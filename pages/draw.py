@@ -27,7 +27,7 @@ REFRESH_SECONDS = 1.0  # while a chosen run trains, so that one sees it learn
 
 
 def newest_finished(runs: list[Run]) -> list[str]:
-    """Return the newest finished run of each definition, or the tutorial's, and the one that is trained for drawings."""
+    """Return the newest finished run of each definition, or the tutorial's, and the one trained for drawings."""
     own = {run.model: run.id for run in reversed(runs) if run.status is Status.FINISHED and not run.is_reference}
     return [*([own[name] for name in DEFINITIONS if name in own] or ["reference-sequential"]), DRAWING_RUN]
 
