@@ -6,9 +6,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from cnnlab import data
 from cnnlab.scheduler import _made_scheduler, scheduler
+
+settings.register_profile("lab", deadline=None)  # no timing decides a test
+settings.load_profile("lab")
 
 
 @pytest.fixture(scope="session")

@@ -58,7 +58,7 @@ def test_a_run_without_weights_cannot_answer(run):
         answers_of(run, np.zeros((1, 28, 28), np.float32))
 
 
-def test_weights_of_another_network_cannot_answer(run):
+def test_damaged_weights_cannot_answer(run):
     run.weights_path.write_bytes(b"something else")
-    with pytest.raises(NoPredictions, match="do not fit"):
+    with pytest.raises(NoPredictions, match="are damaged"):
         answers_of(run, np.zeros((1, 28, 28), np.float32))

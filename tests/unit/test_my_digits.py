@@ -146,7 +146,7 @@ drawings = st.lists(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 @given(st.integers(0, 9), drawings)
 def test_what_is_kept_is_read_again_as_it_was(lab_home, digit, strokes):
     delete_all()
