@@ -7,22 +7,23 @@ They lie in the lab's home, one JSON object a line, as they are downloaded and u
 with widths and points in pixels of a canvas of 280 by 280.
 """
 
+import fcntl
 import json
-import math
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from hashlib import sha256
+from itertools import pairwise
+from math import dist
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
 import torch
 
 from cnnlab.answering import newest_network_of
-from cnnlab.drawing import Preparation, prepare
+from cnnlab.drawing import prepare
 from cnnlab.errors import LabError
 from cnnlab.evaluation import predict_logits
 from cnnlab.home import home, replacing, writing_to_home
@@ -36,7 +37,7 @@ MOST_POINTS = 5_000  # of a digit
 MOST_WIDTH = 100
 FARTHEST = 10 * SIDE  # a pen may leave the canvas with its button held
 
-_writing = Lock()  # several tabs are threads of one server
+MOST_LENGTH = 50_000  # of all strokes of a digit, in pixels
 
 
 class InvalidDigits(LabError):
@@ -104,8 +105,13 @@ def my_digits_path() -> Path:
     return home() / "my-digits.jsonl"
 
 
-def keep(digit: int, strokes: Sequence[Stroke]) -> None:
+def keep(digit: int, strokes: Sequence[Stroke]) -> MyDigit | None:
     """Keep a drawing with what was meant.
+
+    Returns
+    -------
+    MyDigit or None
+        What was kept; None if the same is there already.
 
     Raises
     ------
@@ -119,7 +125,7 @@ def keep(digit: int, strokes: Sequence[Stroke]) -> None:
         _digit_in(_line_of(drawing))
     except InvalidDigits as error:
         raise InvalidDigits(f"This drawing cannot be kept: {error}") from error
-    add([drawing])
+    return drawing if add([drawing]) else None
 
 
 def add(digits: Iterable[MyDigit]) -> int:
@@ -137,7 +143,7 @@ def add(digits: Iterable[MyDigit]) -> int:
     HomeError
         If the home cannot be written.
     """
-    with _writing:
+    with _alone():
         there = _lines()
         known = set(there)
         new = [line for line in dict.fromkeys(map(_line_of, digits)) if line not in known]
@@ -151,16 +157,16 @@ def add(digits: Iterable[MyDigit]) -> int:
     return len(new)
 
 
-def take_back() -> None:
-    """Forget the digit that was kept last.
+def take_back(digit: MyDigit) -> None:
+    """Forget a digit that was kept.
 
     Raises
     ------
     HomeError
         If the home cannot be written.
     """
-    with _writing:
-        _write(_lines()[:-1])
+    with _alone():
+        _write([line for line in _lines() if line != _line_of(digit)])
 
 
 def delete_all() -> None:
@@ -171,7 +177,7 @@ def delete_all() -> None:
     HomeError
         If the home cannot be written.
     """
-    with _writing, writing_to_home():
+    with _alone(), writing_to_home():
         my_digits_path().unlink(missing_ok=True)
 
 
@@ -223,19 +229,22 @@ def _read(content: bytes) -> MyDigits:
     digits, images, damaged = [], [], 0
     for line in content.splitlines()[:MOST_DIGITS]:
         try:
-            digit, prepared = _digit_in(line)
+            digit, image = _digit_in(line)
         except InvalidDigits:
             damaged += 1
         else:
             digits.append(digit)
-            images.append(prepared.centred)
+            images.append(image)
     together = np.stack(images) if images else np.zeros((0, 28, 28), np.float32)
     return MyDigits(tuple(digits), together, damaged, sha256(content).hexdigest())
 
 
 @lru_cache(maxsize=2 * MOST_DIGITS)
-def _digit_in(line: bytes) -> tuple[MyDigit, Preparation]:
-    """Read a line, and prepare what was drawn. Each line is read once: a digit more costs no more than one."""
+def _digit_in(line: bytes) -> tuple[MyDigit, np.ndarray]:
+    """Read a line, and prepare what was drawn: the digit, and its image of shape (28, 28).
+
+    Each line is read once: a digit more costs no more than one.
+    """
     try:
         record = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -249,10 +258,12 @@ def _digit_in(line: bytes) -> tuple[MyDigit, Preparation]:
     digit = MyDigit(record["digit"], tuple(map(_stroke_in, record["strokes"])))
     if sum(len(stroke.points) for stroke in digit.strokes) > MOST_POINTS:
         raise InvalidDigits(f"its strokes must have at most {MOST_POINTS:,} points.")
+    if sum(dist(*ends) for stroke in digit.strokes for ends in pairwise(stroke.points)) > MOST_LENGTH:
+        raise InvalidDigits(f"its strokes must be at most {MOST_LENGTH:,} pixels long.")
     prepared = prepare(ink_of(digit.strokes))
     if prepared is None:
         raise InvalidDigits("nothing is drawn, or nothing but a dot.")
-    return digit, prepared
+    return digit, prepared.centred
 
 
 def _stroke_in(record: Any) -> Stroke:
@@ -268,11 +279,11 @@ def _stroke_in(record: Any) -> Stroke:
 
 def _is_point(point: Any) -> bool:
     is_pair = isinstance(point, list) and len(point) == 2
-    return is_pair and all(_is_number(each) and abs(each) <= FARTHEST for each in point)
+    return is_pair and all(_is_number(each) and -FARTHEST <= each <= FARTHEST for each in point)
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
+    return type(value) in (int, float) and -1e6 < value < 1e6  # which neither a NaN nor a number of 400 digits is
 
 
 def _line_of(digit: MyDigit) -> bytes:
@@ -280,6 +291,17 @@ def _line_of(digit: MyDigit) -> bytes:
     for stroke in record["strokes"]:
         stroke["points"] = [[round(x, 1), round(y, 1)] for x, y in stroke["points"]]
     return json.dumps(record).encode()
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Let nobody else write the file: neither another tab nor another server with the same home."""
+    with writing_to_home():
+        home().mkdir(parents=True, exist_ok=True)
+        lock = my_digits_path().with_suffix(".lock").open("ab")
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _lines() -> list[bytes]:

@@ -2,6 +2,7 @@
 
 import io
 import warnings
+from contextlib import suppress
 
 import numpy as np
 from PIL import Image, ImageFilter, ImageOps, UnidentifiedImageError
@@ -58,21 +59,26 @@ def _pixels(content: bytes) -> np.ndarray:
             f"This picture has {len(content) / 1e6:,.0f} MB; at most {MOST_BYTES / 1e6:.0f} MB are read. Make it "
             "smaller."
         )
+    damaged = UnreadablePicture("This picture is damaged, or not all of it is there. Try another.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below is lower
             image: Image.Image = Image.open(io.BytesIO(content), formats=FORMATS)
-        if image.width * image.height > MOST_PIXELS:
-            raise _too_many_pixels(f"{image.width:,} × {image.height:,} pixels")
-        image.draft("RGB", (2 * SIDE, 2 * SIDE))  # a JPEG is decoded smaller at once
-        image.load()
-        image = ImageOps.exif_transpose(image)
     except UnidentifiedImageError as error:
         raise UnreadablePicture("This file is neither a PNG nor a JPEG picture. Choose one that is.") from error
     except Image.DecompressionBombError as error:
         raise _too_many_pixels("far more pixels than that") from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise UnreadablePicture("This picture is damaged, or not all of it is there. Try another.") from error
+    except Exception as error:  # Pillow's readers raise whatever a damaged file makes of them
+        raise damaged from error
+    if image.width * image.height > MOST_PIXELS:
+        raise _too_many_pixels(f"{image.width:,} × {image.height:,} pixels")
+    try:
+        image.draft("RGB", (2 * SIDE, 2 * SIDE))  # a JPEG is decoded smaller at once
+        image.load()
+    except Exception as error:
+        raise damaged from error
+    with suppress(Exception):  # what a camera says of how it was held may be damaged where the picture is not
+        image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"):  # 16 bits of grey, which Pillow would cut off at 255
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     image = image.convert("RGBA")

@@ -132,7 +132,10 @@ st.multiselect(
 )
 CHOICE.put_into_address()
 chosen = [runs[run_id] for run_id in st.session_state[CHOICE.key]]
-is_live = any(run.status.is_active for run in chosen)
-st.fragment(draw_and_answer, run_every=REFRESH_SECONDS if is_live else None)(chosen, is_live)
-examples_popover()
-my_digits_view(chosen)
+try:
+    is_live = any(run.status.is_active for run in chosen)
+    st.fragment(draw_and_answer, run_every=REFRESH_SECONDS if is_live else None)(chosen, is_live)
+    examples_popover()
+    my_digits_view(chosen)
+except NoSuchRun:  # deleted from another tab just now
+    st.rerun()

@@ -9,7 +9,7 @@ from cnnlab.comparison import accuracy_interval, confusion_matrix, worst_errors
 from cnnlab.data import TEST_IMAGES, load_test_set
 from cnnlab.errors import LabError
 from cnnlab.predictions import Predictions, newest_weights_of, predictions_of
-from cnnlab.runs import Run, Status, find_run
+from cnnlab.runs import NoSuchRun, Run, Status, find_run
 from cnnlab.ui.answer_view import answer_view
 from cnnlab.ui.asking import ask
 from cnnlab.ui.comparison_view import WILSON, answers_gallery, confusion_chart
@@ -154,7 +154,10 @@ except LabError as error:
     st.error(as_text(str(error)))
     st.stop()
 
-accuracy_view(run, labels, predictions)
+try:
+    accuracy_view(run, labels, predictions)
+except NoSuchRun:  # deleted from another tab just now
+    st.rerun()
 
 st.header("Which digits it takes for which", anchor=False)
 st.fragment(confusion_view)(labels, predictions)

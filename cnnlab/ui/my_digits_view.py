@@ -88,7 +88,7 @@ def keep_choices(can_keep: bool) -> None:
                 help="Keeps the drawing, with what you meant, among *my digits*. Only strokes on empty paper are kept.",
             )
         if kept := st.session_state.get("kept"):
-            st.button(f"Take back the {kept[-1]}", icon=":material/undo:", on_click=_take_back)
+            st.button(f"Take back the {kept[-1].digit}", icon=":material/undo:", on_click=_take_back)
     if error := st.session_state.pop("my_digits_error", None):
         st.error(as_text(error))
 
@@ -189,11 +189,17 @@ def _keep_when_all_has_arrived() -> None:
         st.rerun()
     del st.session_state["to_keep"]
     drawing = drawing_now()
-    if drawing.picture or not _attempt(keep, digit, drawing.strokes):
+    if drawing.picture:
+        return
+
+    def keep_and_note() -> None:
+        if kept := keep(digit, drawing.strokes):
+            st.session_state.setdefault("kept", []).append(kept)
+
+    if not _attempt(keep_and_note):
         return
     clear_canvas()
     st.session_state["my_digits_changed"] = True
-    st.session_state.setdefault("kept", []).append(digit)
     if (place := st.session_state.get("round")) is not None:
         st.session_state["round"] = place + 1
         if place + 1 == len(_ROUND):
@@ -201,9 +207,9 @@ def _keep_when_all_has_arrived() -> None:
 
 
 def _take_back() -> None:
-    if _attempt(take_back):
+    if (kept := st.session_state.get("kept")) and _attempt(take_back, kept[-1]):
         st.session_state["my_digits_changed"] = True
-        st.session_state["kept"].pop()
+        kept.pop()
         if place := st.session_state.get("round"):
             st.session_state["round"] = place - 1
 
@@ -215,7 +221,7 @@ def _start_round() -> None:
 
 
 def _stop_round() -> None:
-    del st.session_state["round"]
+    st.session_state.pop("round", None)
     st.session_state["kept"] = []
     st.session_state["my_digits_changed"] = True  # the button that starts a round stands in another part of the page
 

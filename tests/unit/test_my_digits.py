@@ -51,11 +51,13 @@ def test_kept_digits_are_there_with_their_strokes_and_prepared_images():
     assert digits.images.max() == 1
 
 
-def test_the_last_can_be_taken_back_and_all_deleted():
-    keep(7, SEVEN)
+def test_a_digit_can_be_taken_back_whoever_came_after_it_and_all_deleted():
+    kept = keep(7, SEVEN)
+    assert keep(7, SEVEN) is None
     keep(1, ONE)
-    take_back()
-    assert my_digits().labels.tolist() == [7]
+    take_back(kept)
+    take_back(kept)
+    assert my_digits().labels.tolist() == [1]
     delete_all()
     delete_all()
     assert len(my_digits()) == 0
@@ -113,6 +115,9 @@ def test_a_damaged_line_is_left_out_counted_and_not_thrown_away():
         line(strokes=stroke(points=[[1, 1e9]])),
         line(strokes=stroke(points=[[1, float("inf")]])),
         line(strokes=stroke(points=[[1, 2]] * 5_001)),
+        line(strokes=stroke(points=[[1, 10**400]])),
+        line(strokes=stroke(width=10**400)),
+        line(strokes=stroke(points=[[-2800, -2800], [2800, 2800]] * 10)),
         line(strokes=stroke(points=[[140, 140]])),
         line(strokes=stroke(more=1)),
     ],

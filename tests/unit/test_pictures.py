@@ -107,6 +107,15 @@ def test_what_is_no_picture_is_refused(content):
         picture_on_canvas(content)
 
 
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_damaged_words_about_the_camera_leave_the_picture_as_it_is(kind):
+    content = io.BytesIO()
+    picture = Image.new("L", (280, 280), 255)
+    picture.paste(0, (130, 40, 150, 240))
+    picture.save(content, kind, exif=b"Exif\0\0II*\0")
+    assert picture_on_canvas(content.getvalue()).max() == pytest.approx(1, abs=0.05)
+
+
 def test_too_many_bytes_or_pixels_are_refused_before_anything_is_decoded(monkeypatch):
     with pytest.raises(UnreadablePicture, match="21 MB"):
         picture_on_canvas(bytes(21_000_000))
