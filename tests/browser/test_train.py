@@ -24,7 +24,7 @@ def start(page: Page, epochs: int) -> None:
 
 
 def expect_status(page: Page, status: str) -> None:
-    expect(page.locator(".stMarkdownBadge").first).to_contain_text(status, timeout=60_000)
+    expect(page.locator(".stMarkdownBadge").first).to_contain_text(status, timeout=180_000)
 
 
 def expect_epochs(page: Page, count: int) -> None:
