@@ -17,20 +17,23 @@ ONE = [[(145, 40), (140, 235)]]
 REFERENCE = "/draw?runs=reference-module"
 
 
-@pytest.fixture(autouse=True)
-def patience():
-    """Wait longer for what a server that has just started shows: it imports PyTorch first."""
-    expect.set_options(timeout=30_000)
-    yield
-    expect.set_options(timeout=5_000)
-
-
 def canvas(page: Page) -> Locator:
     return page.locator("[class*='st-key-canvas_'] canvas.upper-canvas")
 
 
 def drawn_picture(page: Page) -> Locator:
     return page.locator(".steps img[alt='Drawn']")
+
+
+def has_ink(page: Page) -> bool:
+    """Return whether the canvas itself shows a stroke: it takes back what was drawn some time after it appears."""
+    return page.locator("[class*='st-key-canvas_'] canvas.dc-canvas.lower-canvas").evaluate(
+        """canvas => {
+            const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+            for (let i = 0; i < data.length; i += 4) if (data[i] < 64 && data[i + 3] > 200) return true;
+            return false;
+        }"""
+    )
 
 
 def draw(page: Page, strokes) -> None:
@@ -51,7 +54,7 @@ def expect_answer(page: Page, digit: int | str) -> None:
     expect(page.locator(".answer").first).to_have_attribute("data-digit", str(digit))
 
 
-def test_a_drawn_digit_is_answered_undone_cleared_and_outlives_a_page_switch(open_page):
+def test_a_drawn_digit_is_answered_undone_cleared_and_outlives_a_page_switch(open_page, wait_for):
     page = open_page(REFERENCE)
     expect(page.get_by_text("Nothing drawn yet")).to_be_visible()
     draw(page, SEVEN)
@@ -65,6 +68,7 @@ def test_a_drawn_digit_is_answered_undone_cleared_and_outlives_a_page_switch(ope
     page.get_by_role("link", name="Draw").click()
     expect_answer(page, 7)
     assert drawn_picture(page).get_attribute("src") == picture
+    wait_for(lambda: has_ink(page))
     draw(page, [[(80, 160), (190, 150)]])
     page.get_by_test_id("stButton").get_by_text("Undo").click()
     expect(drawn_picture(page)).to_have_attribute("src", picture)
