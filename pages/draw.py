@@ -15,6 +15,7 @@ from cnnlab.pictures import picture_on_canvas
 from cnnlab.runs import DRAWING_RUN, NoSuchRun, Run, Status
 from cnnlab.strokes import SIDE
 from cnnlab.ui.answer_view import answers_view, steps_view
+from cnnlab.ui.asking import ask
 from cnnlab.ui.canvas import Picture, canvas, clear_canvas, put_on_canvas, undo_stroke
 from cnnlab.ui.explanation_view import explanation_view
 from cnnlab.ui.my_digits_view import asked_digit, is_round, keep_choices, my_digits_view
@@ -77,7 +78,7 @@ def inside_view(chosen: list[Run], image: np.ndarray) -> None:
 
 def put_test_image(index: int) -> None:
     st.session_state["test_image"] = index
-    images, labels = load_test_set()
+    images, labels = ask(load_test_set)
     enlarged = images[index, 0].numpy().repeat(SIDE // 28, axis=0).repeat(SIDE // 28, axis=1)
     put_on_canvas(Picture(enlarged, f"Test image {index:,}: a {labels[index]}"))
 

@@ -124,7 +124,7 @@ def one_image_view(run: Run, labels: np.ndarray, predictions: Predictions) -> No
         if st.button("Send to the canvas", icon=":material/draw:"):
             st.session_state["canvas_image"] = index
             st.switch_page("pages/draw.py")
-    image = load_test_set()[0][index]
+    image = ask(load_test_set)[0][index]
     image_column, answer_column = st.columns([1, 3], gap="large", vertical_alignment="center")
     with image_column:
         picture_rows([image[0].numpy()], [f"Test image {index:,}: a {labels[index]}"], width=IMAGE_WIDTH)
@@ -149,7 +149,7 @@ st.query_params.from_dict({"run": run.id})  # nothing else: on the way back from
 try:
     with st.spinner("Asking the network about the 10,000 test images"):
         predictions = ask(predictions_of, run)
-    labels = load_test_set()[1].numpy()
+    labels = ask(load_test_set)[1].numpy()
 except LabError as error:
     st.error(as_text(str(error)))
     st.stop()

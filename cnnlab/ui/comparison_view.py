@@ -31,6 +31,7 @@ from cnnlab.data import load_test_set
 from cnnlab.my_digits import my_digits
 from cnnlab.predictions import Predictions
 from cnnlab.runs import Run, Status
+from cnnlab.ui.asking import ask
 from cnnlab.ui.digits import digit_buttons, digit_gallery
 from cnnlab.ui.my_digits_view import accuracies_on
 from cnnlab.ui.recipe_form import LABELS
@@ -351,7 +352,7 @@ def answers_gallery(
     """
     count = st.session_state.get(key, at_first)
     chosen = indices[:count]
-    images, labels = load_test_set()
+    images, labels = ask(load_test_set)
     captions = [[f"Digit {labels[index]}", *_answers(index, names, predictions)] for index in chosen]
     if on_click:
         digit_buttons(images[chosen], captions, chosen.tolist(), key=key, on_click=on_click)
@@ -376,4 +377,4 @@ def _answers(index: int, names: Sequence[str], predictions: Sequence[Predictions
 
 
 def _test_labels() -> np.ndarray:
-    return load_test_set()[1].numpy()
+    return ask(load_test_set)[1].numpy()
