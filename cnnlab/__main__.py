@@ -1,5 +1,11 @@
 """``python -m cnnlab``: the lab without a browser."""
 
+import os
+
+from cnnlab import TRAINING_ENVIRONMENT
+
+os.environ |= TRAINING_ENVIRONMENT | os.environ  # what the user has set stands
+
 from cnnlab.cli import main
 
 if __name__ == "__main__":

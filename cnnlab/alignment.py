@@ -6,8 +6,9 @@ import inspect
 import textwrap
 from dataclasses import dataclass
 
+from cnnlab.data import IMAGE_SHAPE
 from cnnlab.errors import LabError
-from cnnlab.explain import IMAGE_SHAPE, Layer, layers_of_definition
+from cnnlab.explain import Layer, layers_of_definition
 from cnnlab.models import Definition
 
 

@@ -41,6 +41,15 @@ def augment(images: Tensor, labels: Tensor, generator: Generator) -> Tensor:
     return recentre(images)
 
 
+def shift(images: Tensor, pixels: int, generator: Generator) -> Tensor:
+    """Move each image at random by whole pixels, at most so many to each side; what leaves it is lost."""
+    padded = F.pad(images, [pixels] * 4)
+    first_rows, first_columns = torch.randint(0, 2 * pixels + 1, (2, len(images)), generator=generator).to(
+        images.device
+    )
+    return _cut(padded, first_rows, first_columns)
+
+
 def restyle(images: Tensor, labels: Tensor, generator: Generator) -> Tensor:
     """Give some of the ones a flag, of the sevens a bar and of the nines a hook."""
     images = images.clone()
@@ -183,15 +192,20 @@ def recentre(images: Tensor) -> Tensor:
     """Move each image by whole pixels so that its centre of mass is at the centre, as `drawing.centre` does."""
     pixels = _pixels(images)
     mass = images.sum(dim=(1, 2, 3)).clamp(min=1e-6)
-    indices = []
+    firsts = []
     for other in (3, 2):  # the axis to sum over
         centre = (images.sum(dim=(1, other)) * pixels).sum(dim=1) / mass
         # MNIST's centres lie in (13.5, 14.5].
-        shift = torch.floor(SIDE / 2 + 0.5 - centre).clamp(-MARGIN, MARGIN).long()
-        indices.append(torch.arange(SIDE, device=images.device) + MARGIN - shift[:, None])  # (N, 28)
-    rows, columns = indices
-    padded = F.pad(images, [MARGIN] * 4)
-    batch = torch.arange(len(images), device=images.device)
+        move = torch.floor(SIDE / 2 + 0.5 - centre).clamp(-MARGIN, MARGIN).long()
+        firsts.append(MARGIN - move)
+    return _cut(F.pad(images, [MARGIN] * 4), *firsts)
+
+
+def _cut(padded: Tensor, first_rows: Tensor, first_columns: Tensor) -> Tensor:
+    """Cut 28 × 28 pixels out of each image, shape (N, 1, H, W), from its own row and column on, shapes (N,)."""
+    side = torch.arange(SIDE, device=padded.device)
+    rows, columns = first_rows[:, None] + side, first_columns[:, None] + side  # (N, 28)
+    batch = torch.arange(len(padded), device=padded.device)
     return padded[batch[:, None, None], 0, rows[:, :, None], columns[:, None, :]][:, None]
 
 

@@ -1,10 +1,11 @@
-"""The command line: ``python -m cnnlab`` with train, runs, predict or equivalence."""
+"""The command line: ``python -m cnnlab`` with train, runs, predict, equivalence or bench."""
 
 import json
 import signal
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import click
 import numpy as np
 import torch
 
-from cnnlab import data, equivalence
+from cnnlab import bench, data, equivalence
 from cnnlab.answering import Answer, answers_of
 from cnnlab.drawing import prepare
 from cnnlab.errors import LabError
@@ -32,13 +33,16 @@ from cnnlab.runs import (
 )
 from cnnlab.training import (
     DEVICES,
+    KERNELS,
     MAX_SEED,
+    MAX_THREADS,
     OPTIMIZERS,
     PRESETS,
     SCHEDULES,
     EpochEvent,
     InvalidConfig,
     TrainingConfig,
+    available_cores,
     device_for,
 )
 from cnnlab.worker import work
@@ -59,11 +63,14 @@ def recipe_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--optimizer", help=f"One of {', '.join(OPTIMIZERS)}  [default: {_TUTORIAL.optimizer}]"),
         click.option("--learning-rate", type=float, help=f"[default: {_TUTORIAL.learning_rate}]"),
         click.option("--momentum", type=float, help=f"In Adam: the first beta  [default: {_TUTORIAL.momentum}]"),
+        click.option("--weight-decay", type=float, help=f"[default: {_TUTORIAL.weight_decay:g}]"),
         click.option("--schedule", help=f"One of {', '.join(SCHEDULES)}  [default: {_TUTORIAL.schedule}]"),
         click.option("--augment/--no-augment", default=None, help="Change the images at random  [default: no]"),
+        click.option("--shift", type=int, help=f"Pixels that images are moved by  [default: {_TUTORIAL.shift}]"),
         click.option("--seed", type=int, help=f"Of the weights and the order  [default: {_TUTORIAL.seed}]"),
         click.option("--device", help=f"One of {', '.join(DEVICES)}  [default: {_TUTORIAL.device}]"),
         click.option("--threads", type=int, help=f"CPU threads  [default: all, here {_TUTORIAL.threads}]"),
+        click.option("--kernels", help=f"One of {', '.join(KERNELS)}  [default: {_TUTORIAL.kernels}]"),
     )
     for option in reversed(options):
         command = option(command)
@@ -214,3 +221,29 @@ def _answer(run: Run, file: str) -> Answer:
     if preparation is None:
         raise _Unread("Nothing is drawn on it.")
     return answers_of(run, preparation.centred[np.newaxis])[0]
+
+
+@main.command("bench")
+@click.option("--rounds", type=click.IntRange(1, bench.MAX_ROUNDS), default=bench.ROUNDS, show_default=True)
+@click.option("--chunk", type=click.IntRange(1, bench.MAX_CHUNK), default=bench.CHUNK, show_default=True)
+@click.option("--threads", type=click.IntRange(1, MAX_THREADS), help=f"[default: all, here {available_cores()}]")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each loop.")
+def measure_loops(rounds: int, chunk: int, threads: int | None, as_json: bool) -> None:
+    """Measure the lab's training loop against the tutorial's, Keras' and Lightning's, those that are installed.
+
+    Each loop trains ROUNDS times CHUNK batches, in turn with the others.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # it ends the loops' processes as Ctrl-C does
+    try:
+        measurement = bench.measure(rounds, chunk, threads or available_cores(), partial(click.echo, err=True))
+    except LabError as error:
+        raise click.ClickException(str(error)) from error
+    if as_json:
+        for record in bench.records_of(measurement):
+            click.echo(json.dumps(record))
+        for line in bench.left_out_lines(measurement):
+            click.echo(line, err=True)
+    else:
+        click.echo(bench.table_of(measurement))
+    if measurement.failures:
+        raise click.ClickException(" ".join(measurement.failures))

@@ -21,6 +21,7 @@ from cnnlab.home import home, replacing, writing_to_home
 ARCHIVES = Path(__file__).parent / "assets" / "mnist"
 TRAIN_IMAGES = 60_000
 TEST_IMAGES = 10_000
+IMAGE_SHAPE = (1, 28, 28)  # channels, height, width
 
 # What mnist.safetensors must hold: grey levels and digits, each one byte.
 _DECODED_SHAPES = {

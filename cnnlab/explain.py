@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, fx, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from cnnlab.data import IMAGE_SHAPE
 from cnnlab.errors import LabError
 from cnnlab.models import Definition
 
 # No layer can be called this.
 INPUT = "the image"
-IMAGE_SHAPE = (1, 28, 28)
 
 
 class CannotTrace(LabError):

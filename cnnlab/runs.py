@@ -104,12 +104,16 @@ class History:
         The steps that were done each time a worker began or went on; empty while the run waits or gets ready.
     reason
         Why the run ended, where the log says so.
+    kernels, kernels_reason
+        As `TrainingState` has them, of the last start; None before it.
     """
 
     batches: pd.DataFrame
     epochs: pd.DataFrame
     starts: list[int]
     reason: str | None
+    kernels: str | None = None
+    kernels_reason: str | None = None
 
     @property
     def step(self) -> int:
@@ -635,6 +639,8 @@ class _LogReader:
         self._epochs: dict[int, EpochEvent] = {}
         self._starts: list[int] = []
         self._reason: str | None = None
+        self._kernels: str | None = None
+        self._kernels_reason: str | None = None
 
     def history(self) -> History:
         with self._lock:
@@ -643,7 +649,7 @@ class _LogReader:
                 {"step": np.array(self._steps), "loss": np.array(self._losses), "seconds": np.array(self._seconds)}
             )
             epochs = pd.DataFrame(list(self._epochs.values()), columns=list(EpochEvent.__dataclass_fields__))
-            return History(batches, epochs, list(self._starts), self._reason)
+            return History(batches, epochs, list(self._starts), self._reason, self._kernels, self._kernels_reason)
 
     def last_epoch(self) -> EpochEvent | None:
         with self._lock:
@@ -671,6 +677,7 @@ class _LogReader:
                 self._forget_after(record["step"])
                 self._starts.append(record["step"])
                 self._reason = None
+                self._kernels, self._kernels_reason = record.get("kernels"), record.get("kernels_reason")
             case _:
                 self._reason = record.get("reason")
 

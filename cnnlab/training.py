@@ -21,24 +21,34 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn, optim
 
-from cnnlab.augmentation import augment
-from cnnlab.data import MNIST, TRAIN_IMAGES
+from cnnlab.augmentation import augment, shift
+from cnnlab.data import IMAGE_SHAPE, MNIST, TRAIN_IMAGES
 from cnnlab.errors import LabError
-from cnnlab.evaluation import evaluate
+from cnnlab.evaluation import evaluate, predict_logits
+from cnnlab.fused import CannotFuse, fuse
 
 OPTIMIZERS: dict[str, type[optim.Optimizer]] = {
     "rmsprop": optim.RMSprop,
     "sgd": optim.SGD,
+    "nesterov": optim.SGD,
     "adam": optim.Adam,
     "adamw": optim.AdamW,
 }
 DEVICES = ("auto", "cpu", "cuda", "mps")
 SCHEDULES = ("constant", "one-cycle")
+KERNELS = ("auto", "fused", "torch")
+
+# How many steps pass before their losses are read. To read a loss is to wait for it: a CPU has it after the step, a GPU
+# is still at work on a queue of steps by then, and would stand idle before the next ones are sent.
+STEPS_AT_ONCE = {"cpu": 1}
+STEPS_AT_ONCE_ON_A_GPU = 20
 
 # The CPU generator of PyTorch takes 32 bits of its seed and ignores the rest.
 MAX_SEED = 2**32 - 1
 MAX_EPOCHS = 1_000
 MAX_LEARNING_RATE = 1_000
+MAX_WEIGHT_DECAY = 1
+MAX_SHIFT = 4
 MAX_THREADS = 256
 
 
@@ -87,16 +97,24 @@ class TrainingConfig:
         The optimizer's ``lr``.
     momentum
         The ``momentum`` of RMSprop and SGD, the first of the two ``betas`` of Adam and AdamW.
+    weight_decay
+        The optimizer's ``weight_decay``: how strongly each step pulls the weights towards 0.
     schedule
         One of `SCHEDULES`: what becomes of the learning rate, as `learning_rate_at` says.
     augment
         Whether the training images are changed at random, as `cnnlab.augmentation` says.
+    shift
+        By how many pixels they are moved at random, at most.
     seed
         Decides the initial weights, the order of the images and their random changes.
     device
         One of `DEVICES`; "auto" is a GPU where there is one.
     threads
         CPU threads. Part of the recipe, since sums split over another number of threads differ in their last bits.
+    kernels
+        One of `KERNELS`: what computes the blocks of convolution, ReLU and pooling. "fused" is the lab's own kernel
+        (`cnnlab.fused`), "torch" PyTorch's layers; their sums differ in the last bits. "auto" and "fused" both take
+        PyTorch's where the lab's cannot be used, and `TrainingState.kernels` tells which it was.
 
     Raises
     ------
@@ -109,11 +127,14 @@ class TrainingConfig:
     optimizer: str = "rmsprop"
     learning_rate: float = 0.001
     momentum: float = 0.9
+    weight_decay: float = 0.0
     schedule: str = "constant"
     augment: bool = False
+    shift: int = 0
     seed: int = 0
     device: str = "auto"
     threads: int = field(default_factory=available_cores)
+    kernels: str = "auto"
 
     def __post_init__(self) -> None:
         self._require_whole("epochs", 1, MAX_EPOCHS)
@@ -127,11 +148,20 @@ class TrainingConfig:
         self._require(
             "momentum", _is_number(self.momentum) and 0 <= self.momentum < 1, "a number from 0 up to, not including, 1"
         )
+        if self.optimizer == "nesterov":
+            self._require("momentum", self.momentum > 0, "above 0 with the optimizer nesterov")
+        self._require(
+            "weight_decay",
+            _is_number(self.weight_decay) and 0 <= self.weight_decay <= MAX_WEIGHT_DECAY,
+            f"a number from 0 to {MAX_WEIGHT_DECAY}",
+        )
         self._require_choice("schedule", SCHEDULES)
         self._require("augment", isinstance(self.augment, bool), "true or false")
+        self._require_whole("shift", 0, MAX_SHIFT)
         self._require_whole("seed", 0, MAX_SEED)
         self._require_choice("device", DEVICES)
         self._require_whole("threads", 1, MAX_THREADS)
+        self._require_choice("kernels", KERNELS)
 
     def _require(self, name: str, is_allowed: bool, allowed: str) -> None:
         if not is_allowed:
@@ -149,7 +179,14 @@ class TrainingConfig:
 # What a recipe is good for, and how it differs from the tutorial's.
 PRESETS: dict[str, dict[str, Any]] = {
     "tutorial": {},
-    "drawing": {"epochs": 12, "optimizer": "adamw", "learning_rate": 0.006, "schedule": "one-cycle", "augment": True},
+    "drawing": {
+        "epochs": 12,
+        "optimizer": "adamw",
+        "learning_rate": 0.006,
+        "weight_decay": 0.01,
+        "schedule": "one-cycle",
+        "augment": True,
+    },
 }
 
 
@@ -211,11 +248,14 @@ Event = BatchEvent | EpochEvent
 
 def optimizer_arguments(config: TrainingConfig) -> dict[str, Any]:
     """Return the keyword arguments that a recipe gives to its optimizer's class."""
+    arguments = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
     match config.optimizer:
         case "rmsprop" | "sgd":
-            return {"lr": config.learning_rate, "momentum": config.momentum}
+            return {**arguments, "momentum": config.momentum}
+        case "nesterov":
+            return {**arguments, "momentum": config.momentum, "nesterov": True}
         case "adam" | "adamw":
-            return {"lr": config.learning_rate, "betas": (config.momentum, 0.999)}
+            return {**arguments, "betas": (config.momentum, 0.999)}
         case unknown:
             raise AssertionError(f"{unknown} is in OPTIMIZERS and has no arguments")
 
@@ -256,6 +296,24 @@ def shuffled(size: int, seed: int, epoch: int) -> Tensor:
     return torch.randperm(size, generator=generator)
 
 
+def as_channels_last(images: Tensor) -> Tensor:
+    """Return the same images, shape (N, 1, 28, 28), with strides that tell PyTorch to lay channels side by side.
+
+    Its convolutions and poolings then work on eight or sixteen channels at once: 1.3 to 1.5 times faster on a CPU.
+    """
+    return images.view(len(images), *IMAGE_SHAPE[1:], 1).permute(0, 3, 1, 2)  # the same numbers: there is one channel
+
+
+def takes_channels_last(model: nn.Module) -> bool:
+    """Return whether a model can be given such images. One that flattens them with ``view`` cannot."""
+    device = next(model.parameters()).device
+    try:
+        predict_logits(model, as_channels_last(torch.zeros(2, *IMAGE_SHAPE, device=device)))
+    except RuntimeError:
+        return False
+    return True
+
+
 def random_changes(seed: int, step: int) -> Generator:
     """Return the generator from which the images of a step, counted from 0, take their random changes.
 
@@ -292,6 +350,15 @@ class TrainingState:
     config
         The recipe.
 
+    Attributes
+    ----------
+    network
+        What computes the logits in training; it shares the model's parameters.
+    kernels
+        "fused" where `network` runs the lab's kernels, else "torch".
+    kernels_reason
+        Why it does not, where the recipe would have them.
+
     Raises
     ------
     InvalidConfig
@@ -301,7 +368,9 @@ class TrainingState:
     def __init__(self, model: nn.Module, config: TrainingConfig) -> None:
         self.device = device_for(config)
         self.model = model.to(self.device)
-        self.optimizer = OPTIMIZERS[config.optimizer](model.parameters(), **optimizer_arguments(config))
+        self.parameters = one_buffer_for_each_dtype(model)
+        self.optimizer = OPTIMIZERS[config.optimizer](self.parameters, **optimizer_arguments(config))
+        self.network, self.kernels, self.kernels_reason = _network_for_training(model, config, self.device)
         self.epoch = 1
         self.batch = 0  # batches of this epoch that are done
         self.step = 0
@@ -334,6 +403,46 @@ class TrainingState:
         return {torch.device("cpu"), self.device}
 
 
+def one_buffer_for_each_dtype(model: nn.Module) -> list[nn.Parameter]:
+    """Lay the parameters of a model, and their gradients, side by side in one buffer for each of their types.
+
+    An optimizer that works on each number by itself does the same with the buffer in one go, where going through the
+    parameters one by one costs more than the arithmetic. The model's own parameters become views of the buffer.
+
+    Returns
+    -------
+    list of Parameter
+        Shape (numbers,) each, with gradients of 0.
+    """
+    by_dtype: dict[torch.dtype, list[nn.Parameter]] = {}
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            by_dtype.setdefault(parameter.dtype, []).append(parameter)
+    buffers = []
+    for parameters in by_dtype.values():
+        buffer = nn.Parameter(torch.cat([parameter.detach().reshape(-1) for parameter in parameters]))
+        buffer.grad = torch.zeros_like(buffer)
+        sizes = [parameter.numel() for parameter in parameters]
+        pieces = zip(parameters, buffer.detach().split(sizes), buffer.grad.split(sizes), strict=True)
+        for parameter, numbers, gradient in pieces:
+            parameter.data, parameter.grad = numbers.view(parameter.shape), gradient.view(parameter.shape)
+        buffers.append(buffer)
+    return buffers
+
+
+def _network_for_training(
+    model: nn.Module, config: TrainingConfig, device: torch.device
+) -> tuple[nn.Module, str, str | None]:
+    if config.kernels == "torch":
+        return model, "torch", None
+    if device.type != "cpu":
+        return model, "torch", f"it is made for the CPU, and this run trains on {device.type}"
+    try:
+        return fuse(model.train(), IMAGE_SHAPE), "fused", None
+    except CannotFuse as error:
+        return model, "torch", str(error)
+
+
 def _rng_module(device: torch.device) -> Any:
     return torch if device.type == "cpu" else torch.get_device_module(device)
 
@@ -355,7 +464,9 @@ def train(model: nn.Module, data: MNIST, config: TrainingConfig, state: Training
     Yields
     ------
     Event
-        A `BatchEvent` for each step, and an `EpochEvent` after the last of each epoch.
+        A `BatchEvent` for each step, and an `EpochEvent` after the last of each epoch. On a GPU, the events of
+        `STEPS_AT_ONCE_ON_A_GPU` steps come after the last of them: a checkpoint between two events is whole only after
+        one whose `step` is the state's.
 
     Raises
     ------
@@ -370,41 +481,44 @@ def train(model: nn.Module, data: MNIST, config: TrainingConfig, state: Training
     state = state or TrainingState(model, config)
     data = data.to(state.device)
     _prepare_process(config, state)
+    has_channels_last = state.kernels == "torch" and takes_channels_last(model)
+    at_once = STEPS_AT_ONCE.get(state.device.type, STEPS_AT_ONCE_ON_A_GPU)
 
-    weights = _GoodWeights(model)
+    weights = _GoodWeights([*state.parameters, *model.buffers()])
     while state.epoch <= config.epochs:
         batches = shuffled(size, config.seed, state.epoch).to(state.device).split(config.batch_size)
+        total_steps = config.epochs * len(batches)
         model.train()
-        for indices in batches[state.batch :]:
+        while state.batch < len(batches):
             started = time.perf_counter()
-            images, labels = data.train_images[indices], data.train_labels[indices]
-            if config.augment:
-                images = augment(images, labels, random_changes(config.seed, state.step))
-            progress = (state.step + 0.5) / (config.epochs * len(batches))
-            for group in state.optimizer.param_groups:
-                group["lr"] = learning_rate_at(progress, config.learning_rate, config.schedule)
-            state.optimizer.zero_grad()
-            batch_loss = F.cross_entropy(model(images), labels)
-            loss = batch_loss.item()
-            if not math.isfinite(loss):
-                weights.put_back()
-                raise Diverged(_divergence("training loss", loss, config, state))
-            weights.keep()
-            batch_loss.backward()
-            state.optimizer.step()
+            weights.note()
+            pending: list[Tensor] = []
+            for indices in batches[state.batch : state.batch + at_once]:
+                step = state.step + len(pending)
+                _set_learning_rate(state.optimizer, (step + 0.5) / total_steps, config)
+                images, labels = _batch(data, indices, config, step)
+                pending.append(_take_step(state, as_channels_last(images) if has_channels_last else images, labels))
+            losses = torch.stack(pending).tolist()
             elapsed = time.perf_counter() - started
 
-            state.batch += 1
-            state.step += 1
+            first_step, first_seconds = state.step, state.seconds
+            state.batch += len(losses)
+            state.step += len(losses)
             state.seconds += elapsed
             state.epoch_seconds += elapsed
-            state.epoch_loss_sum += loss
-            yield BatchEvent(state.step, state.epoch, loss, state.seconds)
+            state.epoch_loss_sum += sum(losses)
+            for count, loss in enumerate(losses, start=1):
+                if not math.isfinite(loss):
+                    weights.put_back()
+                    raise Diverged(_divergence("training loss", loss, config, state.epoch, first_step + count - 1))
+                seconds = first_seconds + elapsed * count / len(losses)
+                yield BatchEvent(first_step + count, state.epoch, loss, seconds)
+            weights.keep()
 
         test_loss, test_accuracy = evaluate(model, data.test_images, data.test_labels)
         if not math.isfinite(test_loss):
             weights.put_back()
-            raise Diverged(_divergence("test loss", test_loss, config, state))
+            raise Diverged(_divergence("test loss", test_loss, config, state.epoch, state.step))
         event = EpochEvent(
             epoch=state.epoch,
             step=state.step,
@@ -421,25 +535,63 @@ def train(model: nn.Module, data: MNIST, config: TrainingConfig, state: Training
         yield event
 
 
-class _GoodWeights:
-    """The last weights that gave a finite loss."""
+def _batch(data: MNIST, indices: Tensor, config: TrainingConfig, step: int) -> tuple[Tensor, Tensor]:
+    """Return the images of a step, counted from 0, changed as the recipe says, and their labels."""
+    images, labels = data.train_images.index_select(0, indices), data.train_labels.index_select(0, indices)
+    changes = random_changes(config.seed, step)
+    if config.augment:
+        images = augment(images, labels, changes)
+    if config.shift:
+        images = shift(images, config.shift, changes)
+    return images, labels
 
-    def __init__(self, model: nn.Module) -> None:
-        self._current = list(model.state_dict().values())
+
+def _set_learning_rate(optimizer: optim.Optimizer, progress: float, config: TrainingConfig) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate_at(progress, config.learning_rate, config.schedule)
+
+
+def _take_step(state: TrainingState, images: Tensor, labels: Tensor) -> Tensor:
+    """Change the weights once, and return the loss before that, shape ()."""
+    for parameters in state.parameters:
+        assert parameters.grad is not None
+        parameters.grad.zero_()
+    loss = F.cross_entropy(state.network(images), labels)
+    loss.backward()
+    state.optimizer.step()
+    return loss.detach()
+
+
+class _GoodWeights:
+    """The last weights that are known to have given a finite loss.
+
+    Those from which some steps begin are noted, and kept when the losses of these steps turn out to be finite: the
+    first of them was theirs.
+    """
+
+    def __init__(self, tensors: list[Tensor]) -> None:
+        self._current = [tensor.detach() for tensor in tensors]
+        self._noted = [tensor.clone() for tensor in self._current]
         self._kept = [tensor.clone() for tensor in self._current]
 
+    def note(self) -> None:
+        _copy(self._current, self._noted)
+
     def keep(self) -> None:
-        for kept, current in zip(self._kept, self._current, strict=True):
-            kept.copy_(current)
+        self._noted, self._kept = self._kept, self._noted
 
     def put_back(self) -> None:
-        for kept, current in zip(self._kept, self._current, strict=True):
-            current.copy_(kept)
+        _copy(self._kept, self._current)
 
 
-def _divergence(which: str, loss: float, config: TrainingConfig, state: TrainingState) -> str:
+def _copy(source: list[Tensor], target: list[Tensor]) -> None:
+    for from_tensor, to_tensor in zip(source, target, strict=True):
+        to_tensor.copy_(from_tensor)
+
+
+def _divergence(which: str, loss: float, config: TrainingConfig, epoch: int, step: int) -> str:
     return (
-        f"The {which} became {loss} in epoch {state.epoch}, after step {state.step:,}: training has diverged, most "
+        f"The {which} became {loss} in epoch {epoch}, after step {step:,}: training has diverged, most "
         f"often because the learning rate ({config.learning_rate:g}) is too high. The last weights with a finite loss "
         "are kept."
     )

@@ -72,18 +72,31 @@ def _log_failure(writer: RunWriter, error: LabError, *, diverged: bool = False) 
 
 
 def _train(run: Run, writer: RunWriter, is_abandoned: Callable[[], bool]) -> Iterator[Event]:
+    # The momentum of a weight without gradient fades to numbers below 1e-38, with which a CPU computes at half its
+    # speed: they become 0. OpenMP's threads take that over when they are made, which the first large operation does.
+    flushes = torch.set_flush_denormal(True)
     model = definition_named(run.model).build(run.config.seed)
     state = TrainingState(model, run.config)
     if checkpoint := run.load_checkpoint():
         state.load_state_dict(checkpoint)
     mnist = data.load()
     writer.append(
-        "started", step=state.step, device=str(state.device), threads=run.config.threads, torch=torch.__version__
+        "started",
+        step=state.step,
+        device=str(state.device),
+        threads=run.config.threads,
+        kernels=state.kernels,
+        kernels_reason=state.kernels_reason,
+        flush_denormal=flushes,
+        torch=torch.__version__,
     )
     saved = time.monotonic()
     try:
         for event in train(model, mnist, run.config, state):
             writer.append_training(event)
+            if event.step < state.step:  # more is done than told: a checkpoint would skip what is not
+                yield event
+                continue
             is_epoch = isinstance(event, EpochEvent)
             if is_epoch or time.monotonic() - saved >= CHECKPOINT_SECONDS:
                 writer.save(state, weights=is_epoch)

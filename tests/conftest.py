@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import settings
 
 from cnnlab import data
@@ -37,6 +38,7 @@ def lab_home(tmp_path: Path, decoded_mnist: Path, monkeypatch: pytest.MonkeyPatc
     (folder / "mnist.safetensors").symlink_to(decoded_mnist)
     monkeypatch.setenv("CNNLAB_HOME", str(folder))
     yield folder
+    torch.set_flush_denormal(False)  # what trains sets it for the whole process
     if _made_scheduler.cache_info().currsize:
         scheduler().close()
         _made_scheduler.cache_clear()

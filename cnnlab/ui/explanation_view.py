@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from cnnlab.answering import answers_of, newest_network_of
+from cnnlab.data import IMAGE_SHAPE
 from cnnlab.errors import LabError
-from cnnlab.explain import IMAGE_SHAPE, attribution, feature_maps, kernels_of, shape_text
+from cnnlab.explain import attribution, feature_maps, kernels_of, shape_text
 from cnnlab.predictions import DIGITS
 from cnnlab.runs import Run
 from cnnlab.shading import NEGATIVE_COLOR, POSITIVE_COLOR, light, on_ink, slices_in_a_row

@@ -5,7 +5,7 @@ from typing import Any
 import streamlit as st
 
 from cnnlab.models import DEFINITIONS, Definition
-from cnnlab.training import OPTIMIZERS, PRESETS, SCHEDULES, InvalidConfig, TrainingConfig, available_devices
+from cnnlab.training import KERNELS, OPTIMIZERS, PRESETS, SCHEDULES, InvalidConfig, TrainingConfig, available_devices
 
 LABELS = {
     "epochs": "Epochs",
@@ -13,10 +13,13 @@ LABELS = {
     "optimizer": "Optimizer",
     "learning_rate": "Learning rate",
     "momentum": "Momentum",
+    "weight_decay": "Weight decay",
     "schedule": "Schedule",
+    "shift": "Shift (pixels)",
     "seed": "Seed",
     "device": "Device",
     "threads": "Threads",
+    "kernels": "Kernels",
     "augment": "Change the images",
 }
 _HELP = {
@@ -25,12 +28,16 @@ _HELP = {
     "optimizer": "The rule that turns gradients into changes of the weights.",
     "learning_rate": "How large each change is. Too large, and the loss grows instead of falling.",
     "momentum": "How much of the last change is kept in the next one; in Adam and AdamW, the first beta.",
+    "weight_decay": "How strongly each step pulls the weights towards 0; the tutorial does not.",
     "schedule": "What becomes of the learning rate: constant, or rising over the first quarter and falling to 0.",
     "augment": "Changes each training image at random: leaned, stretched, with other strokes. For digits that people "
     "draw; the tutorial does not.",
+    "shift": "By how many pixels each training image is moved at random, at most. The tutorial leaves them in place.",
     "seed": "Decides the first weights and the order of the images. The same seed gives the same losses.",
     "device": "Where the network is trained: auto is a GPU where there is one.",
     "threads": "How many CPU cores one run uses. With half of them, two runs train at once.",
+    "kernels": "What computes convolution, ReLU and pooling: fused, the lab's own code, which does all three in one; "
+    "torch, PyTorch's layers; auto is fused where it can be used. Losses differ in their last digits.",
 }
 _PRESET_BUTTONS: dict[str, Any] = {
     "tutorial": {
@@ -44,7 +51,7 @@ _PRESET_BUTTONS: dict[str, Any] = {
         "help": "Put the values into every field with which a network reads best what people draw.",
     },
 }
-_OPTIMIZER_NAMES = {name: optimizer.__name__ for name, optimizer in OPTIMIZERS.items()}
+_OPTIMIZER_NAMES = {name: optimizer.__name__ for name, optimizer in OPTIMIZERS.items()} | {"nesterov": "SGD, Nesterov"}
 
 
 def recipe_form() -> tuple[Definition, TrainingConfig] | None:
@@ -109,9 +116,12 @@ def _fields() -> None:
     _choice("optimizer", list(OPTIMIZERS), _OPTIMIZER_NAMES)
     _number("learning_rate", step=0.0005)
     _number("momentum", step=0.05)
+    _number("weight_decay", step=0.0005)
     _choice("schedule", list(SCHEDULES))
+    _number("shift", step=1)
     _number("seed", step=1)
     _choice("device", ["auto", *available_devices()])
+    _choice("kernels", list(KERNELS))
 
 
 def _augment_switch() -> None:

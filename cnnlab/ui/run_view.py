@@ -53,8 +53,10 @@ def _recipe_line(run: Run) -> str:
         config.optimizer,
         f"learning rate {config.learning_rate:g}",
         f"momentum {config.momentum:g}",
+        f"weight decay {config.weight_decay:g}" if config.weight_decay else "",
         "" if config.schedule == "constant" else f"{config.schedule} schedule",
         "changed images" if config.augment else "",
+        f"images shifted by up to {plural(config.shift, 'pixel')}" if config.shift else "",
         f"seed {config.seed}",
         config.device,
         plural(config.threads, "thread"),
@@ -178,6 +180,7 @@ def _live(run: Run, status_shown: Status, had_weights: bool) -> None:
         show_again(run)  # what stands around this, the actions above all, is not up to date any more
     st.progress(min(1.0, history.step / run.total_steps), text=_progress_line(run, status, history))
     _metrics(run, history)
+    st.caption(_kernels_line(history))
     definition = DEFINITIONS.get(run.model)
     tutorial_losses = definition.tutorial_losses if definition else ()
     st.altair_chart(
@@ -207,6 +210,19 @@ def _progress_line(run: Run, status: Status, history: History) -> str:
     if status is Status.RUNNING and (seconds := run.seconds_left()) is not None:
         return f"{line} · {duration(seconds)} left"
     return line
+
+
+def _kernels_line(history: History) -> str:
+    """Say what computes the convolutions; before that is known, an empty line that keeps its place."""
+    match history.kernels:
+        case "fused":
+            return "Convolution, ReLU and pooling run as one: the lab's fused kernels."
+        case "torch" if history.kernels_reason:
+            return as_text(f"PyTorch's kernels, since the lab's fused ones cannot be used: {history.kernels_reason}.")
+        case "torch":
+            return "Convolution, ReLU and pooling run one after the other: PyTorch's kernels."
+        case _:
+            return "&nbsp;"
 
 
 def _metrics(run: Run, history: History) -> None:

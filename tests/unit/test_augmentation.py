@@ -2,7 +2,18 @@ import pytest
 import torch
 
 from cnnlab import augmentation
-from cnnlab.augmentation import add_bar, add_flag, add_hook, augment, distort, draw, half_width, recentre, thicken
+from cnnlab.augmentation import (
+    add_bar,
+    add_flag,
+    add_hook,
+    augment,
+    distort,
+    draw,
+    half_width,
+    recentre,
+    shift,
+    thicken,
+)
 
 
 @pytest.fixture
@@ -81,3 +92,12 @@ def test_about_half_of_the_images_are_thickened(batch):
     images, _ = batch
     changed = (thicken(images, generator()) != images).flatten(1).any(dim=1)
     assert changed.float().mean().item() == pytest.approx(augmentation.THICKENED, abs=0.15)
+
+
+def test_images_are_shifted_by_whole_pixels_in_all_directions():
+    images = torch.zeros(100, 1, 28, 28)
+    images[:, 0, 10, 20] = 1
+    shifted = shift(images, 1, generator())
+    places = {tuple(place) for place in torch.nonzero(shifted)[:, 2:].tolist()}
+    assert places == {(row, column) for row in (9, 10, 11) for column in (19, 20, 21)}
+    assert shifted.sum() == 100

@@ -72,7 +72,7 @@ def test_the_table_for_people():
         (["--learning-rate", "nan"], "learning_rate is nan"),
         (["--epochs", "0"], "epochs is 0; allowed is a whole number from 1 to 1,000"),
         (["--batch-size", "70000"], "batch_size is 70000"),
-        (["--optimizer", "lion"], "optimizer is 'lion'; allowed is one of rmsprop, sgd, adam, adamw"),
+        (["--optimizer", "lion"], "optimizer is 'lion'; allowed is one of rmsprop, sgd, nesterov, adam, adamw"),
         (["--seed", "x"], "'x' is not a valid integer"),
         (["--device", "tpu"], "device is 'tpu'"),
         (["--device", "mps"], "device is 'mps'; allowed is one of auto"),

@@ -12,10 +12,14 @@ from cnnlab.training import PRESETS, EpochEvent, TrainingConfig, train
 
 @pytest.mark.parametrize(
     ("name", "recipe"),
-    [("sequential", {}), ("module", {"optimizer": "sgd"}), ("residual", PRESETS["drawing"])],
+    [
+        ("sequential", {}),
+        ("module", {"optimizer": "nesterov", "weight_decay": 1e-3, "shift": 1}),
+        ("residual", PRESETS["drawing"]),
+    ],
 )
 def test_the_script_gives_the_losses_of_the_run(name, recipe, tmp_path):
-    config = TrainingConfig(**{**recipe, "epochs": 1, "seed": 7, "threads": 2})
+    config = TrainingConfig(**{**recipe, "epochs": 1, "seed": 7, "threads": 2, "kernels": "torch"})
     definition = DEFINITIONS[name]
     *_, expected = train(definition.build(config.seed), data.load(), config)
     assert isinstance(expected, EpochEvent)

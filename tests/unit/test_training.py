@@ -1,4 +1,5 @@
 import math
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -8,17 +9,22 @@ from torch import nn
 
 from cnnlab.models import DEFINITIONS
 from cnnlab.training import (
+    KERNELS,
     OPTIMIZERS,
     PRESETS,
+    STEPS_AT_ONCE,
     BatchEvent,
     Diverged,
     EpochEvent,
     InvalidConfig,
     TrainingConfig,
     TrainingState,
+    as_channels_last,
     learning_rate_at,
+    one_buffer_for_each_dtype,
     random_changes,
     shuffled,
+    takes_channels_last,
     train,
 )
 
@@ -62,8 +68,13 @@ def test_the_defaults_are_the_tutorials():
         ("momentum", 1.0),
         ("momentum", -0.1),
         ("momentum", math.nan),
+        ("weight_decay", -1e-4),
+        ("weight_decay", math.nan),
         ("schedule", "cosine"),
         ("augment", 1),
+        ("shift", -1),
+        ("shift", 5),
+        ("kernels", "cuda"),
         ("seed", -1),
         ("seed", 2**32),
         ("device", "tpu"),
@@ -99,19 +110,114 @@ def test_an_event_for_every_batch_and_every_epoch(mnist):
     assert batches[-1].seconds == pytest.approx(epochs[0].seconds + epochs[1].seconds)
 
 
-def test_the_losses_are_those_of_a_loop_written_by_hand(mnist):
+def losses_of_a_loop_by_hand(mnist, as_input):
     torch.set_num_threads(CONFIG.threads)
     model = build()
     optimizer = torch.optim.RMSprop(model.parameters(), lr=0.001, momentum=0.9)
-    expected = []
+    by_hand = []
     for epoch in (1, 2):
         for indices in shuffled(1000, CONFIG.seed, epoch).split(128):
             optimizer.zero_grad()
-            loss = F.cross_entropy(model(mnist.train_images[indices]), mnist.train_labels[indices])
+            loss = F.cross_entropy(model(as_input(mnist.train_images[indices])), mnist.train_labels[indices])
             loss.backward()
             optimizer.step()
-            expected.append(loss.item())
-    assert losses(train(build(), mnist, CONFIG)) == expected
+            by_hand.append(loss.item())
+    return by_hand
+
+
+def test_the_losses_are_those_of_a_loop_written_by_hand_bit_for_bit(mnist):
+    by_hand = losses_of_a_loop_by_hand(mnist, as_channels_last)
+    assert losses(train(build(), mnist, replace(CONFIG, kernels="torch"))) == by_hand
+
+
+def test_the_losses_are_those_of_the_plainest_loop_but_for_rounding(mnist):
+    by_hand = losses_of_a_loop_by_hand(mnist, as_input=lambda images: images)
+    for kernels in KERNELS:
+        assert losses(train(build(), mnist, replace(CONFIG, kernels=kernels))) == pytest.approx(by_hand, rel=1e-4)
+
+
+def test_nesterov_without_momentum_is_refused():
+    with pytest.raises(InvalidConfig, match="momentum is 0; allowed is above 0 with the optimizer nesterov"):
+        TrainingConfig(optimizer="nesterov", momentum=0)
+
+
+class Viewing(nn.Module):
+    """Flattens as the tutorial does, which channels last do not allow, and asks for values, which no trace has."""
+
+    def __init__(self):
+        super().__init__()
+        self.convolution = nn.Conv2d(1, 8, 3)
+        self.linear = nn.Linear(8 * 13 * 13, 10)
+
+    def forward(self, x):
+        x = F.max_pool2d(F.relu(self.convolution(x)), 2)
+        assert x.sum() >= 0
+        return self.linear(x.view(-1, torch.numel(x[0])))
+
+
+def test_a_network_that_suits_neither_the_kernel_nor_channels_last_trains_all_the_same(mnist):
+    torch.manual_seed(0)
+    model = Viewing()
+    state = TrainingState(model, CONFIG)
+    assert state.kernels == "torch"
+    assert "torch.fx cannot follow" in state.kernels_reason
+    assert not takes_channels_last(model)
+    first, *_, last = losses(train(model, mnist, CONFIG, state))
+    assert last < first
+
+
+@pytest.mark.parametrize(("kernels", "used"), [("auto", "fused"), ("fused", "fused"), ("torch", "torch")])
+def test_the_state_tells_which_kernels_are_used(kernels, used):
+    state = TrainingState(build(), replace(CONFIG, device="cpu", kernels=kernels))
+    assert (state.kernels, state.kernels_reason) == (used, None)
+
+
+def test_parameters_of_each_type_share_a_buffer_with_their_gradients():
+    model = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2).double(), nn.Linear(2, 1))
+    model[2].weight.requires_grad_(False)
+    before = [parameter.clone() for parameter in model.parameters()]
+    single, double = one_buffer_for_each_dtype(model)
+    assert (single.shape, double.shape, double.dtype) == ((9,), (6,), torch.float64)
+    assert all(torch.equal(now, then) for now, then in zip(model.parameters(), before, strict=True))
+    model[0](torch.ones(1, 3)).sum().backward()
+    assert single.grad[:6].tolist() == [1.0] * 6
+    with torch.no_grad():
+        single.zero_()
+    assert model[0].weight.count_nonzero() == 0
+
+
+def test_read_at_once_as_on_a_gpu_the_losses_are_the_same_and_a_checkpoint_after_the_last_is_whole(mnist, monkeypatch):
+    expected = losses(train(build(), mnist, CONFIG))
+    monkeypatch.setitem(STEPS_AT_ONCE, "cpu", 3)
+    model = build()
+    state = TrainingState(model, CONFIG)
+    found, checkpoint = [], None
+    for event in train(model, mnist, CONFIG, state):
+        if isinstance(event, BatchEvent):
+            found.append(event.loss)
+            if event.step == state.step == 6:
+                checkpoint = deepcopy(state.state_dict())
+    assert found == expected
+    other = build(seed=1)
+    resumed = TrainingState(other, CONFIG)
+    resumed.load_state_dict(checkpoint)
+    assert losses(train(other, mnist, CONFIG, resumed)) == expected[6:]
+
+
+def test_a_divergence_among_losses_that_are_read_at_once_keeps_finite_weights(mnist, monkeypatch):
+    monkeypatch.setitem(STEPS_AT_ONCE, "cpu", 5)
+    model = build()
+    config = replace(CONFIG, optimizer="sgd", learning_rate=900, epochs=5)
+    with pytest.raises(Diverged):
+        list(train(model, mnist, config))
+    with torch.inference_mode():
+        assert F.cross_entropy(model(mnist.train_images[:128]), mnist.train_labels[:128]).isfinite()
+
+
+def test_shifted_images_give_other_losses_from_step_to_step_alike_after_a_resume(mnist):
+    config = replace(CONFIG, shift=1)
+    assert losses(train(build(), mnist, config)) == losses(train(build(), mnist, config))
+    assert losses(train(build(), mnist, config)) != losses(train(build(), mnist, CONFIG))
 
 
 def test_the_loss_falls(mnist):
