@@ -4,14 +4,17 @@ import atexit
 import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import traceback
 from functools import cache
 from pathlib import Path
 
+from cnnlab import TRAINING_ENVIRONMENT
 from cnnlab.errors import LabError
 from cnnlab.home import home, replacing, writing_to_home
 from cnnlab.runs import Run, RunBusy, RunWriter, Status, all_runs, waiting_runs
@@ -30,11 +33,13 @@ class Scheduler:
     """Starts waiting runs while there is room, one worker process for each.
 
     The queue itself is on disk: whatever waits in the lab's home is started, whoever put it there, and runs that other
-    processes train count too. A thread looks after it from the first moment on.
+    processes train count too. A thread looks after it from the first moment on. It also keeps one worker ready that has
+    no run yet, so that the next run need not wait for Python, PyTorch and MNIST.
     """
 
     def __init__(self) -> None:
         self._workers: list[_Worker] = []
+        self._spare: _Worker | None = None
         self._wake = threading.Event()
         self._closed = threading.Event()
         self._lock = threading.Lock()  # two pages may act at once, and the thread beside them
@@ -85,12 +90,12 @@ class Scheduler:
         self._closed.set()
         self._wake.set()
         self._thread.join()
-        for worker in self._workers:
+        workers = [*self._workers, self._spare] if self._spare else self._workers
+        for worker in workers:
             worker.abandon()
         deadline = time.monotonic() + _CLOSE_GRACE_SECONDS
-        for worker in self._workers:
+        for worker in workers:
             worker.wait_until(deadline)
-        self._workers.clear()
 
     def _watch(self) -> None:
         while not self._closed.is_set():
@@ -108,14 +113,23 @@ class Scheduler:
         for worker in self._workers:
             worker.stop_if_asked()
         self._workers = [worker for worker in self._workers if not worker.has_ended]
+        self._start_waiting_runs()
+        if self._spare is None and not any(worker.is_getting_ready for worker in self._workers):
+            self._spare = _Worker()
+
+    def _start_waiting_runs(self) -> None:
         if not (waiting := waiting_runs()):
             return
         training = [run for run in all_runs() if run.status is Status.RUNNING]
         for run in waiting:
             if not self._has_room(run, training):
                 return  # nor do those behind it start: they would make it wait longer
+            if self._spare is None or self._spare.has_ended:
+                self._spare = _Worker()
             with contextlib.suppress(RunBusy):  # another server was first
-                self._workers.append(_Worker(run))
+                self._spare.train(run)
+                self._workers.append(self._spare)
+                self._spare = None
             training.append(run)
 
     def _has_room(self, run: Run, training: list[Run]) -> bool:
@@ -126,35 +140,57 @@ class Scheduler:
 
 
 class _Worker:
-    """A process that trains one run."""
+    """A process that gets ready to train a run, and then trains the one that it is sent."""
 
-    def __init__(self, run: Run) -> None:
-        self.run = run
+    def __init__(self) -> None:
+        self.run: Run | None = None
         self._stop_seen: float | None = None
-        with RunWriter.claim(run) as writer, run.errors_path.open("wb") as errors:
+        home().mkdir(parents=True, exist_ok=True)
+        # What it writes before it has a run becomes the run's errors.txt.
+        descriptor, errors = tempfile.mkstemp(prefix=".worker-", dir=home())
+        self._errors = Path(errors)
+        self._socket, its_end = socket.socketpair()  # its end tells the worker that this process is gone
+        with its_end, os.fdopen(descriptor, "wb") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "cnnlab.worker"],
+                stdin=its_end.fileno(),
+                stdout=output,
+                stderr=output,
+                start_new_session=True,  # a Ctrl-C in the terminal is this process's to handle
+                env=TRAINING_ENVIRONMENT | {**os.environ, "PYTHONPATH": _python_path(), "CNNLAB_HOME": str(home())},
+            )
+
+    def train(self, run: Run) -> None:
+        """Send it a run that waits, with the run's lock.
+
+        Raises
+        ------
+        RunBusy
+            If the run does not wait any more.
+        """
+        with RunWriter.claim(run) as writer:
             if run.status is not Status.QUEUED:
                 raise RunBusy(f"{run.name} does not wait any more.")
             writer.append("starting")
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "cnnlab.worker", str(run.folder), str(writer.fileno())],
-                stdin=subprocess.PIPE,  # its end tells the worker that this process is gone
-                stdout=errors,
-                stderr=errors,
-                pass_fds=[writer.fileno()],
-                start_new_session=True,  # a Ctrl-C in the terminal is this process's to handle
-                env={**os.environ, "PYTHONPATH": _python_path(), "CNNLAB_HOME": str(home())},
-            )
+            self._errors.replace(run.errors_path)
+            self.run = run
+            with contextlib.suppress(BrokenPipeError):  # it has just died: the run shows as interrupted, and why
+                socket.send_fds(self._socket, [os.fsencode(run.folder)], [writer.fileno()])
 
     @property
     def has_ended(self) -> bool:
         return self._process.poll() is not None
 
+    @property
+    def is_getting_ready(self) -> bool:
+        return self.run is not None and self.run.is_getting_ready
+
     def abandon(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
+        self._socket.close()
+        self._errors.unlink(missing_ok=True)
 
     def stop_if_asked(self) -> None:
-        if not self.run.stop_requested or self.run.status is not Status.RUNNING:
+        if not self.run or not self.run.stop_requested or self.run.status is not Status.RUNNING:
             return
         self._stop_seen = self._stop_seen or time.monotonic()
         if self.run.is_getting_ready or time.monotonic() - self._stop_seen > _STOP_GRACE_SECONDS:

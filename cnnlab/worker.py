@@ -1,10 +1,12 @@
 """Trains one run: consumes the training loop and writes what it tells.
 
 `work` is the whole of it. The command line iterates it in its own process; the scheduler starts this module as a
-process of its own (``python -m cnnlab.worker FOLDER DESCRIPTOR``), with the run's lock already claimed.
+process of its own (``python -m cnnlab.worker``), mostly before there is a run for it. The process gets ready, and is
+then sent the run's folder and the file with its lock over the socket that is its standard input.
 """
 
 import os
+import socket
 import sys
 import threading
 import time
@@ -16,22 +18,26 @@ from pathlib import Path
 import torch
 
 from cnnlab import data
+from cnnlab.data import MNIST
 from cnnlab.errors import LabError
 from cnnlab.home import writing_to_home
-from cnnlab.models import definition_named
+from cnnlab.models import DEFINITIONS, definition_named
 from cnnlab.predictions import predictions_of
 from cnnlab.runs import Run, RunWriter
-from cnnlab.training import Diverged, EpochEvent, Event, TrainingState, train
+from cnnlab.training import Diverged, EpochEvent, Event, TrainingConfig, TrainingState, train
 
 # How much training a crash may cost.
 CHECKPOINT_SECONDS = 1.0
+_LONGEST_PATH = 65_536
 
 
 class NetworkFault(LabError):
     """The code of a network, or of the lab, raised what nobody expected."""
 
 
-def work(run: Run, writer: RunWriter, is_abandoned: Callable[[], bool] = lambda: False) -> Iterator[Event]:
+def work(
+    run: Run, writer: RunWriter, is_abandoned: Callable[[], bool] = lambda: False, mnist: MNIST | None = None
+) -> Iterator[Event]:
     """Train a run from where it stands, and keep what comes of it on disk.
 
     Parameters
@@ -42,6 +48,8 @@ def work(run: Run, writer: RunWriter, is_abandoned: Callable[[], bool] = lambda:
         The right to write it.
     is_abandoned
         Asked after every batch; a run that is abandoned ends as interrupted.
+    mnist
+        Loaded if left out.
 
     Yields
     ------
@@ -55,7 +63,7 @@ def work(run: Run, writer: RunWriter, is_abandoned: Callable[[], bool] = lambda:
     """
     try:
         with writing_to_home():
-            yield from _train(run, writer, is_abandoned)
+            yield from _train(run, writer, is_abandoned, mnist)
     except LabError as error:
         _log_failure(writer, error, diverged=isinstance(error, Diverged))
         raise
@@ -71,18 +79,17 @@ def _log_failure(writer: RunWriter, error: LabError, *, diverged: bool = False) 
         writer.append("failed", reason=str(error), diverged=diverged)
 
 
-def _train(run: Run, writer: RunWriter, is_abandoned: Callable[[], bool]) -> Iterator[Event]:
-    # The momentum of a weight without gradient fades to numbers below 1e-38, with which a CPU computes at half its
-    # speed: they become 0. OpenMP's threads take that over when they are made, which the first large operation does.
-    flushes = torch.set_flush_denormal(True)
+def _train(run: Run, writer: RunWriter, is_abandoned: Callable[[], bool], mnist: MNIST | None) -> Iterator[Event]:
+    flushes = _flush_denormal()
     model = definition_named(run.model).build(run.config.seed)
     state = TrainingState(model, run.config)
     if checkpoint := run.load_checkpoint():
         state.load_state_dict(checkpoint)
-    mnist = data.load()
+    mnist = mnist or data.load()
     writer.append(
         "started",
         step=state.step,
+        process=os.getpid(),
         device=str(state.device),
         threads=run.config.threads,
         kernels=state.kernels,
@@ -120,14 +127,47 @@ def _train(run: Run, writer: RunWriter, is_abandoned: Callable[[], bool]) -> Ite
         predictions_of(run)
 
 
-def main(folder: str, descriptor: str) -> int:
-    """Train the run in a folder until it ends, or until the process that started this one is gone."""
+def _flush_denormal() -> bool:
+    """Let numbers below 1e-38 become 0, and return whether this processor can.
+
+    The momentum of a weight without gradient fades to such numbers, with which it computes at half its speed. OpenMP's
+    threads take the setting over when they are made, which the first large operation does.
+    """
+    return torch.set_flush_denormal(True)
+
+
+def get_ready() -> MNIST | None:
+    """Do all that a first step waits for: load MNIST, compile the kernels, and train each network a little.
+
+    Returns
+    -------
+    MNIST or None
+        None if it cannot be loaded: the run that needs it will say why.
+    """
+    _flush_denormal()
+    try:
+        mnist = data.load()
+        for definition in DEFINITIONS.values():
+            for _ in train(definition.build(seed=0), mnist.first(train=256, test=1), TrainingConfig(epochs=1)):
+                pass
+    except Exception:  # a registered network is anybody's code
+        return None
+    return mnist
+
+
+def main() -> int:
+    """Get ready, train the run that the scheduler sends, and end with it, or when the scheduler is gone."""
+    mnist = get_ready()
+    with socket.socket(fileno=os.dup(sys.stdin.fileno())) as scheduler:
+        folder, descriptors, *_ = socket.recv_fds(scheduler, _LONGEST_PATH, 1)
+    if not descriptors:
+        return 0
     abandoned = threading.Event()
     threading.Thread(target=_wait_for_end_of_input, args=(abandoned,), daemon=True).start()
-    run = Run(Path(folder))
-    with RunWriter.inherit(run, int(descriptor)) as writer:
+    run = Run(Path(os.fsdecode(folder)))
+    with RunWriter.inherit(run, descriptors[0]) as writer:
         try:
-            for _ in work(run, writer, abandoned.is_set):
+            for _ in work(run, writer, abandoned.is_set, mnist):
                 pass
         except LabError as error:
             print(error, file=sys.stderr)
@@ -143,4 +183,4 @@ def _wait_for_end_of_input(ended: threading.Event) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(main())

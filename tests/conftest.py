@@ -1,5 +1,6 @@
 """What all tests share: a home of their own, with MNIST decoded once."""
 
+import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ import torch
 from hypothesis import settings
 
 from cnnlab import data
+from cnnlab.runs import Run
 from cnnlab.scheduler import _made_scheduler, scheduler
 
 settings.register_profile("lab", deadline=None)  # no timing decides a test
@@ -63,3 +65,14 @@ def wait_for() -> Callable[[Callable[[], object]], None]:
             time.sleep(0.02)
 
     return wait
+
+
+@pytest.fixture
+def process_of() -> Callable[[Run], int]:
+    """Return a function that tells the process id of the worker that trains a run."""
+
+    def read(run: Run) -> int:
+        events = [json.loads(line) for line in (run.folder / "events.jsonl").read_text().splitlines()]
+        return next(event["process"] for event in reversed(events) if event["event"] == "started")
+
+    return read

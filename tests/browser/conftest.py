@@ -48,10 +48,10 @@ def lab_url(lab_home: Path, tmp_path: Path) -> Iterator[str]:
             assert time.monotonic() < deadline, (tmp_path / "server.txt").read_text()
             time.sleep(0.05)
         yield url
+        listed = subprocess.run(["ps", "--ppid", str(server.pid), "-o", "pid="], capture_output=True, text=True)
         server.terminate()
         assert server.wait(timeout=30) == 0
-        left_behind = subprocess.run(["pgrep", "-f", f"cnnlab.worker {lab_home}"], capture_output=True)
-        assert left_behind.stdout == b"", "a worker outlived its server"
+        assert not any(Path(f"/proc/{pid}").exists() for pid in listed.stdout.split()), "a worker outlived its server"
 
 
 def answers(url: str) -> bool:

@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import subprocess
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -84,12 +83,12 @@ def test_a_second_start_is_queued_and_shown_as_such(open_page):
     expect_status(page, "Running")
 
 
-def test_a_worker_killed_with_sigkill_shows_as_interrupted_and_resumes(open_page, lab_home):
+def test_a_worker_killed_with_sigkill_shows_as_interrupted_and_resumes(open_page, process_of):
     page = open_page("/train")
     start(page, epochs=2)
     expect_epochs(page, 1)
-    listed = subprocess.run(["pgrep", "-f", f"cnnlab.worker {lab_home}"], capture_output=True, text=True, check=True)
-    os.kill(int(listed.stdout), signal.SIGKILL)
+    (run,) = all_runs()
+    os.kill(process_of(run), signal.SIGKILL)
     expect_status(page, "Interrupted")
     expect(page.get_by_text("ended unexpectedly")).to_be_visible()
     page.get_by_role("button", name="Resume").click()

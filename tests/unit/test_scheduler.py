@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -77,11 +78,11 @@ def test_a_batch_too_long_to_wait_for_does_not_hold_up_a_stop(wait_for):
     assert run.load_weights() is not None
 
 
-def test_a_killed_worker_leaves_an_interrupted_run_that_goes_on_bit_for_bit(wait_for):
+def test_a_killed_worker_leaves_an_interrupted_run_that_goes_on_bit_for_bit(wait_for, process_of):
     run, undisturbed = new_run(epochs=1), new_run(epochs=1)
     scheduler().start(run)
     wait_for(has_trained(run, steps=100))
-    os.kill(workers()[0], signal.SIGKILL)
+    os.kill(process_of(run), signal.SIGKILL)
     wait_for(lambda: run.status is Status.INTERRUPTED)
     scheduler().start(run)
     scheduler().start(undisturbed)
@@ -134,3 +135,42 @@ def test_a_damaged_run_does_not_hold_up_the_others(wait_for):
     (damaged.folder / "run.json").write_text("{")
     scheduler().start(sound)
     wait_for(lambda: sound.status is Status.RUNNING)
+
+
+def test_a_worker_is_ready_before_there_is_a_run_and_trains_it(wait_for, process_of):
+    scheduler()
+    wait_for(lambda: len(workers()) == 1)
+    (ready,) = workers()
+    run = new_run()
+    scheduler().start(run)
+    wait_for(has_trained(run))
+    assert process_of(run) == ready
+    wait_for(lambda: len(workers()) == 2)  # the next one gets ready
+
+
+def test_a_ready_worker_that_has_died_is_replaced(wait_for):
+    scheduler()
+    wait_for(lambda: len(workers()) == 1)
+    os.kill(workers()[0], signal.SIGKILL)
+    run = new_run()
+    scheduler().start(run)
+    wait_for(has_trained(run))
+
+
+def test_a_worker_without_a_run_ends_with_its_server(wait_for):
+    server = subprocess.Popen(
+        [sys.executable, "-c", "import cnnlab.scheduler as s, time; s.scheduler(); time.sleep(600)"]
+    )
+    children = ["ps", "--ppid", str(server.pid), "-o", "pid="]
+    wait_for(lambda: subprocess.run(children, capture_output=True, text=True).stdout.strip())
+    worker = int(subprocess.run(children, capture_output=True, text=True).stdout)
+    server.kill()
+    server.wait()
+    wait_for(lambda: not Path(f"/proc/{worker}").exists())
+
+
+def test_closing_leaves_no_file_of_a_worker_without_a_run(lab_home, wait_for):
+    scheduler()
+    wait_for(lambda: list(lab_home.glob(".worker-*")))
+    scheduler().close()
+    assert not list(lab_home.glob(".worker-*"))
