@@ -187,6 +187,14 @@ PRESETS: dict[str, dict[str, Any]] = {
         "schedule": "one-cycle",
         "augment": True,
     },
+    "speedrun": {
+        "epochs": 4,
+        "optimizer": "nesterov",
+        "learning_rate": 0.15,
+        "weight_decay": 5e-4,
+        "schedule": "one-cycle",
+        "shift": 1,
+    },
 }
 
 

@@ -50,6 +50,11 @@ _PRESET_BUTTONS: dict[str, Any] = {
         "icon": ":material/draw:",
         "help": "Put the values into every field with which a network reads best what people draw.",
     },
+    "speedrun": {
+        "label": "Speedrun",
+        "icon": ":material/speed:",
+        "help": "Put the values into every field with which the tutorial's network is soonest at 99 % on the test set.",
+    },
 }
 _OPTIMIZER_NAMES = {name: optimizer.__name__ for name, optimizer in OPTIMIZERS.items()} | {"nesterov": "SGD, Nesterov"}
 

@@ -183,17 +183,16 @@ def _live(run: Run, status_shown: Status, had_weights: bool) -> None:
     st.caption(_kernels_line(history))
     definition = DEFINITIONS.get(run.model)
     tutorial_losses = definition.tutorial_losses if definition else ()
-    st.altair_chart(
-        loss_chart(
-            history.batches,
-            history.epochs,
-            tutorial_losses,
-            steps_per_epoch=run.steps_per_epoch,
-            total_steps=run.total_steps,
-        ),
-        key=f"loss_chart_{run.id}",
+    losses = loss_chart(
+        history.batches,
+        history.epochs,
+        tutorial_losses,
+        steps_per_epoch=run.steps_per_epoch,
+        total_steps=run.total_steps,
     )
-    st.altair_chart(accuracy_chart(history.epochs, run.config.epochs), key=f"accuracy_chart_{run.id}")
+    st.vega_lite_chart(losses.points, losses.spec, key=f"loss_chart_{run.id}")
+    accuracy = accuracy_chart(history.epochs, run.config.epochs)
+    st.vega_lite_chart(accuracy.points, accuracy.spec, key=f"accuracy_chart_{run.id}")
     table = epoch_table(history.epochs, tutorial_losses, run.config.epochs)
     st.table(table, hide_index=True, height=460 if len(table) > _TABLE_ROWS else "content")
 
@@ -234,6 +233,18 @@ def _metrics(run: Run, history: History) -> None:
         st.metric("Test accuracy", percent(last.test_accuracy) if last is not None else "–", width=150)
         st.metric("Images per second", f"{speed * run.config.batch_size:,.0f}" if speed else "–", width=150)
         st.metric("Trained for", duration(trained) if trained is not None else "–", width=150)
+        st.metric(
+            "Time to 99 %",
+            f"{reached:.1f} s" if (reached := seconds_to(0.99, history.epochs)) is not None else "–",
+            width=150,
+            help="Seconds of training until an epoch ended with at least 99 % on the test set.",
+        )
+
+
+def seconds_to(accuracy: float, epochs: pd.DataFrame) -> float | None:
+    """Return how long a run trained until the end of the first epoch with such a test accuracy; None if none has it."""
+    reached = epochs["seconds"].cumsum()[epochs["test_accuracy"] >= accuracy]
+    return float(reached.iloc[0]) if len(reached) else None
 
 
 def epoch_table(epochs: pd.DataFrame, tutorial_losses: tuple[float, ...], planned_epochs: int) -> pd.DataFrame:

@@ -32,22 +32,27 @@ def test_a_point_is_the_mean_of_its_steps():
 
 @pytest.mark.parametrize(("batches", "epochs"), [(BATCHES[:0], NO_EPOCHS), (BATCHES[:9], NO_EPOCHS), (BATCHES, EPOCHS)])
 def test_the_loss_chart_shows_what_there_is_on_fixed_axes(batches, epochs):
-    chart = loss_chart(batches, epochs, (0.23, 0.08), steps_per_epoch=469, total_steps=4690).to_dict()
-    assert chart["layer"][0]["encoding"]["x"]["scale"]["domain"] == [0, 10]
-    (rows,) = chart["datasets"].values()
-    assert {"tutorial"} <= {row["curve"] for row in rows}
-    assert all(row["loss"] > 0 for row in rows)
+    chart = loss_chart(batches, epochs, (0.23, 0.08), steps_per_epoch=469, total_steps=4690)
+    assert chart.spec["layer"][0]["encoding"]["x"]["scale"]["domain"] == [0, 10]
+    assert {"tutorial"} <= set(chart.points["curve"])
+    assert (chart.points["loss"] > 0).all()
+
+
+def test_while_points_are_added_the_spec_stays_the_same():
+    sizes = {"steps_per_epoch": 469, "total_steps": 4690}
+    early, late = (loss_chart(BATCHES[:count], EPOCHS, (0.23, 0.08), **sizes) for count in (9, 900))
+    assert early.spec is late.spec
 
 
 def test_a_definition_without_losses_of_the_tutorial_has_no_such_curve():
-    chart = loss_chart(BATCHES[:9], NO_EPOCHS, (), steps_per_epoch=469, total_steps=4690).to_dict()
-    assert "tutorial" not in chart["layer"][0]["encoding"]["color"]["scale"]["domain"]
+    chart = loss_chart(BATCHES[:9], NO_EPOCHS, (), steps_per_epoch=469, total_steps=4690)
+    assert "tutorial" not in chart.spec["layer"][0]["encoding"]["color"]["scale"]["domain"]
 
 
 def test_the_accuracy_axis_reaches_down_to_a_bad_run():
     bad = EPOCHS.assign(test_accuracy=[0.12, 0.1])
-    assert accuracy_chart(bad, 10).to_dict()["layer"][0]["encoding"]["y"]["scale"]["domain"] == [0.1, 1.0]
-    assert accuracy_chart(NO_EPOCHS, 10).to_dict()["layer"][0]["encoding"]["y"]["scale"]["domain"] == [0.9, 1.0]
+    assert accuracy_chart(bad, 10).spec["layer"][0]["encoding"]["y"]["scale"]["domain"] == [0.1, 1.0]
+    assert accuracy_chart(NO_EPOCHS, 10).spec["layer"][0]["encoding"]["y"]["scale"]["domain"] == [0.9, 1.0]
 
 
 def test_the_graph_has_shapes_on_its_arrows_and_the_way_round_the_branch():
