@@ -12,6 +12,10 @@ up, and waits. Then one process after the other is told to train a chunk of batc
 at a time, no library's threads are in another's way, and what slows the machine down for a while slows all loops of a
 round. So a loop is compared with what the tutorial's took in the same round.
 
+It wants a machine with nothing else to do. With default settings, OpenMP's threads wait for each other busily, and one
+busy core makes the tutorial's loop several times slower, while the lab's have other settings: the ratios then tell more
+of that than of the loops.
+
 Only training counts. A run's evaluating and keeping of the weights after each epoch is left out, and what a fit does
 before its first epoch. Two things cost a little more in chunks than in long trainings: a run writes a checkpoint when a
 second has passed since the last, so it does in every chunk; and to Keras and Lightning, each chunk is an epoch.

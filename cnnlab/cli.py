@@ -231,7 +231,7 @@ def _answer(run: Run, file: str) -> Answer:
 def measure_loops(rounds: int, chunk: int, threads: int | None, as_json: bool) -> None:
     """Measure the lab's training loop against the tutorial's, Keras' and Lightning's, those that are installed.
 
-    Each loop trains ROUNDS times CHUNK batches, in turn with the others.
+    Each loop trains ROUNDS times CHUNK batches, in turn with the others. Nothing else should run meanwhile.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # it ends the loops' processes as Ctrl-C does
     try:

@@ -43,7 +43,8 @@ class MNIST:
     Attributes
     ----------
     train_images, test_images
-        Shape (N, 1, 28, 28), float32; 0 is the background, 1 is full ink.
+        Shape (N, 1, 28, 28), float32; 0 is the background, 1 is full ink. `load` can leave the training images as
+        bytes, from 0 to 255, of which `as_input` makes such numbers.
     train_labels, test_labels
         Shape (N,), int64: the digits 0 to 9.
     """
@@ -72,8 +73,13 @@ class MNIST:
         )
 
 
-def load() -> MNIST:
+def load(train_images_as_bytes: bool = False) -> MNIST:
     """Load MNIST, decoding the archives into the lab's home the first time.
+
+    Parameters
+    ----------
+    train_images_as_bytes
+        Leave the training images in the file that all processes share, instead of making 188 MB of numbers of them.
 
     Returns
     -------
@@ -88,10 +94,11 @@ def load() -> MNIST:
         If the lab's home cannot be written.
     """
     tensors = _decoded(list(_DECODED_SHAPES))
+    train_images = tensors["train_images"].unsqueeze(1)
     return MNIST(
-        train_images=_as_input(tensors["train_images"]),
+        train_images=train_images if train_images_as_bytes else as_input(train_images),
         train_labels=tensors["train_labels"].long(),
-        test_images=_as_input(tensors["test_images"]),
+        test_images=as_input(tensors["test_images"].unsqueeze(1)),
         test_labels=tensors["test_labels"].long(),
     )
 
@@ -105,7 +112,7 @@ def load_test_set() -> tuple[Tensor, Tensor]:
         The images, shape (10000, 1, 28, 28), float32, and the labels, shape (10000,), int64.
     """
     tensors = _decoded(["test_images", "test_labels"])
-    return _as_input(tensors["test_images"]), tensors["test_labels"].long()
+    return as_input(tensors["test_images"].unsqueeze(1)), tensors["test_labels"].long()
 
 
 def import_torchvision() -> ModuleType:
@@ -126,8 +133,9 @@ def import_torchvision() -> ModuleType:
     return torchvision
 
 
-def _as_input(images: Tensor) -> Tensor:
-    return images.unsqueeze(1).float().div_(255)
+def as_input(images: Tensor) -> Tensor:
+    """Return what a network is given for images of bytes, of any shape: float32, from 0 to 1."""
+    return images.float().div_(255)
 
 
 def _decoded(names: list[str]) -> dict[str, Tensor]:

@@ -37,7 +37,7 @@ class CannotFuse(LabError):
     """A network has no such block, or its kernel cannot be made here; the message says why."""
 
 
-def fuse(model: nn.Module, image_shape: tuple[int, int, int]) -> nn.Module:
+def fuse(model: nn.Module, image_shape: tuple[int, int, int], threads: int) -> nn.Module:
     """Return a network that trains as a model does, with its blocks as kernels.
 
     Parameters
@@ -46,6 +46,8 @@ def fuse(model: nn.Module, image_shape: tuple[int, int, int]) -> nn.Module:
         On the CPU, in training mode, float32. It stays as it is.
     image_shape
         Channels, height and width of an image.
+    threads
+        That work on a block. The sums of a gradient are added thread by thread, so that their last bits depend on it.
 
     Returns
     -------
@@ -68,7 +70,7 @@ def fuse(model: nn.Module, image_shape: tuple[int, int, int]) -> nn.Module:
         raise CannotFuse("the network has no 3×3 convolution followed by ReLU and 2×2 max pooling")
     fused_blocks: dict[fx.Node, FusedBlock] = {}
     for number, (convolution, pooling) in enumerate(blocks):
-        fused = FusedBlock(graph_module.get_submodule(str(convolution.target)))
+        fused = FusedBlock(graph_module.get_submodule(str(convolution.target)), threads)
         graph_module.add_submodule(f"fused_{number}", fused)
         with graph.inserting_after(pooling):
             node = graph.call_module(f"fused_{number}", (convolution.args[0],))
@@ -82,6 +84,13 @@ def fuse(model: nn.Module, image_shape: tuple[int, int, int]) -> nn.Module:
     return graph_module
 
 
+def fuses_all_convolutions(network: nn.Module) -> bool:
+    """Return whether no convolution of a network that `fuse` returned is left to PyTorch."""
+    modules = list(network.modules())
+    fused = {block.convolution for block in modules if isinstance(block, FusedBlock)}
+    return all(module in fused for module in modules if isinstance(module, nn.Conv2d))
+
+
 class FusedBlock(nn.Module):
     """A convolution of a model, with the ReLU and the pooling that follow it: (N, C, H, W) to (N, D, (H-2)/2, (W-2)/2).
 
@@ -89,17 +98,20 @@ class FusedBlock(nn.Module):
     ----------
     convolution
         Its weights, shape (D, C, 3, 3), and its bias, shape (D,), are used and trained where they are.
+    threads
+        That work on a batch.
     """
 
-    def __init__(self, convolution: nn.Module) -> None:
+    def __init__(self, convolution: nn.Module, threads: int) -> None:
         super().__init__()
         self.convolution = convolution
+        self.threads = threads
         self.feeds_blocks_alone = False
 
     def forward(self, images: Tensor) -> Tensor:
         convolution: Any = self.convolution
         # A block gives the numbers to the next one as they lie, and to other layers as PyTorch's own pooling would.
-        return _Block.apply(images, convolution.weight, convolution.bias, not self.feeds_blocks_alone)
+        return _Block.apply(images, convolution.weight, convolution.bias, not self.feeds_blocks_alone, self.threads)
 
 
 def _block_ending_in(node: fx.Node, model: fx.GraphModule) -> tuple[fx.Node, fx.Node] | None:
@@ -191,7 +203,7 @@ class _Batch(ctypes.Structure):
 
 class _Block(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, images: Tensor, weight: Tensor, bias: Tensor, outputs_first: bool) -> Tensor:
+    def forward(ctx: Any, images: Tensor, weight: Tensor, bias: Tensor, outputs_first: bool, threads: int) -> Tensor:
         images, weight = images.permute(0, 2, 3, 1).contiguous(), weight.contiguous()
         count, height, width, inputs = images.shape
         outputs, rows, columns = len(weight), (height - 2) // 2, (width - 2) // 2
@@ -200,8 +212,17 @@ class _Block(torch.autograd.Function):
         pooled = torch.empty(count, outputs, rows, columns)
         if not outputs_first:
             pooled = pooled.view(winners.shape).permute(0, 3, 1, 2)
-        _call(kernel.forward, outputs_first, images=images, weight=weight, bias=bias, pooled=pooled, winners=winners)
-        ctx.kernel, ctx.outputs_first = kernel, outputs_first
+        _call(
+            kernel.forward,
+            outputs_first,
+            threads,
+            images=images,
+            weight=weight,
+            bias=bias,
+            pooled=pooled,
+            winners=winners,
+        )
+        ctx.kernel, ctx.outputs_first, ctx.threads = kernel, outputs_first, threads
         ctx.save_for_backward(images, weight, winners)
         return pooled
 
@@ -211,12 +232,13 @@ class _Block(torch.autograd.Function):
         images, weight, winners = ctx.saved_tensors
         if not ctx.outputs_first:
             pooled_gradient = pooled_gradient.permute(0, 2, 3, 1)
-        slices = torch.get_num_threads()
-        weight_gradients, bias_gradients = torch.empty(slices, *weight.shape), torch.empty(slices, len(weight))
+        weight_gradients = torch.empty(ctx.threads, *weight.shape)
+        bias_gradients = torch.empty(ctx.threads, len(weight))
         images_gradient = torch.empty_like(images) if ctx.needs_input_grad[0] else None
         _call(
             ctx.kernel.backward,
             ctx.outputs_first,
+            ctx.threads,
             images=images,
             weight=weight,
             winners=winners,
@@ -226,12 +248,13 @@ class _Block(torch.autograd.Function):
             images_gradient=images_gradient,
         )
         images_gradient = None if images_gradient is None else images_gradient.permute(0, 3, 1, 2)
-        return images_gradient, weight_gradients.sum(0), bias_gradients.sum(0), None
+        return images_gradient, weight_gradients.sum(0), bias_gradients.sum(0), None, None
 
 
-def _call(function: Callable[..., None], outputs_first: bool, images: Tensor, **tensors: Tensor | None) -> None:
-    """Have a function of the kernel work on a batch, with as many threads as PyTorch uses."""
-    threads = torch.get_num_threads()
+def _call(
+    function: Callable[..., None], outputs_first: bool, threads: int, images: Tensor, **tensors: Tensor | None
+) -> None:
+    """Have a function of the kernel work on a batch, which the threads share."""
     addresses = {name: tensor.data_ptr() for name, tensor in tensors.items() if tensor is not None}
     batch = _Batch(
         images=images.data_ptr(), **addresses, count=len(images), outputs_first=outputs_first, slices=threads

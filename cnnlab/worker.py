@@ -85,7 +85,7 @@ def _train(run: Run, writer: RunWriter, is_abandoned: Callable[[], bool], mnist:
     state = TrainingState(model, run.config)
     if checkpoint := run.load_checkpoint():
         state.load_state_dict(checkpoint)
-    mnist = mnist or data.load()
+    mnist = mnist or data.load(train_images_as_bytes=True)
     writer.append(
         "started",
         step=state.step,
@@ -146,7 +146,7 @@ def get_ready() -> MNIST | None:
     """
     _flush_denormal()
     try:
-        mnist = data.load()
+        mnist = data.load(train_images_as_bytes=True)
         for definition in DEFINITIONS.values():
             for _ in train(definition.build(seed=0), mnist.first(train=256, test=1), TrainingConfig(epochs=1)):
                 pass

@@ -1,6 +1,7 @@
 """The frame that every page stands in."""
 
 import gc
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -38,7 +39,7 @@ _STYLE = """
 
 def begin_page(title: str) -> None:
     """Set the page up: its title, and the links to the others. Every page calls this first."""
-    _spare_the_imported_modules()
+    _spare_the_imported_modules(len(sys.modules))
     st.set_page_config(page_title=f"{title} · CNN Lab", page_icon=str(_ICON), layout="wide")
     st.html(_STYLE)
     with st.container(horizontal=True, key="navigation", vertical_alignment="center"):
@@ -47,8 +48,8 @@ def begin_page(title: str) -> None:
 
 
 @cache
-def _spare_the_imported_modules() -> None:
-    """Keep the garbage collector from looking at what was imported.
+def _spare_the_imported_modules(count: int) -> None:
+    """Keep the garbage collector from looking at what was imported, each time that more was.
 
     Streamlit collects after every run of a page or a fragment; with PyTorch and its thousands of objects in the
     process, that is most of what a live page costs.

@@ -43,11 +43,10 @@ def test_answers_and_gradients_are_pytorchs_for_random_shapes_and_weights(
     inputs, outputs, height, width, count, threads, seed
 ):
     torch.manual_seed(seed)
-    torch.set_num_threads(threads)
     model = layers(inputs, outputs)
     images, target = torch.randn(count, inputs, height, width), torch.randn(count * outputs * 49)
     expected, expected_gradients = gradients(model, images, target)
-    answer, found_gradients = gradients(fuse(model, (inputs, height, width)), images, target)
+    answer, found_gradients = gradients(fuse(model, (inputs, height, width), threads), images, target)
     assert torch.allclose(answer, expected, rtol=1e-5, atol=1e-5)
     for found, wanted in zip(found_gradients, expected_gradients, strict=True):
         assert (found - wanted).abs().max() <= 1e-5 * max(1.0, wanted.abs().max())
@@ -60,7 +59,7 @@ def test_of_equal_sums_the_first_wins_as_in_pytorch():
         model[0].bias.copy_(torch.tensor([1.0, 0.0, -4.5, -5.0]))  # all windows full of ties; with 0, and stopped
     images, target = torch.ones(2, 1, 8, 8), torch.randint(1, 9, (2 * 4 * 9,)).float()
     _, expected = gradients(model, images, target)
-    _, found = gradients(fuse(model, (1, 8, 8)), images, target)
+    _, found = gradients(fuse(model, (1, 8, 8), threads=2), images, target)
     for each, wanted in zip(found, expected, strict=True):
         assert torch.equal(each, wanted)
 
@@ -70,13 +69,13 @@ def test_a_sum_that_is_not_a_number_is_not_hidden(position):
     model = layers(1, 1)
     images = torch.ones(1, 1, 4, 4)
     images[0, 0, position // 2 * 3, position % 2 * 3] = math.nan  # in the patch of one of the four alone
-    assert fuse(model, (1, 4, 4))(images).isnan().all()
+    assert fuse(model, (1, 4, 4), threads=2)(images).isnan().all()
 
 
 @pytest.mark.parametrize("name", DEFINITIONS)
 def test_both_blocks_of_every_definition_are_found_and_its_parameters_shared(name):
     model = DEFINITIONS[name].build(0)
-    network = fuse(model, (1, 28, 28))
+    network = fuse(model, (1, 28, 28), threads=2)
     assert len(blocks_of(network)) == 2
     assert {id(parameter) for parameter in network.parameters()} == {id(parameter) for parameter in model.parameters()}
     images, target = torch.rand(5, 1, 28, 28), torch.randn(50)
@@ -110,7 +109,7 @@ class Written(nn.Module):
 )
 def test_a_block_is_found_however_it_is_written(forward):
     model = Written(forward)
-    network = fuse(model, (1, 10, 10))
+    network = fuse(model, (1, 10, 10), threads=2)
     assert len(blocks_of(network)) == 1
     images = torch.rand(3, 1, 10, 10)
     assert torch.allclose(network(images), model(images), atol=1e-6)
@@ -133,23 +132,22 @@ def test_a_block_is_found_however_it_is_written(forward):
 )
 def test_what_is_not_such_a_block_is_left_to_pytorch(model):
     with pytest.raises(CannotFuse, match="no 3×3 convolution"):
-        fuse(model, (1, 28, 28))
+        fuse(model, (1, 28, 28), threads=2)
 
 
 def test_code_that_asks_for_values_cannot_be_followed_and_says_so():
     model = Written(lambda convolution, x: F.max_pool2d(F.relu(convolution(x)), 2) if x.sum() > 0 else x)
     with pytest.raises(CannotFuse, match=r"torch\.fx cannot follow the network's code \(TraceError"):
-        fuse(model, (1, 28, 28))
+        fuse(model, (1, 28, 28), threads=2)
 
 
 def test_a_block_too_large_for_a_cache_is_left_to_pytorch():
     with pytest.raises(CannotFuse, match="kB at hand"):
-        fuse(layers(64, 128), (64, 28, 28))
+        fuse(layers(64, 128), (64, 28, 28), threads=2)
 
 
 def test_the_same_threads_give_the_same_bits():
-    torch.set_num_threads(2)
-    network = fuse(DEFINITIONS["sequential"].build(0), (1, 28, 28))
+    network = fuse(DEFINITIONS["sequential"].build(0), (1, 28, 28), threads=2)
     images, target = torch.rand(32, 1, 28, 28), torch.randn(320)
     (_, once), (_, again) = (gradients(network, images, target) for _ in range(2))
     assert all(torch.equal(first, second) for first, second in zip(once, again, strict=True))
@@ -164,12 +162,12 @@ def nothing_compiled():
 
 @pytest.mark.usefixtures("nothing_compiled")
 def test_a_kernel_is_compiled_once_and_kept_in_the_home(lab_home, monkeypatch):
-    fuse(layers(1, 8), (1, 28, 28))
+    fuse(layers(1, 8), (1, 28, 28), threads=2)
     (library,) = (lab_home / "kernels").iterdir()
     assert library.suffix == ".so"
     fused._compiled.cache_clear()
     monkeypatch.setattr(subprocess, "run", None)
-    fuse(layers(1, 8), (1, 28, 28))
+    fuse(layers(1, 8), (1, 28, 28), threads=2)
 
 
 @pytest.mark.usefixtures("nothing_compiled")
@@ -179,21 +177,20 @@ def test_a_missing_compiler_is_told(monkeypatch):
 
     monkeypatch.setattr(fused, "version", missing)
     with pytest.raises(CannotFuse, match="ziglang, is not installed"):
-        fuse(layers(1, 8), (1, 28, 28))
+        fuse(layers(1, 8), (1, 28, 28), threads=2)
 
 
 @pytest.mark.usefixtures("nothing_compiled")
 def test_a_compiler_that_fails_is_told_and_leaves_nothing_behind(lab_home, monkeypatch):
     monkeypatch.setattr(fused, "_OPTIONS", ("-no-such-option",))
     with pytest.raises(CannotFuse, match=r"the compiler failed: .*no-such-option"):
-        fuse(layers(1, 8), (1, 28, 28))
+        fuse(layers(1, 8), (1, 28, 28), threads=2)
     assert list((lab_home / "kernels").iterdir()) == []
 
 
 def test_without_openmp_one_thread_does_all_the_slices(monkeypatch):
-    torch.set_num_threads(2)
     model = DEFINITIONS["sequential"].build(0)
-    network = fuse(model, (1, 28, 28))
+    network = fuse(model, (1, 28, 28), threads=2)
     images, target = torch.rand(32, 1, 28, 28), torch.randn(320)
     _, with_team = gradients(network, images, target)
     monkeypatch.setattr(fused, "_openmp_team", lambda: None)

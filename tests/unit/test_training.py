@@ -136,6 +136,11 @@ def test_the_losses_are_those_of_the_plainest_loop_but_for_rounding(mnist):
         assert losses(train(build(), mnist, replace(CONFIG, kernels=kernels))) == pytest.approx(by_hand, rel=1e-4)
 
 
+def test_images_that_are_left_as_bytes_give_the_same_losses(mnist):
+    as_bytes = replace(mnist, train_images=(mnist.train_images * 255).round().byte())
+    assert losses(train(build(), as_bytes, CONFIG)) == losses(train(build(), mnist, CONFIG))
+
+
 def test_nesterov_without_momentum_is_refused():
     with pytest.raises(InvalidConfig, match="momentum is 0; allowed is above 0 with the optimizer nesterov"):
         TrainingConfig(optimizer="nesterov", momentum=0)
