@@ -10,6 +10,7 @@ from cnnlab.ui.page import begin_page
 from cnnlab.ui.recipe_form import recipe_form
 from cnnlab.ui.run_list import run_links
 from cnnlab.ui.run_view import attempt, run_view, show_again
+from cnnlab.ui.speed_view import why_it_is_fast
 from cnnlab.ui.wording import as_text, plural
 
 RUNS_SHOWN = 12
@@ -77,6 +78,7 @@ if chosen := recipe_form():
         start(chosen)
     except LabError as error:
         st.error(as_text(str(error)))
+why_it_is_fast()
 
 st.space("small")
 if action_error := st.session_state.pop("run_error", None):

@@ -1,8 +1,10 @@
+import pandas as pd
 import pytest
 
 from cnnlab.models import DEFINITIONS
 from cnnlab.runs import Run, RunWriter, Status, all_runs
-from cnnlab.training import TrainingConfig
+from cnnlab.training import PRESETS, TrainingConfig
+from cnnlab.ui.run_view import seconds_to
 from cnnlab.ui.wording import as_text
 
 
@@ -41,6 +43,37 @@ def test_the_preset_for_drawing_fills_the_fields(train_page):
     assert number(train_page, "Learning rate").value == 0.006
     assert [each.value for each in train_page.selectbox][:2] == ["adamw", "one-cycle"]
     assert train_page.toggle[0].value is True
+
+
+def test_the_speedrun_fills_the_fields(train_page):
+    button(train_page, "Speedrun").click().run()
+    assert number(train_page, "Batch size").value == PRESETS["speedrun"]["batch_size"]
+    assert number(train_page, "Weight decay").value == 0.0005
+    assert number(train_page, "Shift (pixels)").value == 1
+    assert [each.value for each in train_page.selectbox][:2] == ["nesterov", "one-cycle"]
+
+
+@pytest.mark.parametrize(
+    ("started", "told"),
+    [
+        ({"kernels": "fused"}, "the lab's fused kernels"),
+        ({"kernels": "torch"}, "PyTorch's kernels"),
+        ({"kernels": "torch", "kernels_reason": "it trains on cuda"}, "cannot be used: it trains on cuda"),
+    ],
+)
+def test_a_run_says_which_kernels_it_uses_and_why_not_the_labs(train_page, started, told):
+    run = Run.create(DEFINITIONS["module"], TrainingConfig(epochs=2))
+    with RunWriter.claim(run) as writer:
+        writer.append("started", step=0, device="cpu", **started)
+        writer.append("stopped")
+    open_run(train_page, run.id)
+    assert any(told in caption.value.replace("\\", "") for caption in train_page.caption)
+
+
+def test_the_time_to_99_percent_is_that_of_the_first_epoch_that_reaches_it():
+    epochs = pd.DataFrame({"seconds": [1.5, 1.0, 1.25], "test_accuracy": [0.98, 0.991, 0.99]})
+    assert seconds_to(0.99, epochs) == 2.5
+    assert seconds_to(0.995, epochs) is None
 
 
 def test_the_tutorial_recipe_comes_back(train_page):
