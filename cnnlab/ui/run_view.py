@@ -229,14 +229,14 @@ def _metrics(run: Run, history: History) -> None:
     speed = history.steps_per_second
     trained = history.batches["seconds"].iloc[-1] if history.step else None
     with st.container(horizontal=True):
-        st.metric("Train loss", f"{last.train_loss:.4f}" if last is not None else "–", width=150)
-        st.metric("Test accuracy", percent(last.test_accuracy) if last is not None else "–", width=150)
-        st.metric("Images per second", f"{speed * run.config.batch_size:,.0f}" if speed else "–", width=150)
-        st.metric("Trained for", duration(trained) if trained is not None else "–", width=150)
+        st.metric("Train loss", f"{last.train_loss:.4f}" if last is not None else "–", width=135)
+        st.metric("Test accuracy", percent(last.test_accuracy) if last is not None else "–", width=135)
+        st.metric("Images per second", f"{speed * run.config.batch_size:,.0f}" if speed else "–", width=135)
+        st.metric("Trained for", duration(trained) if trained is not None else "–", width=135)
         st.metric(
             "Time to 99 %",
             f"{reached:.1f} s" if (reached := seconds_to(0.99, history.epochs)) is not None else "–",
-            width=150,
+            width=135,
             help="Seconds of training until an epoch ended with at least 99 % on the test set.",
         )
 
