@@ -42,7 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--repeats", type=int, default=3)
     repeats = parser.parse_args().repeats
-    print(f"{'what':58}{'bound':>10}{'median':>10}{'min':>10}{'max':>10}")
+    print(f"{'what':76}{'bound':>10}{'median':>10}{'min':>10}{'max':>10}")
     with tempfile.TemporaryDirectory() as home, sync_playwright() as playwright:
         os.environ["CNNLAB_HOME"] = home
         browser = playwright.chromium.launch(
@@ -74,7 +74,7 @@ def main() -> None:
 
 def report(what: str, bound: str, values: list[float]) -> None:
     shown = "".join(f"{value:10.2f}" for value in (statistics.median(values), min(values), max(values)))
-    print(f"{what:58}{bound:>10}{shown}", flush=True)
+    print(f"{what:76}{bound:>10}{shown}", flush=True)
 
 
 started_at: dict[str, float] = {}
