@@ -9,6 +9,7 @@ the lab's home; `_Block` tells PyTorch's autograd what the kernel computes.
 import ctypes
 import hashlib
 import os
+import platform
 import subprocess
 import sys
 import tempfile
@@ -24,7 +25,6 @@ from torch import Tensor, fx, nn
 from torch.autograd.function import once_differentiable
 
 from cnnlab.errors import LabError
-from cnnlab.evaluation import predict_logits
 from cnnlab.home import home, replacing
 
 SOURCE = Path(__file__).with_name("fused.c")
@@ -73,15 +73,54 @@ def fuse(model: nn.Module, image_shape: tuple[int, int, int], threads: int) -> n
         fused = FusedBlock(graph_module.get_submodule(str(convolution.target)), threads)
         graph_module.add_submodule(f"fused_{number}", fused)
         with graph.inserting_after(pooling):
-            node = graph.call_module(f"fused_{number}", (convolution.args[0],))
+            node = graph.call_module(f"fused_{number}", (convolution.all_input_nodes[0],))
         pooling.replace_all_uses_with(node)
+        for replaced in (pooling, pooling.all_input_nodes[0], convolution):
+            graph.erase_node(replaced)
         fused_blocks[node] = fused
-    graph.eliminate_dead_code()
     for node, fused in fused_blocks.items():
         fused.feeds_blocks_alone = all(user in fused_blocks for user in node.users)
     graph_module.recompile()
-    predict_logits(graph_module, torch.zeros(1, *image_shape))  # compiles what it needs
+    _check_against(model, graph_module, image_shape)
     return graph_module
+
+
+def _check_against(model: nn.Module, network: nn.Module, image_shape: tuple[int, int, int]) -> None:
+    """See that a network computes what a model does, with its gradients; what the trace lost or froze shows here.
+
+    Raises
+    ------
+    CannotFuse
+        If it does not. Random numbers and running statistics are left as they were.
+    """
+    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    images = torch.rand(4, *image_shape, generator=torch.Generator().manual_seed(0))
+    try:
+        expected, found = (_logits_and_gradients(each, model, images) for each in (model, network))
+    except CannotFuse:
+        raise
+    except Exception as error:  # it runs the model's code, which is anybody's
+        raise CannotFuse(f"the network cannot be tried out ({type(error).__name__}: {error})") from error
+    finally:
+        with torch.no_grad():
+            for buffer, before in buffers:
+                buffer.copy_(before)
+    if not all(_are_alike(ours, theirs) for ours, theirs in zip(found, expected, strict=True)):
+        raise CannotFuse("torch.fx misses something in the network's code: fused, it would compute something else")
+
+
+def _are_alike(ours: Tensor | None, theirs: Tensor | None) -> bool:
+    if ours is None or theirs is None:
+        return ours is theirs
+    return torch.allclose(ours, theirs, rtol=1e-3, atol=1e-4 * max(1.0, theirs.abs().max().item()))
+
+
+def _logits_and_gradients(network: nn.Module, model: nn.Module, images: Tensor) -> list[Any]:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        logits: Tensor = network(images)
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return [logits.detach(), *torch.autograd.grad(logits.square().sum(), parameters, allow_unused=True)]
 
 
 def fuses_all_convolutions(network: nn.Module) -> bool:
@@ -131,6 +170,7 @@ def _is_convolution(node: fx.Node, model: fx.GraphModule) -> bool:
     layer = _layer(node, model)
     return (
         type(layer) is nn.Conv2d
+        and not (layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks)
         and layer.kernel_size == (3, 3)
         and (layer.stride, layer.dilation, layer.groups) == ((1, 1), (1, 1), 1)
         and layer.padding in ((0, 0), "valid")
@@ -204,6 +244,11 @@ class _Batch(ctypes.Structure):
 class _Block(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, images: Tensor, weight: Tensor, bias: Tensor, outputs_first: bool, threads: int) -> Tensor:
+        if images.ndim != 4 or images.dtype != torch.float32 or images.shape[1] != weight.shape[1]:
+            raise CannotFuse(
+                f"a block that takes {weight.shape[1]} channels of float32 is given {images.dtype} of shape "
+                f"{tuple(images.shape)}"
+            )
         images, weight = images.permute(0, 2, 3, 1).contiguous(), weight.contiguous()
         count, height, width, inputs = images.shape
         outputs, rows, columns = len(weight), (height - 2) // 2, (width - 2) // 2
@@ -287,7 +332,9 @@ def _compiled(height: int, width: int, inputs: int, outputs: int) -> ctypes.CDLL
     """
     if height < 4 or width < 4:
         raise CannotFuse(f"a block has images of {height} × {width}, too small for a convolution and a pooling")
-    at_hand = 4 * (2 * height * width * inputs + 2 * outputs * 3 * (3 * inputs + _LANES))
+    at_hand = 4 * (
+        2 * height * width * inputs + 3 * outputs * 3 * (3 * inputs + _LANES) + height * width * outputs // 4
+    )
     if at_hand > MOST_BYTES_AT_HAND:
         raise CannotFuse(
             f"a block of {inputs} to {outputs} channels on {height} × {width} needs {at_hand // 1024:,} kB at hand, "
@@ -296,7 +343,7 @@ def _compiled(height: int, width: int, inputs: int, outputs: int) -> ctypes.CDLL
     sizes = {"HEIGHT": height, "WIDTH": width, "INPUTS": inputs, "OUTPUTS": outputs}
     options = [*_OPTIONS, f"-mcpu={_cpu()}", *(f"-D{name}={size}" for name, size in sizes.items())]
     try:
-        fingerprint = f"{SOURCE.read_text()} {options} {version('ziglang')} {sys.platform}"
+        fingerprint = f"{SOURCE.read_text()} {options} {version('ziglang')} {sys.platform} {platform.machine()}"
         name = f"block-{hashlib.sha256(fingerprint.encode()).hexdigest()[:16]}.so"
         library = home() / "kernels" / name
         if not library.exists():

@@ -124,12 +124,17 @@ class Scheduler:
         for run in waiting:
             if not self._has_room(run, training):
                 return  # nor do those behind it start: they would make it wait longer
-            if self._spare is None or self._spare.has_ended:
-                self._spare = _Worker()
-            with contextlib.suppress(RunBusy):  # another server was first
-                self._spare.train(run)
-                self._workers.append(self._spare)
-                self._spare = None
+            worker, self._spare = self._spare, None
+            if worker is None or worker.has_ended:
+                worker = _Worker()
+            try:
+                worker.train(run)
+                self._workers.append(worker)
+            except RunBusy:  # another server was first
+                self._spare = worker
+            except BaseException:
+                worker.abandon()
+                raise
             training.append(run)
 
     def _has_room(self, run: Run, training: list[Run]) -> bool:
@@ -172,7 +177,8 @@ class _Worker:
             if run.status is not Status.QUEUED:
                 raise RunBusy(f"{run.name} does not wait any more.")
             writer.append("starting")
-            self._errors.replace(run.errors_path)
+            with contextlib.suppress(OSError):  # without it, a failure is told with less words
+                self._errors.replace(run.errors_path)
             self.run = run
             with contextlib.suppress(BrokenPipeError):  # it has just died: the run shows as interrupted, and why
                 socket.send_fds(self._socket, [os.fsencode(run.folder)], [writer.fileno()])

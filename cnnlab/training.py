@@ -81,6 +81,10 @@ class Diverged(LabError):
     """The loss became NaN or infinite. The model holds the last weights whose loss was finite."""
 
 
+class OldCheckpoint(LabError):
+    """A checkpoint is of a form that is not read any more."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
     """A recipe. The defaults are the tutorial's.
@@ -367,6 +371,8 @@ class TrainingState:
         "fused" where `network` runs the lab's kernels, else "torch".
     kernels_reason
         Why it does not, where the recipe would have them.
+    has_channels_last
+        Whether `network` is given images as `as_channels_last` returns them.
 
     Raises
     ------
@@ -380,6 +386,7 @@ class TrainingState:
         self.parameters = one_buffer_for_each_dtype(model)
         self.optimizer = OPTIMIZERS[config.optimizer](self.parameters, **optimizer_arguments(config))
         self.network, self.kernels, self.kernels_reason = _network_for_training(model, config, self.device)
+        self.has_channels_last = self.kernels == "torch" and takes_channels_last(model)
         self.epoch = 1
         self.batch = 0  # batches of this epoch that are done
         self.step = 0
@@ -399,7 +406,13 @@ class TrainingState:
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go back to a checkpoint, the random number generators included."""
         self.model.load_state_dict(state_dict["model"])
-        self.optimizer.load_state_dict(state_dict["optimizer"])
+        try:
+            self.optimizer.load_state_dict(state_dict["optimizer"])
+        except ValueError as error:
+            raise OldCheckpoint(
+                "The checkpoint was written by an earlier version of the lab, from which this one cannot go on. The "
+                "weights are kept; to train further, start a new run."
+            ) from error
         for device in self._rng_devices():
             if device.type in state_dict["rng"]:  # not if the checkpoint was made on another machine, without a GPU
                 _rng_module(device).set_rng_state(state_dict["rng"][device.type])
@@ -490,7 +503,6 @@ def train(model: nn.Module, data: MNIST, config: TrainingConfig, state: Training
     state = state or TrainingState(model, config)
     data = data.to(state.device)
     _prepare_process(config, state)
-    has_channels_last = state.kernels == "torch" and takes_channels_last(model)
     at_once = STEPS_AT_ONCE.get(state.device.type, STEPS_AT_ONCE_ON_A_GPU)
 
     weights = _GoodWeights([*state.parameters, *model.buffers()])
@@ -507,7 +519,9 @@ def train(model: nn.Module, data: MNIST, config: TrainingConfig, state: Training
                 step = state.step + len(pending)
                 _set_learning_rate(state.optimizer, (step + 0.5) / total_steps, config)
                 images, labels = _batch(data, indices, config, step)
-                pending.append(_take_step(state, as_channels_last(images) if has_channels_last else images, labels))
+                pending.append(
+                    _take_step(state, as_channels_last(images) if state.has_channels_last else images, labels)
+                )
             losses = torch.stack(pending).tolist()
             elapsed = time.perf_counter() - started
 

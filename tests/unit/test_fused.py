@@ -196,3 +196,39 @@ def test_without_openmp_one_thread_does_all_the_slices(monkeypatch):
     monkeypatch.setattr(fused, "_openmp_team", lambda: None)
     _, alone = gradients(network, images, target)
     assert all(torch.equal(first, second) for first, second in zip(with_team, alone, strict=True))
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        lambda convolution, x: F.max_pool2d(F.relu(convolution(x)), 2) + torch.randn(1),  # a constant in the trace
+        lambda convolution, x: F.max_pool2d(F.relu(convolution(x)), 2).detach(),  # nothing to train
+    ],
+)
+def test_a_network_that_the_trace_would_change_is_left_to_pytorch(forward):
+    with pytest.raises(CannotFuse, match=r"misses something|cannot be tried out"):
+        fuse(Written(forward), (1, 10, 10), threads=1)
+
+
+def test_what_a_network_changes_in_place_is_not_lost():
+    def forward(convolution, x):
+        y = F.max_pool2d(F.relu(convolution(x)), 2)
+        y.sub_(5)
+        return y
+
+    model = Written(forward)
+    images = torch.rand(2, 1, 10, 10)
+    assert torch.allclose(fuse(model, (1, 10, 10), threads=1)(images), model(images), atol=1e-6)
+
+
+def test_channels_that_do_not_fit_are_left_to_pytorch_to_complain_of():
+    model = nn.Sequential(layers(1, 8), layers(1, 16))
+    with pytest.raises(CannotFuse):
+        fuse(model, (1, 28, 28), threads=1)
+
+
+def test_a_convolution_with_a_hook_is_left_to_pytorch():
+    model = layers(1, 4)
+    model[0].register_forward_hook(lambda *_: None)
+    with pytest.raises(CannotFuse, match="no 3×3 convolution"):
+        fuse(model, (1, 10, 10), threads=1)
