@@ -43,11 +43,8 @@ def augment(images: Tensor, labels: Tensor, generator: Generator) -> Tensor:
 
 def shift(images: Tensor, pixels: int, generator: Generator) -> Tensor:
     """Move each image at random by whole pixels, at most so many to each side; what leaves it is lost."""
-    padded = F.pad(images, [pixels] * 4)
-    first_rows, first_columns = torch.randint(0, 2 * pixels + 1, (2, len(images)), generator=generator).to(
-        images.device
-    )
-    return _cut(padded, first_rows, first_columns)
+    firsts = torch.randint(0, 2 * pixels + 1, (2, len(images)), generator=generator).to(images.device)
+    return _cut(F.pad(images, [pixels] * 4), *firsts)
 
 
 def restyle(images: Tensor, labels: Tensor, generator: Generator) -> Tensor:

@@ -26,14 +26,13 @@ import math
 import os
 import platform
 import random
-import shutil
 import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from importlib import import_module
@@ -429,19 +428,13 @@ def torchvision_training_set() -> Dataset[tuple[Tensor, int]]:
 
     Raises
     ------
-    HomeError
-        If the lab's home cannot be written.
+    DataError, HomeError
+        As `cnnlab.data.load` does.
     """
     torchvision = data.import_torchvision()
-    with writing_to_home():
-        home().mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=home(), prefix=".mnist-") as root, redirect_stdout(sys.stderr):
-            raw = Path(root) / "MNIST" / "raw"
-            raw.mkdir(parents=True)
-            for archive in data.ARCHIVES.glob("*.gz"):
-                shutil.copy(archive, raw)
-            transform = torchvision.transforms.Compose([torchvision.transforms.ToTensor()])
-            return torchvision.datasets.MNIST(root, train=True, download=True, transform=transform)
+    transform = torchvision.transforms.Compose([torchvision.transforms.ToTensor()])
+    with data.torchvision_root() as root:
+        return torchvision.datasets.MNIST(root, train=True, download=True, transform=transform)
 
 
 def _prepare_tutorial(threads: int) -> TrainChunk:

@@ -4,7 +4,8 @@ import hashlib
 import shutil
 import sys
 import tempfile
-from contextlib import redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -115,6 +116,36 @@ def load_test_set() -> tuple[Tensor, Tensor]:
     return as_input(tensors["test_images"].unsqueeze(1)), tensors["test_labels"].long()
 
 
+@contextmanager
+def torchvision_root() -> Iterator[Path]:
+    """Make a folder with the archives, from which torchvision's MNIST can read in the body.
+
+    What it prints goes to standard error.
+
+    Raises
+    ------
+    DataError
+        If an archive is damaged or gone and the body cannot fetch it.
+    HomeError
+        If the lab's home cannot be written.
+    """
+    datasets = import_torchvision().datasets
+    with writing_to_home():
+        home().mkdir(parents=True, exist_ok=True)
+        root = Path(tempfile.mkdtemp(dir=home(), prefix=".mnist-"))
+        try:
+            raw = root / "MNIST" / "raw"
+            raw.mkdir(parents=True)
+            for archive in ARCHIVES.glob("*.gz"):
+                shutil.copy(archive, raw)
+            with redirect_stdout(sys.stderr):  # torchvision prints; the command line's output is the lab's own
+                yield root
+        except (RuntimeError, URLError, ConnectionError, TimeoutError) as error:
+            raise DataError(_what_is_wrong(datasets.MNIST.resources)) from error
+        finally:
+            shutil.rmtree(root, ignore_errors=True)
+
+
 def import_torchvision() -> ModuleType:
     """Import torchvision, also beside a PyTorch that was built without CUDA.
 
@@ -161,21 +192,9 @@ def _read_decoded(path: Path, names: list[str]) -> dict[str, Tensor] | None:
 def _decode_archives() -> dict[str, Tensor]:
     """Read the archives with torchvision, which checks them by its MD5 sums and fetches what is missing."""
     datasets = import_torchvision().datasets
-    with writing_to_home():
-        home().mkdir(parents=True, exist_ok=True)
-        root = Path(tempfile.mkdtemp(dir=home(), prefix=".mnist-"))
-        try:
-            raw = root / "MNIST" / "raw"
-            raw.mkdir(parents=True)
-            for archive in ARCHIVES.glob("*.gz"):
-                shutil.copy(archive, raw)
-            with redirect_stdout(sys.stderr):  # torchvision prints; the command line's output is the lab's own
-                train = datasets.MNIST(root, train=True, download=True)
-                test = datasets.MNIST(root, train=False, download=True)
-        except (RuntimeError, URLError, ConnectionError, TimeoutError) as error:
-            raise DataError(_what_is_wrong(datasets.MNIST.resources)) from error
-        finally:
-            shutil.rmtree(root, ignore_errors=True)
+    with torchvision_root() as root:
+        train = datasets.MNIST(root, train=True, download=True)
+        test = datasets.MNIST(root, train=False, download=True)
     return {
         "train_images": train.data,
         "train_labels": train.targets.byte(),

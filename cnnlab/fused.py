@@ -332,9 +332,8 @@ def _compiled(height: int, width: int, inputs: int, outputs: int) -> ctypes.CDLL
     """
     if height < 4 or width < 4:
         raise CannotFuse(f"a block has images of {height} × {width}, too small for a convolution and a pooling")
-    at_hand = 4 * (
-        2 * height * width * inputs + 3 * outputs * 3 * (3 * inputs + _LANES) + height * width * outputs // 4
-    )
+    weights = outputs * 3 * (3 * inputs + _LANES)
+    at_hand = 4 * (2 * height * width * inputs + 3 * weights + height * width * outputs // 4)
     if at_hand > MOST_BYTES_AT_HAND:
         raise CannotFuse(
             f"a block of {inputs} to {outputs} channels on {height} × {width} needs {at_hand // 1024:,} kB at hand, "

@@ -519,9 +519,9 @@ def train(model: nn.Module, data: MNIST, config: TrainingConfig, state: Training
                 step = state.step + len(pending)
                 _set_learning_rate(state.optimizer, (step + 0.5) / total_steps, config)
                 images, labels = _batch(data, indices, config, step)
-                pending.append(
-                    _take_step(state, as_channels_last(images) if state.has_channels_last else images, labels)
-                )
+                if state.has_channels_last:
+                    images = as_channels_last(images)
+                pending.append(_take_step(state, images, labels))
             losses = torch.stack(pending).tolist()
             elapsed = time.perf_counter() - started
 
@@ -574,11 +574,12 @@ def _batch(data: MNIST, indices: Tensor, config: TrainingConfig, step: int) -> t
     images, labels = data.train_images.index_select(0, indices), data.train_labels.index_select(0, indices)
     if images.dtype == torch.uint8:
         images = as_input(images)
-    changes = random_changes(config.seed, step)
-    if config.augment:
-        images = augment(images, labels, changes)
-    if config.shift:
-        images = shift(images, config.shift, changes)
+    if config.augment or config.shift:
+        changes = random_changes(config.seed, step)
+        if config.augment:
+            images = augment(images, labels, changes)
+        if config.shift:
+            images = shift(images, config.shift, changes)
     return images, labels
 
 

@@ -150,12 +150,9 @@ def get_ready() -> MNIST | None:
     except LabError:
         return None
     for definition in DEFINITIONS.values():
-        with suppress(
-            Exception
-        ):  # a registered network is anybody's code; the run that trains it will say what is wrong
-            for _ in train(
-                definition.build(seed=0), mnist.first(train=256, test=1), TrainingConfig(epochs=1, device="cpu")
-            ):
+        with suppress(Exception):  # a registered network is anybody's code; its own run will say what is wrong
+            config = TrainingConfig(epochs=1, device="cpu")
+            for _ in train(definition.build(seed=0), mnist.first(train=256, test=1), config):
                 pass
     return mnist
 

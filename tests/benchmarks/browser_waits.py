@@ -10,20 +10,16 @@ core and memory meanwhile; the same for a run whose log already has 46,000 batch
 import argparse
 import os
 import re
-import shutil
-import socket
 import statistics
-import subprocess
-import sys
 import tempfile
 import threading
 import time
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
+from lab_in_browser import AT_REST, chromium, server, wait_until
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from cnnlab.models import DEFINITIONS
@@ -31,7 +27,6 @@ from cnnlab.runs import Run, RunWriter, all_runs
 from cnnlab.training import BatchEvent, TrainingConfig
 
 PAGES = ("Home", "Models", "Train", "Compare", "Draw", "Inspect")
-AT_REST = "[data-testid=stApp][data-test-script-state=notRunning]"
 PROGRESS = re.compile(r"step ([\d,]+) of")
 WATCHED_SECONDS = 15
 LONG_RUN = TrainingConfig(epochs=130, threads=1)
@@ -45,74 +40,33 @@ def main() -> None:
     print(f"{'what':76}{'bound':>10}{'median':>10}{'min':>10}{'max':>10}")
     with tempfile.TemporaryDirectory() as home, sync_playwright() as playwright:
         os.environ["CNNLAB_HOME"] = home
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium") or shutil.which("google-chrome"),
-            args=["--no-sandbox", "--disable-background-networking"],
-        )
-        with server() as (url, _):
-            page = open_train_page(browser, url)  # decodes MNIST and compiles the kernels
-            report("first start to the Train page at rest, empty home", "6 s", [time.monotonic() - started_at[url]])
-            page.close()
-        report("start to the Train page at rest", "6 s", [seconds_to_the_train_page(browser) for _ in range(repeats)])
-        with server() as (url, process):
-            page = open_train_page(browser, url)
+        browser = chromium(playwright)
+        # The first one decodes MNIST and compiles the kernels.
+        report("first start to the Train page at rest, empty home", "6 s", [seconds_to_the_train_page(browser, home)])
+        starts = [seconds_to_the_train_page(browser, home) for _ in range(repeats)]
+        report("start to the Train page at rest", "6 s", starts)
+        with server(home) as lab:
+            page = open_train_page(browser, lab.url)
             page.wait_for_timeout(5_000)  # as a person who reads; a worker gets ready meanwhile
             for title, seconds in seconds_of_switches(page).items():
                 report(f"first visit of {title}", "1 s", [seconds])
             rounds = [seconds_of_switches(page) for _ in range(repeats)]
             for title in PAGES:
                 report(f"later visits of {title}", "1 s", [seconds[title] for seconds in rounds])
-            report("Start to the first loss shown", "2 s", [seconds_to_first_loss(page) for _ in range(repeats)])
+            losses = [seconds_to_first_loss(page) for _ in range(repeats)]
+            report("Start to the first loss shown, clicked after 5 s", "2 s", losses)
             with trained_from(page):
-                watch(page, process, "a run of 10 epochs", newest_run())
+                watch(page, lab.pid, "a short run", newest_run())
                 report("memory of its worker", "600 MB", [megabytes(worker_of(newest_run()))])
             with long_run() as run:
-                page.goto(f"{url}/train?run={run.id}")
-                watch(page, process, "a run with 46,000 batch losses", run)
-            report("memory of the server", "500 MB", [megabytes(process.pid)])
+                page.goto(f"{lab.url}/train?run={run.id}")
+                watch(page, lab.pid, "a run with 46,000 batch losses", run)
+            report("memory of the server", "500 MB", [megabytes(lab.pid)])
 
 
 def report(what: str, bound: str, values: list[float]) -> None:
     shown = "".join(f"{value:10.2f}" for value in (statistics.median(values), min(values), max(values)))
     print(f"{what:76}{bound:>10}{shown}", flush=True)
-
-
-started_at: dict[str, float] = {}
-
-
-@contextmanager
-def server() -> Iterator[tuple[str, subprocess.Popen]]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    started_at[url] = time.monotonic()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless", "true", "--server.port", str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        wait_until(lambda: is_up(f"{url}/_stcore/health"))
-        yield url, process
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def is_up(url: str) -> bool:
-    try:
-        return urllib.request.urlopen(url, timeout=1).status == 200
-    except OSError:
-        return False
-
-
-def wait_until(is_so: Callable[[], object], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        if time.monotonic() > deadline:
-            raise TimeoutError
-        time.sleep(0.02)
 
 
 def open_train_page(browser: Browser, url: str) -> Page:
@@ -129,10 +83,10 @@ def wait_for_page(page: Page, title: str) -> None:
     page.wait_for_selector(AT_REST)
 
 
-def seconds_to_the_train_page(browser: Browser) -> float:
-    with server() as (url, _):
-        page = open_train_page(browser, url)
-        seconds = time.monotonic() - started_at[url]
+def seconds_to_the_train_page(browser: Browser, home: str) -> float:
+    with server(home) as lab:
+        page = open_train_page(browser, lab.url)
+        seconds = time.monotonic() - lab.began
         page.close()
     return seconds
 
@@ -160,11 +114,13 @@ def trained_from(page: Page) -> Iterator[float]:
     wait_for_page(page, "Train")
     page.wait_for_timeout(5_000)  # as a person who reads the form; the next worker gets ready
     runs = len(all_runs())
+    epochs = 50 + runs  # no other run has as many: the progress that the page shows is this one's
+    page.get_by_role("spinbutton", name="Epochs").fill(str(epochs))
+    page.get_by_role("spinbutton", name="Epochs").press("Tab")
     started = time.monotonic()
     page.get_by_role("button", name="Start training").click()
     wait_until(lambda: len(all_runs()) > runs)
-    page.wait_for_url(re.compile(newest_run().id))  # until then, the page shows the run before
-    page.get_by_text(re.compile(r"step [1-9][\d,]* of")).wait_for()
+    page.get_by_text(re.compile(rf"step [1-9][\d,]* of {newest_run().total_steps:,}")).wait_for()
     yield time.monotonic() - started
     page.get_by_role("button", name="Stop").click()
     wait_until(lambda: not newest_run().status.is_active)
@@ -204,13 +160,13 @@ def long_run() -> Iterator[Run]:
         writer.append("stopped")
 
 
-def watch(page: Page, process: subprocess.Popen, what: str, run: Run) -> None:
+def watch(page: Page, server_pid: int, what: str, run: Run) -> None:
     """Report how far the page lags behind the log, and what that costs the server."""
     page.get_by_text(PROGRESS).first.wait_for()
     page.wait_for_timeout(2_000)
-    before, began = cpu_seconds(process.pid), time.monotonic()
+    before, began = cpu_seconds(server_pid), time.monotonic()
     lags, gaps = lags_and_gaps(page, run)
-    share = (cpu_seconds(process.pid) - before) / (time.monotonic() - began)
+    share = (cpu_seconds(server_pid) - before) / (time.monotonic() - began)
     report(f"lag of the live view, {what}", "1 s", lags)
     report(f"seconds between two changes of the view, {what}", "", gaps)
     report(f"server, percent of a core, {what}", "15 %", [100 * share])

@@ -7,22 +7,17 @@ the page at rest: for 2, 10 and 20 runs that are chosen in the address.
 """
 
 import argparse
-import os
 import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from lab_in_browser import AT_REST, chromium, server
 from playwright.sync_api import Page, sync_playwright
 
 from cnnlab.runs import REFERENCE_RUNS
-
-AT_REST = "[data-testid=stApp][data-test-script-state=notRunning]"
-PORT = 8655
 
 
 def main() -> None:
@@ -30,40 +25,15 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=500)
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as home:
+    with tempfile.TemporaryDirectory() as home, sync_playwright() as playwright:
         run_ids = fill(Path(home), arguments.runs)
-        server = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "streamlit",
-                "run",
-                "app.py",
-                "--server.headless",
-                "true",
-                "--server.port",
-                str(PORT),
-            ],
-            env={**os.environ, "CNNLAB_HOME": home},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            with sync_playwright() as playwright:
-                browser = playwright.chromium.launch(
-                    executable_path=shutil.which("chromium") or shutil.which("google-chrome"),
-                    args=["--no-sandbox", "--disable-background-networking"],
-                )
-                page = browser.new_page()
-                wait_for_server(page)
-                print(f"{arguments.runs} runs in the home, {arguments.repeats} repeats: median (least to greatest)")
-                seconds_to_rest(page, run_ids[:2])  # decodes MNIST
-                for count in (2, 10, 20):
-                    times = [seconds_to_rest(page, run_ids[:count]) for _ in range(arguments.repeats)]
-                    print(f"{count} chosen: {statistics.median(times):.2f} s ({min(times):.2f} to {max(times):.2f})")
-        finally:
-            server.terminate()
-            server.wait()
+        page = chromium(playwright).new_page()
+        with server(home) as lab:
+            print(f"{arguments.runs} runs in the home, {arguments.repeats} repeats: median (least to greatest)")
+            seconds_to_rest(page, lab.url, run_ids[:2])  # decodes MNIST
+            for count in (2, 10, 20):
+                times = [seconds_to_rest(page, lab.url, run_ids[:count]) for _ in range(arguments.repeats)]
+                print(f"{count} chosen: {statistics.median(times):.2f} s ({min(times):.2f} to {max(times):.2f})")
 
 
 def fill(home: Path, count: int) -> list[str]:
@@ -76,22 +46,10 @@ def fill(home: Path, count: int) -> list[str]:
     return run_ids
 
 
-def wait_for_server(page: Page) -> None:
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            page.goto(f"http://127.0.0.1:{PORT}/_stcore/health")
-            return
-        except Exception:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
-
-
-def seconds_to_rest(page: Page, run_ids: list[str]) -> float:
+def seconds_to_rest(page: Page, url: str, run_ids: list[str]) -> float:
     page.goto("about:blank")
     started = time.perf_counter()
-    page.goto(f"http://127.0.0.1:{PORT}/compare?runs={','.join(run_ids)}")
+    page.goto(f"{url}/compare?runs={','.join(run_ids)}")
     page.wait_for_selector(".js-plotly-plot", timeout=60_000)
     page.wait_for_selector(AT_REST, timeout=60_000)
     return time.perf_counter() - started

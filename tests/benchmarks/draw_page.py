@@ -9,17 +9,15 @@ with the reference runs; then there while a run trains and answers with its newe
 import argparse
 import os
 import random
-import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from lab_in_browser import chromium, server, wait_until
 from playwright.sync_api import Page, sync_playwright
 
 EMPTY_PAGE = """
@@ -61,47 +59,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as home, sync_playwright() as playwright:
         empty_page = Path(home) / "empty.py"
         empty_page.write_text(EMPTY_PAGE)
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium") or shutil.which("google-chrome"),
-            args=["--no-sandbox", "--disable-background-networking"],
-        )
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page = chromium(playwright).new_page(viewport={"width": 1280, "height": 900})
         print(f"{strokes} strokes, from mouse-up to the new bars: median (95th percentile)")
-        with server(str(empty_page), 8656, home) as empty_url, server("app.py", 8657, home) as url:
+        with server(home, str(empty_page)) as empty, server(home) as lab:
             alone, answered = [], []
             while len(answered) < strokes:  # in turn, for the machine may have other work at times
-                alone += waits(page, empty_url, STROKES_ON_ONE_CANVAS)
-                answered += waits(page, f"{url}/draw", STROKES_ON_ONE_CANVAS)
+                alone += waits(page, empty.url, STROKES_ON_ONE_CANVAS)
+                answered += waits(page, f"{lab.url}/draw", STROKES_ON_ONE_CANVAS)
             report("canvas alone", alone)
             report("Draw page", answered)
             with training(home) as run_id:
-                address = f"{url}/draw?runs={run_id},reference-sequential"
+                address = f"{lab.url}/draw?runs={run_id},reference-sequential"
                 report("Draw page, a run trains", waits(page, address, strokes))
-
-
-@contextmanager
-def server(script: str, port: int, home: str) -> Iterator[str]:
-    options = ["--server.headless", "true", "--server.port", str(port), "--server.address", "127.0.0.1"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "streamlit", "run", script, *options],
-        env={**os.environ, "CNNLAB_HOME": home},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        wait_until(lambda: is_up(f"{url}/_stcore/health"))
-        yield url
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def is_up(url: str) -> bool:
-    try:
-        return urllib.request.urlopen(url, timeout=1).status == 200
-    except OSError:
-        return False
 
 
 @contextmanager
@@ -119,14 +88,6 @@ def training(home: str) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait()
-
-
-def wait_until(is_so) -> None:
-    deadline = time.monotonic() + 120
-    while not is_so():
-        if time.monotonic() > deadline:
-            raise TimeoutError
-        time.sleep(0.1)
 
 
 def waits(page: Page, url: str, strokes: int) -> list[float]:

@@ -10,7 +10,6 @@ looked at. To measure, the preset trains on all of them, as the Train page would
 import argparse
 import itertools
 import os
-import platform
 import statistics
 import tempfile
 from dataclasses import replace
@@ -22,6 +21,7 @@ os.environ |= TRAINING_ENVIRONMENT | os.environ
 import torch
 
 from cnnlab import data
+from cnnlab.bench import machine
 from cnnlab.data import MNIST
 from cnnlab.models import DEFINITIONS
 from cnnlab.training import PRESETS, EpochEvent, TrainingConfig, available_cores, train
@@ -50,9 +50,7 @@ def main() -> None:
         if arguments.choose:
             choose(part_for_choosing(mnist), speedrun, arguments.seeds)
         else:
-            print(
-                f"{platform.processor() or platform.machine()}, {arguments.threads} threads, torch {torch.__version__}"
-            )
+            print(f"{machine()}; {arguments.threads} threads; torch {torch.__version__}")
             measure(mnist, speedrun, arguments.seeds)
 
 

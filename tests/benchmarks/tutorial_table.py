@@ -7,15 +7,14 @@ One run after the other, through the command line, in the lab's home, with every
 
 import argparse
 import json
-import os
 import platform
 import statistics
 import subprocess
 import sys
-from pathlib import Path
 
 import torch
 
+from cnnlab.bench import machine
 from cnnlab.models import DEFINITIONS, Definition
 
 
@@ -23,7 +22,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, default=3)
     seeds = range(parser.parse_args().seeds)
-    print(f"{cpu_name()}, {os.cpu_count()} cores; Python {platform.python_version()}, torch {torch.__version__}\n")
+    print(f"{machine()}; Python {platform.python_version()}, torch {torch.__version__}\n")
     for definition in DEFINITIONS.values():
         if definition.tutorial_losses:
             print_table(definition, {seed: epochs_of(definition.name, seed) for seed in seeds})
@@ -46,14 +45,6 @@ def print_table(definition: Definition, runs: dict[int, list[dict]]) -> None:
     seconds = [[epoch["seconds"] for epoch in epochs] for epochs in runs.values()]
     spreads = " | ".join(f"{statistics.median(each):.1f} ({min(each):.1f}–{max(each):.1f})" for each in seconds)
     print(f"| seconds per epoch, median (range) | – | {spreads} |\n", flush=True)
-
-
-def cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":

@@ -83,11 +83,12 @@ def test_a_second_start_is_queued_and_shown_as_such(open_page):
     expect_status(page, "Running")
 
 
-def test_a_worker_killed_with_sigkill_shows_as_interrupted_and_resumes(open_page, process_of):
+def test_a_worker_killed_with_sigkill_shows_as_interrupted_and_resumes(open_page, process_of, wait_for):
     page = open_page("/train")
     start(page, epochs=2)
     expect_epochs(page, 1)
     (run,) = all_runs()
+    wait_for(lambda: run.history().starts)  # the table may have shown the epochs of the run before
     os.kill(process_of(run), signal.SIGKILL)
     expect_status(page, "Interrupted")
     expect(page.get_by_text("ended unexpectedly")).to_be_visible()
