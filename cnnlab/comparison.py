@@ -1,17 +1,14 @@
-"""Runs beside each other: curves, results, what differs in their recipes, and whether chance explains the rest.
-
-The statistics are statsmodels'.
-"""
+"""Runs beside each other: curves, results, what differs in their recipes, and whether chance explains the rest."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
-from math import ceil
+from itertools import accumulate
+from math import ceil, sqrt
+from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.contingency_tables import mcnemar
-from statsmodels.stats.proportion import proportion_confint
 
 from cnnlab.data import TEST_IMAGES
 from cnnlab.models import DEFINITIONS
@@ -275,8 +272,11 @@ def accuracy_interval(right: int, total: int) -> tuple[float, float]:
     ----------
     E. B. Wilson (1927), Probable inference, the law of succession, and statistical inference.
     """
-    low, high = proportion_confint(right, total, alpha=0.05, method="wilson")
-    return float(low), float(high)
+    z = NormalDist().inv_cdf(0.975)
+    share, correction = right / total, z**2 / total
+    centre = share + correction / 2
+    half_width = z * sqrt(share * (1 - share) / total + correction / total / 4)
+    return (centre - half_width) / (1 + correction), (centre + half_width) / (1 + correction)
 
 
 def confusion_matrix(labels: np.ndarray, answers: np.ndarray) -> np.ndarray:
@@ -338,8 +338,15 @@ def compare_answers(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -
     first_right, second_right = first == labels, second == labels
     only_first = int((first_right & ~second_right).sum())
     only_second = int((second_right & ~first_right).sum())
-    test = mcnemar([[0, only_first], [only_second, 0]], exact=True)
-    return Verdict(only_first, only_second, int((first != second).sum()), float(test.pvalue))
+    p_value = _two_sided_sign_test(only_first, only_second)
+    return Verdict(only_first, only_second, int((first != second).sum()), p_value)
+
+
+def _two_sided_sign_test(heads: int, tails: int) -> float:
+    """Return how probable it is that a fair coin falls as unevenly as this, or more so."""
+    throws, fewer = heads + tails, min(heads, tails)
+    ways_to_choose = accumulate(range(fewer), lambda ways, k: ways * (throws - k) // (k + 1), initial=1)
+    return min(1.0, 2 * sum(ways_to_choose) / 2**throws)
 
 
 def worst_errors(labels: np.ndarray, predictions: Predictions) -> np.ndarray:

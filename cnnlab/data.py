@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from urllib.error import URLError
@@ -105,13 +106,18 @@ def load(train_images_as_bytes: bool = False) -> MNIST:
 
 
 def load_test_set() -> tuple[Tensor, Tensor]:
-    """Load the test set alone, as `load` does: a fifth of a second and 220 MB less.
+    """Load the test set alone, as `load` does: a fifth of a second and 220 MB less. It is kept for the next call.
 
     Returns
     -------
     tuple of Tensor
         The images, shape (10000, 1, 28, 28), float32, and the labels, shape (10000,), int64.
     """
+    return _test_set_of(home())
+
+
+@lru_cache(maxsize=1)
+def _test_set_of(_home: Path) -> tuple[Tensor, Tensor]:
     tensors = _decoded(["test_images", "test_labels"])
     return as_input(tensors["test_images"].unsqueeze(1)), tensors["test_labels"].long()
 

@@ -62,6 +62,21 @@ def test_mcnemars_test_gives_the_textbooks_answer():
 
 
 @pytest.mark.parametrize(
+    ("only_first", "only_second", "p_value"), [(0, 0, 1), (5, 5, 1), (0, 1, 1), (0, 5, 2 / 32), (6, 1, 16 / 128)]
+)
+def test_an_uneven_split_is_as_probable_as_that_of_a_fair_coin(only_first, only_second, p_value):
+    first = np.repeat([1, 0], [only_first, only_second])
+    assert compare_answers(np.ones(len(first), dtype=np.int64), first, 1 - first).p_value == p_value
+
+
+def test_runs_that_differ_on_every_image_of_the_test_set_can_be_compared():
+    labels = np.ones(10_000, dtype=np.int64)
+    first = np.repeat([1, 0], [5_100, 4_900])
+    normal_approximation = 0.0466  # (5,100 - 5,000 - 1/2) / 50 = 1.99 standard deviations
+    assert compare_answers(labels, first, 1 - first).p_value == pytest.approx(normal_approximation, abs=1e-3)
+
+
+@pytest.mark.parametrize(
     ("right", "total", "low", "high"), [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (1, 29, 0.0061, 0.1718)]
 )
 def test_the_interval_is_wilsons(right, total, low, high):

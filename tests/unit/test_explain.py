@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -202,3 +205,12 @@ def test_attributions_sum_to_what_the_image_adds_to_the_logit():
 def test_black_pixels_speak_for_nothing():
     given = attribution(DEFINITIONS["module"].build(seed=0), bright_column(at=10), digit=1)
     assert given.abs().sum(dim=0).nonzero().tolist() == [[10]]
+
+
+def test_to_count_operations_does_not_import_the_compiler():
+    """It would take a second and 100 MB of the process that serves the pages."""
+    count = (
+        "import sys; from cnnlab.explain import layers_of; from cnnlab.models import Net; "
+        "layers_of(Net()); sys.exit('torch._dynamo' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", count], check=False).returncode == 0
