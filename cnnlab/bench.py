@@ -49,7 +49,7 @@ from torch.utils.data import DataLoader, Dataset
 from cnnlab import TRAINING_ENVIRONMENT, data
 from cnnlab.errors import LabError
 from cnnlab.fused import CannotFuse
-from cnnlab.home import home, writing_to_home
+from cnnlab.home import home, unfinished_suffix, writing_to_home
 from cnnlab.models import DEFINITIONS
 from cnnlab.runs import Run, RunWriter
 from cnnlab.training import MAX_EPOCHS, BatchEvent, TrainingConfig
@@ -215,7 +215,9 @@ def _home_for_a_while() -> Iterator[Path]:
     """Make a home for runs that nobody wants to keep, on the disk that real runs are written to."""
     with writing_to_home():
         home().mkdir(parents=True, exist_ok=True)
-        folder = tempfile.TemporaryDirectory(dir=home(), prefix=".bench-", ignore_cleanup_errors=True)
+        folder = tempfile.TemporaryDirectory(
+            dir=home(), prefix=".bench.", suffix=unfinished_suffix(), ignore_cleanup_errors=True
+        )
     with folder as path:
         yield Path(path)
 

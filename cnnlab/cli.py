@@ -29,6 +29,7 @@ from cnnlab.runs import (
     RunWriter,
     Status,
     all_runs,
+    damaged_runs,
     find_run,
 )
 from cnnlab.training import (
@@ -159,9 +160,16 @@ def runs(as_json: bool) -> None:
             }
             click.echo(json.dumps(record))
         else:
-            epoch = run.last_epoch()
-            result = f"epoch {epoch.epoch}, {epoch.test_accuracy:.2%}" if epoch else "-"
-            click.echo(f"{run.id}\t{run.status}\t{result}\t{run.name}")
+            click.echo(f"{run.id}\t{run.status}\t{_result_of(run)}\t{run.name}")
+    for damage in damaged_runs():
+        click.echo(str(damage), err=True)
+
+
+def _result_of(run: Run) -> str:
+    if damage := run.damage():
+        return f"damaged: {damage.file}"
+    epoch = run.last_epoch()
+    return f"epoch {epoch.epoch}, {epoch.test_accuracy:.2%}" if epoch else "-"
 
 
 @main.command("equivalence")

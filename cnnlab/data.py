@@ -18,7 +18,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from cnnlab.errors import LabError
-from cnnlab.home import home, replacing, writing_to_home
+from cnnlab.home import home, replacing, unfinished_suffix, writing_to_home
 
 ARCHIVES = Path(__file__).parent / "assets" / "mnist"
 TRAIN_IMAGES = 60_000
@@ -138,7 +138,7 @@ def torchvision_root() -> Iterator[Path]:
     datasets = import_torchvision().datasets
     with writing_to_home():
         home().mkdir(parents=True, exist_ok=True)
-        root = Path(tempfile.mkdtemp(dir=home(), prefix=".mnist-"))
+        root = Path(tempfile.mkdtemp(dir=home(), prefix=".mnist.", suffix=unfinished_suffix()))
         try:
             raw = root / "MNIST" / "raw"
             raw.mkdir(parents=True)

@@ -25,7 +25,7 @@ from torch import Tensor, fx, nn
 from torch.autograd.function import once_differentiable
 
 from cnnlab.errors import LabError
-from cnnlab.home import home, replacing
+from cnnlab.home import home, remove_unfinished, replacing, unfinished_suffix
 
 SOURCE = Path(__file__).with_name("fused.c")
 # All that the kernel keeps at hand for an image must fit into a core's cache, and on the stack of a thread.
@@ -365,7 +365,9 @@ def _cpu() -> str:
 
 def _compile(library: Path, options: list[str]) -> None:
     library.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=library.parent, prefix=".zig-") as scratch, replacing(library) as unfinished:
+    remove_unfinished(library.parent)
+    scratch_folder = tempfile.TemporaryDirectory(dir=library.parent, prefix=".zig.", suffix=unfinished_suffix())
+    with scratch_folder as scratch, replacing(library) as unfinished:
         places = {"ZIG_GLOBAL_CACHE_DIR": scratch, "ZIG_LOCAL_CACHE_DIR": scratch}
         command = [sys.executable, "-m", "ziglang", "cc", *options, str(SOURCE), "-o", str(unfinished)]
         compiler = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **places})

@@ -2,9 +2,11 @@
 
 import errno
 import os
+import re
+import shutil
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cnnlab.errors import LabError
@@ -49,7 +51,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Path
         Where to write. It takes the place of `path` when the body has ended without an error.
     """
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    unfinished = unfinished_path(path)
     try:
         yield unfinished
         with unfinished.open("rb") as written:
@@ -57,6 +59,42 @@ def replacing(path: Path) -> Iterator[Path]:
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def unfinished_path(path: Path) -> Path:
+    """Return where to write, beside its place, what takes a while and shall appear there whole.
+
+    The name is this thread's alone, and tells which process will remove it.
+    """
+    return path.with_name(f".{path.name}{unfinished_suffix()}")
+
+
+def unfinished_suffix() -> str:
+    """Return how such a name ends; it begins with a dot."""
+    return f".{os.getpid()}.{threading.get_ident()}"
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what lies in a folder under such names, if its process has ended without doing so."""
+    with suppress(OSError):  # a folder that is gone, or that cannot be written
+        for name in os.listdir(folder):
+            match = _UNFINISHED.fullmatch(name)
+            if match and not _is_alive(int(match["process"])):
+                path = folder / name
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+_UNFINISHED = re.compile(r"\..+\.(?P<process>[0-9]{1,9})\.[0-9]+")
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _sentence(error: OSError) -> str:

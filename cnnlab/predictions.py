@@ -46,6 +46,8 @@ def predictions_of(run: Run) -> Predictions:
     ------
     NoPredictions
         If the run has no weights yet, or its network is not registered any more or is another one now.
+    DamagedRun
+        If the weights cannot be read.
     DataError, HomeError
         If the test images cannot be read.
     """
@@ -61,6 +63,8 @@ def newest_weights_of(run: Run) -> bytes:
     ------
     NoPredictions
         If the run has none yet.
+    DamagedRun
+        If it cannot be read.
     """
     weights = run.read_weights()
     if weights is None:
@@ -74,17 +78,12 @@ def network_of(run: Run, weights: bytes) -> nn.Module:
     Raises
     ------
     NoPredictions
-        If the weights are damaged, or the run's network is not registered any more or is another one now.
+        If the run's network is not registered any more or is another one now.
     """
     try:
         definition = definition_named(run.model)
         model = definition.build(seed=0)
         model.load_state_dict(load(weights))
-    except SafetensorError as error:
-        raise NoPredictions(
-            f"The weights of {run.name} are damaged: {run.weights_path} cannot be read. Put the file back, or delete "
-            "the run and train it again."
-        ) from error
     except (UnknownDefinition, RuntimeError) as error:
         raise _does_not_fit(run) from error
     if definition.source != run.source:

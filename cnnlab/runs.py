@@ -8,6 +8,10 @@
     checkpoint.pt            the state from which training goes on
     stop                     there while somebody wants the run to stop
     errors.txt               what the worker wrote to its standard error
+    reserve                  there while the run trains: space for the line that says how it ended
+
+run.json and weights.safetensors hold a sum of what else is in them, and checkpoint.pt, a zip archive, has one for each
+of its parts. A file that does not match its sum is never used, and never written over.
 
 A run has one writer at a time: whoever holds the exclusive lock on the log. Its status is read off the log's last line
 and that lock, and is stored nowhere. A reader that looks for a writer shares the lock for some microseconds; nothing
@@ -25,7 +29,8 @@ import shutil
 import threading
 import time
 from array import array
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -37,13 +42,14 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.torch import load, save
+from safetensors.torch import load
 from torch import Tensor
 
 from cnnlab.data import TRAIN_IMAGES
 from cnnlab.errors import LabError
-from cnnlab.home import home, replacing, writing_to_home
+from cnnlab.home import home, remove_unfinished, replacing, unfinished_path, writing_to_home
 from cnnlab.models import Definition, definition_named
+from cnnlab.seals import is_whole_weights, is_whole_zip, sealed, sealed_weights, unsealed
 from cnnlab.training import BatchEvent, EpochEvent, Event, TrainingConfig, TrainingState
 
 REFERENCE_RUNS = Path(__file__).parent / "assets" / "runs"
@@ -59,7 +65,23 @@ class NoSuchRun(LabError):
 
 
 class DamagedRun(LabError):
-    """A run's folder cannot be read."""
+    """A file of a run is not what the lab wrote, or is gone.
+
+    Attributes
+    ----------
+    run_id
+        The run's identifier.
+    file
+        The file's name.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"The run {path.parent.name} is damaged: {path} cannot be read. Put the file back from a copy, or delete "
+            "the run's folder."
+        )
+        self.run_id = path.parent.name
+        self.file = path.name
 
 
 class RunBusy(LabError):
@@ -156,23 +178,18 @@ class Run:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.id: str = folder.name
+        manifest_path = folder / _MANIFEST
         try:
-            manifest = json.loads((folder / "run.json").read_text())
+            manifest = unsealed(json.loads(manifest_path.read_text()))
             self.model: str = manifest["model"]
             self.config = TrainingConfig(**manifest["config"])
             self.source: str = manifest["source"]
             self.created = datetime.fromisoformat(manifest["created"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise self._damaged("run.json") from error
-        for name in ("name.txt", "events.jsonl"):
-            if not (folder / name).exists():
-                raise self._damaged(name)
-
-    def _damaged(self, file: str) -> DamagedRun:
-        return DamagedRun(
-            f"The run {self.id} cannot be read: {self.folder / file} is damaged or missing. Remove the folder, or put "
-            "the file back."
-        )
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise DamagedRun(manifest_path) from error
+        for path in (folder / "name.txt", self._log_path):
+            if not path.exists():
+                raise DamagedRun(path)
 
     @classmethod
     def create(cls, definition: Definition, config: TrainingConfig, name: str | None = None) -> Self:
@@ -192,7 +209,7 @@ class Run:
             while True:
                 created = _time_after(newest=max(_run_ids(folder), default=None))
                 target = folder / created.strftime(_ID_FORMAT)[:-3]
-                unfinished = folder / f".{target.name}.{os.getpid()}.{threading.get_ident()}"
+                unfinished = unfinished_path(target)
                 unfinished.mkdir()
                 manifest = {
                     "model": definition.name,
@@ -200,8 +217,8 @@ class Run:
                     "source": definition.source,
                     "created": created.isoformat(),
                 }
-                with replacing(unfinished / "run.json") as path:
-                    path.write_text(json.dumps(manifest, indent=2) + "\n")
+                with replacing(unfinished / _MANIFEST) as path:
+                    path.write_text(json.dumps(sealed(manifest), indent=2) + "\n")
                 (unfinished / "name.txt").write_text(name)
                 (unfinished / "events.jsonl").touch()
                 try:
@@ -216,7 +233,7 @@ class Run:
     def name(self) -> str:
         """What people call the run."""
         with self._existing():
-            return (self.folder / "name.txt").read_text()
+            return (self.folder / "name.txt").read_text(errors="replace")
 
     def rename(self, name: str) -> None:
         """Give the run another name.
@@ -241,7 +258,7 @@ class Run:
             If it trains.
         """
         with writing_to_home(), RunWriter.claim(self):
-            removed = self.folder.with_name(f".deleted.{self.id}")
+            removed = unfinished_path(self.folder)
             self.folder.rename(removed)
             shutil.rmtree(removed)
 
@@ -320,11 +337,14 @@ class Run:
             If it trains.
         RunFinished
             If nothing is left to train.
+        DamagedRun
+            If a file of it cannot be read.
         """
         with writing_to_home(), RunWriter.claim(self) as writer:
             writer.prepare_to_train()
             if self._last_event() != "queued":
-                writer.append("queued")
+                # Not by the time of day, which can be set back.
+                writer.append("queued", place=max((place for place, _ in _queue()), default=0) + 1)
 
     def request_stop(self) -> None:
         """Ask whoever trains the run to stop after the batch at hand."""
@@ -336,21 +356,56 @@ class Run:
         """Whether somebody wants the run to stop."""
         return self._stop_path.exists()
 
-    def load_weights(self) -> dict[str, Tensor] | None:
-        """Return the newest weights as a ``state_dict`` on the CPU, or None before the first epoch has ended."""
-        weights = self.read_weights()
-        return load(weights) if weights else None
+    def damage(self) -> DamagedRun | None:
+        """Return what is wrong with the run's files where one of them cannot be read.
 
-    def read_weights(self) -> bytes | None:
-        """Return the file of the newest weights, as it lies there, or None before the first epoch has ended."""
-        with suppress(FileNotFoundError):
-            return self.weights_path.read_bytes()
+        Files that were looked at before are looked at again only when they have changed.
+        """
+        try:
+            self.last_epoch()
+            if not self.status.is_active:
+                for path, is_whole in ((self.weights_path, is_whole_weights), (self._checkpoint_path, is_whole_zip)):
+                    _require_whole(path, is_whole)
+        except DamagedRun as damage:
+            return damage
         return None
 
+    def load_weights(self) -> dict[str, Tensor] | None:
+        """Return the newest weights as a ``state_dict`` on the CPU, or None before the first epoch has ended.
+
+        Raises
+        ------
+        DamagedRun
+            If they cannot be read.
+        """
+        weights = self.read_weights()
+        return load(weights) if weights is not None else None
+
+    def read_weights(self) -> bytes | None:
+        """Return the file of the newest weights, as it lies there, or None before the first epoch has ended.
+
+        Raises
+        ------
+        DamagedRun
+            If it cannot be read.
+        """
+        return _read_whole(self.weights_path, is_whole_weights)
+
     def load_checkpoint(self) -> dict[str, Any] | None:
-        """Return the state from which training goes on, as `TrainingState.state_dict` made it, or None."""
-        path = self.folder / "checkpoint.pt"
-        return torch.load(path, map_location="cpu", weights_only=True) if path.exists() else None
+        """Return the state from which training goes on, as `TrainingState.state_dict` made it, or None.
+
+        Raises
+        ------
+        DamagedRun
+            If it cannot be read.
+        """
+        content = _read_whole(self._checkpoint_path, is_whole_zip)
+        if content is None:
+            return None
+        try:
+            return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        except Exception as error:  # PyTorch raises whatever a damaged file makes of its reader
+            raise DamagedRun(self._checkpoint_path) from error
 
     @cached_property
     def weights_path(self) -> Path:
@@ -372,8 +427,16 @@ class Run:
         return self.folder / "events.jsonl"
 
     @cached_property
+    def _checkpoint_path(self) -> Path:
+        return self.folder / "checkpoint.pt"
+
+    @cached_property
     def _stop_path(self) -> Path:
         return self.folder / "stop"
+
+    @cached_property
+    def _reserve_path(self) -> Path:
+        return self.folder / "reserve"
 
     @contextmanager
     def _existing(self) -> Iterator[None]:
@@ -401,20 +464,10 @@ class Run:
         return record["event"] if record else None
 
     def _last_record(self) -> dict[str, Any] | None:
-        """Return the log's last whole line, or None if it has none."""
-        with self._existing(), self._log_path.open("rb") as log:
-            size = log.seek(0, os.SEEK_END)
-            span = 4096
-            while True:
-                log.seek(max(0, size - span))
-                lines = log.read().split(b"\n")
-                # The first piece may be the end of a longer line, the last one is what is still being written.
-                whole = lines[1:-1] if span < size else lines[:-1]
-                if whole:
-                    return json.loads(whole[-1])
-                if span >= size:
-                    return None
-                span *= 4
+        """Return the log's last whole line, or None if it has none. An unchanged log is not read again."""
+        with self._existing():
+            log = self._log_path.stat()
+            return _last_record(self._log_path, log.st_size, log.st_mtime_ns)
 
 
 class RunWriter:
@@ -479,7 +532,11 @@ class RunWriter:
         ------
         RunFinished
             If nothing is left to train.
+        DamagedRun
+            If a file of the run cannot be read.
         """
+        if damage := self.run.damage():
+            raise damage
         if self.run.status is Status.FINISHED:
             raise RunFinished(f"{self.run.name} is finished: there is nothing left to train.")
         if self.run._has_diverged:
@@ -488,7 +545,11 @@ class RunWriter:
         self.run.errors_path.unlink(missing_ok=True)
 
     def append(self, event: str, **fields: Any) -> None:
-        """Add a line to the log, with the time of day."""
+        """Add a line to the log, with the time of day. There is space for one that ends the run on a full disk, too."""
+        if event == "started":
+            self.run._reserve_path.write_bytes(bytes(_RESERVE_BYTES))
+        elif event in _SETTLED:
+            self.run._reserve_path.unlink(missing_ok=True)
         self._append({"event": event, "at": datetime.now(UTC).isoformat(), **fields})
 
     def append_training(self, event: Event) -> None:
@@ -503,14 +564,14 @@ class RunWriter:
         os.fsync(self._log.fileno())  # after a power cut, the log must reach as far as the checkpoint
         content = io.BytesIO()
         torch.save(state.state_dict(), content)
-        with replacing(self.run.folder / "checkpoint.pt") as unfinished:
+        with replacing(self.run._checkpoint_path) as unfinished:
             unfinished.write_bytes(content.getbuffer())
 
     def save_weights(self, weights: dict[str, Tensor]) -> None:
         """Write the weights in place of those before."""
         tensors = {name: tensor.cpu().contiguous() for name, tensor in weights.items()}
         with replacing(self.run.weights_path) as unfinished:
-            unfinished.write_bytes(save(tensors))
+            unfinished.write_bytes(sealed_weights(tensors))
 
     def _append(self, record: dict[str, Any]) -> None:
         line = json.dumps(record).encode() + b"\n"
@@ -521,21 +582,35 @@ class RunWriter:
 
 
 def all_runs() -> list[Run]:
-    """Return the runs in the lab's home, the newest first; damaged ones are left out."""
-    return _runs_in(_runs_folder())
+    """Return the runs in the lab's home, the newest first; those whose state cannot be read are left out."""
+    return _runs_in(_runs_folder())[0]
+
+
+def damaged_runs() -> list[DamagedRun]:
+    """Return what is wrong with those that `all_runs` leaves out, the newest first."""
+    return _runs_in(_runs_folder())[1]
 
 
 def reference_runs() -> list[Run]:
     """Return the runs that ship with the lab."""
-    return _runs_in(REFERENCE_RUNS)
+    return _runs_in(REFERENCE_RUNS)[0]
 
 
 def waiting_runs() -> list[Run]:
     """Return the queue: the runs that wait to be trained, first come, first served."""
-    queued = [
-        (record["at"], run) for run in all_runs() if (record := run._last_record()) and record["event"] == "queued"
-    ]
-    return [run for _, run in sorted(queued, key=lambda pair: (pair[0], pair[1].id))]
+    return [run for _, run in sorted(_queue(), key=lambda entry: (entry[0], entry[1].id))]
+
+
+def _queue() -> list[tuple[int, Run]]:
+    """Return the runs that wait, each with its place."""
+    last_records = [(run._last_record(), run) for run in all_runs()]
+    return [(record.get("place", 0), run) for record, run in last_records if record and record["event"] == "queued"]
+
+
+def remove_leftovers() -> None:
+    """Remove what processes that were killed had not finished writing."""
+    for folder in (home(), _runs_folder(), *(_runs_folder() / run_id for run_id in _run_ids(_runs_folder()))):
+        remove_unfinished(folder)
 
 
 def find_run(run_id: str) -> Run:
@@ -550,7 +625,7 @@ def find_run(run_id: str) -> Run:
     """
     for folder in (_runs_folder(), REFERENCE_RUNS):
         if run_id in _run_ids(folder):
-            return _open_run(folder / run_id)
+            return _readable_run(folder / run_id)
     raise NoSuchRun(f"There is no run {run_id!r} here. It may have been deleted, or belong to another lab's home.")
 
 
@@ -573,18 +648,37 @@ def checked_name(name: str) -> str:
 
 _ID = re.compile(r"\d{8}-\d{6}-\d{3}|reference-[a-z]+")
 _ID_FORMAT = "%Y%m%d-%H%M%S-%f"  # less the last three digits: milliseconds
+_MANIFEST = "run.json"
+# What a file system takes for the longest line that tells how a run ended.
+_RESERVE_BYTES = 16_384
 
 
 def _runs_folder() -> Path:
     return home() / "runs"
 
 
-def _runs_in(folder: Path) -> list[Run]:
-    runs = []
+def _runs_in(folder: Path) -> tuple[list[Run], list[DamagedRun]]:
+    runs, damages = [], []
     for run_id in sorted(_run_ids(folder), reverse=True):
-        with suppress(DamagedRun):
-            runs.append(_open_run(folder / run_id))
-    return runs
+        try:
+            runs.append(_readable_run(folder / run_id))
+        except DamagedRun as damage:
+            damages.append(damage)
+        except NoSuchRun:  # deleted by another process just now
+            continue
+    return runs, damages
+
+
+def _readable_run(folder: Path) -> Run:
+    """Return a run whose manifest and state can be read."""
+    path = folder / _MANIFEST
+    try:
+        manifest = path.stat()
+    except OSError as error:
+        raise DamagedRun(path) from error
+    run = _open_run(folder, manifest.st_size, manifest.st_mtime_ns)
+    run._last_record()
+    return run
 
 
 def _run_ids(folder: Path) -> set[str]:
@@ -603,10 +697,67 @@ def _time_after(newest: str | None) -> datetime:
     return max(now, last + timedelta(milliseconds=1))
 
 
+_SETTLED = {Status.QUEUED, Status.STOPPED, Status.INTERRUPTED, Status.FAILED, Status.FINISHED}
+
+
 def _status_said_by(event: str | None) -> Status | None:
     """Return the status that a log's last event settles alone; the others leave it to the lock."""
-    settled = {Status.QUEUED, Status.STOPPED, Status.INTERRUPTED, Status.FAILED, Status.FINISHED}
-    return Status(event) if event in settled else None
+    return Status(event) if event in _SETTLED else None
+
+
+def _read_whole(path: Path, is_whole: Callable[[bytes], bool]) -> bytes | None:
+    """Return what a file holds, or None if it is not there."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise DamagedRun(path) from error
+    if not is_whole(content):
+        raise DamagedRun(path)
+    return content
+
+
+def _require_whole(path: Path, is_whole: Callable[[bytes], bool]) -> None:
+    with suppress(FileNotFoundError):
+        file = path.stat()
+        if not _was_whole(path, is_whole, file.st_size, file.st_mtime_ns):
+            raise DamagedRun(path)
+
+
+@lru_cache(maxsize=8192)
+def _was_whole(path: Path, is_whole: Callable[[bytes], bool], _size: int, _modified: int) -> bool:
+    with suppress(DamagedRun):
+        _read_whole(path, is_whole)
+        return True
+    return False
+
+
+@lru_cache(maxsize=8192)
+def _last_record(log_path: Path, _size: int, _modified: int) -> dict[str, Any] | None:
+    with log_path.open("rb") as log:
+        size = log.seek(0, os.SEEK_END)
+        span = 4096
+        while True:
+            log.seek(max(0, size - span))
+            lines = log.read().split(b"\n")
+            # The first piece may be the end of a longer line, the last one is what is still being written.
+            whole = lines[1:-1] if span < size else lines[:-1]
+            if whole:
+                return _record_of(whole[-1], log_path)
+            if span >= size:
+                return None
+            span *= 4
+
+
+def _record_of(line: bytes, log_path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+        if isinstance(record["event"], str):
+            return record
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DamagedRun(log_path) from error
+    raise DamagedRun(log_path)
 
 
 def _drop_torn_line(log: BinaryIO) -> None:
@@ -658,12 +809,21 @@ class _LogReader:
 
     def _read_on(self) -> None:
         with self._path.open("rb") as log:
+            if log.seek(0, os.SEEK_END) < self._offset:
+                self._begin()  # somebody put an older log in its place
             log.seek(self._offset)
             text = log.read()
         end = text.rfind(b"\n") + 1  # a line that is still being written is left for the next time
         self._offset += end
-        for line in text[:end].splitlines():
-            self._take(json.loads(line))
+        try:
+            for line in text[:end].split(b"\n")[:-1]:
+                self._take(_record_of(line, self._path))
+        except (KeyError, TypeError, OverflowError) as error:
+            self._begin()
+            raise DamagedRun(self._path) from error
+        except DamagedRun:
+            self._begin()
+            raise
 
     def _take(self, record: dict[str, Any]) -> None:
         match record.pop("event"):
@@ -683,13 +843,14 @@ class _LogReader:
 
     def _forget_after(self, step: int) -> None:
         """Drop what came after the checkpoint from which a worker went on: it is trained again."""
+        kept = bisect_right(self._steps, step)
         for column in (self._steps, self._losses, self._seconds):
-            del column[step:]
+            del column[kept:]
         self._epochs = {epoch: event for epoch, event in self._epochs.items() if event.step <= step}
 
 
 @lru_cache(maxsize=4096)
-def _open_run(folder: Path) -> Run:
+def _open_run(folder: Path, _size: int, _modified: int) -> Run:
     return Run(folder)
 
 

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from cnnlab import TRAINING_ENVIRONMENT
 from cnnlab.errors import LabError
-from cnnlab.home import home, replacing, writing_to_home
-from cnnlab.runs import Run, RunBusy, RunWriter, Status, all_runs, waiting_runs
+from cnnlab.home import home, replacing, unfinished_suffix, writing_to_home
+from cnnlab.runs import Run, RunBusy, RunWriter, Status, all_runs, remove_leftovers, waiting_runs
 from cnnlab.training import available_cores
 
 MAX_PARALLEL_RUNS = 16
@@ -25,6 +25,8 @@ MAX_PARALLEL_RUNS = 16
 # A worker looks for a wish to stop after each batch; one that has not by then (a batch can be the whole training set)
 # is ended, and the run goes on later from its last checkpoint.
 _STOP_GRACE_SECONDS = 0.8
+_STOP_LOOK_SECONDS = 0.1
+_QUEUE_LOOK_SECONDS = 1.0
 _CLOSE_GRACE_SECONDS = 5.0
 _PROJECT = Path(__file__).parent.parent
 
@@ -98,21 +100,31 @@ class Scheduler:
             worker.wait_until(deadline)
 
     def _watch(self) -> None:
+        remove_leftovers()
+        next_look_at_queue = time.monotonic()
         while not self._closed.is_set():
             try:
                 with self._lock:
-                    self._look()
+                    workers = len(self._workers)
+                    self._look_at_workers()
+                    # With thousands of runs in the home, to look for those that wait costs too much to do it always.
+                    if len(self._workers) < workers or time.monotonic() >= next_look_at_queue:
+                        next_look_at_queue = time.monotonic() + _QUEUE_LOOK_SECONDS
+                        self._look_at_queue()
             except (OSError, LabError):
                 pass  # a folder vanished, or the home was full, for a moment; the next look finds what is then there
             except Exception:  # whatever it was, the other runs must not wait for ever
                 traceback.print_exc()
-            self._wake.wait(timeout=0.1 if self._workers else 1.0)
-            self._wake.clear()
+            if self._wake.wait(timeout=_STOP_LOOK_SECONDS if self._workers else _QUEUE_LOOK_SECONDS):
+                self._wake.clear()
+                next_look_at_queue = time.monotonic()
 
-    def _look(self) -> None:
+    def _look_at_workers(self) -> None:
         for worker in self._workers:
             worker.stop_if_asked()
         self._workers = [worker for worker in self._workers if not worker.has_ended]
+
+    def _look_at_queue(self) -> None:
         self._start_waiting_runs()
         if self._spare is None and not any(worker.is_getting_ready for worker in self._workers):
             self._spare = _Worker()
@@ -152,7 +164,7 @@ class _Worker:
         self._stop_seen: float | None = None
         home().mkdir(parents=True, exist_ok=True)
         # What it writes before it has a run becomes the run's errors.txt.
-        descriptor, errors = tempfile.mkstemp(prefix=".worker-", dir=home())
+        descriptor, errors = tempfile.mkstemp(prefix=".worker.", suffix=unfinished_suffix(), dir=home())
         self._errors = Path(errors)
         self._socket, its_end = socket.socketpair()  # its end tells the worker that this process is gone
         with its_end, os.fdopen(descriptor, "wb") as output:

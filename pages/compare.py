@@ -153,6 +153,10 @@ st.multiselect(
 CHOICE.put_into_address()
 chosen = [runs[run_id] for run_id in st.session_state[CHOICE.key]]
 try:
+    for run in list(chosen):
+        if damage := run.damage():
+            st.error(as_text(str(damage)))
+            chosen.remove(run)
     statuses = [run.status for run in chosen]
     is_live = any(status.is_active for status in statuses)
     with actions:

@@ -3,12 +3,12 @@
 import streamlit as st
 
 from cnnlab.errors import LabError
-from cnnlab.runs import NoSuchRun, Run, Status, all_runs, find_run, reference_runs
+from cnnlab.runs import NoSuchRun, Run, Status, all_runs, damaged_runs, find_run, reference_runs
 from cnnlab.scheduler import MAX_PARALLEL_RUNS, scheduler
 from cnnlab.training import available_cores
 from cnnlab.ui.page import begin_page
 from cnnlab.ui.recipe_form import recipe_form
-from cnnlab.ui.run_list import run_links
+from cnnlab.ui.run_list import damaged_run_links, run_links
 from cnnlab.ui.run_view import attempt, run_view, show_again
 from cnnlab.ui.speed_view import why_it_is_fast
 from cnnlab.ui.wording import as_text, plural
@@ -57,6 +57,7 @@ def list_of_runs(chosen: Run | None, status_shown: Status | None) -> None:
             show_again(chosen)  # somebody else resumed or stopped it
     except NoSuchRun:
         show_again(chosen)
+    damaged_run_links(damaged_runs())
     runs = all_runs()
     shown = st.session_state.get("runs_shown", RUNS_SHOWN)
     run_links(runs[:shown], chosen)

@@ -18,6 +18,16 @@ settings.register_profile("lab", deadline=None)  # no timing decides a test
 settings.load_profile("lab")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--soak", action="store_true", help="run the tests of faults in their full form, an hour in all")
+
+
+@pytest.fixture
+def soak(request: pytest.FixtureRequest) -> bool:
+    """Whether the tests of faults shall run in their full form."""
+    return request.config.getoption("--soak")
+
+
 @pytest.fixture(scope="session")
 def decoded_mnist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return MNIST as the lab decodes it, for the homes of all tests."""

@@ -20,7 +20,6 @@ from cnnlab.my_digits import (
     right_of,
     take_back,
 )
-from cnnlab.predictions import NoPredictions
 from cnnlab.runs import Run
 from cnnlab.strokes import SIDE
 from cnnlab.ui.asking import ask
@@ -42,7 +41,7 @@ def accuracies_on(digits: MyDigits, runs: Sequence[Run]) -> list[float | None]:
     for run in runs:
         try:
             shares.append(ask(right_of, run, digits) / len(digits) if len(digits) else None)
-        except NoPredictions:
+        except LabError:
             shares.append(None)
     return shares
 

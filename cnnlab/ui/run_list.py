@@ -4,7 +4,7 @@ from typing import Literal
 
 import streamlit as st
 
-from cnnlab.runs import NoSuchRun, Run, Status
+from cnnlab.runs import DamagedRun, NoSuchRun, Run, Status
 from cnnlab.ui.wording import ago, as_text, percent
 
 _ICONS = {
@@ -15,6 +15,7 @@ _ICONS = {
     Status.FAILED: ":material/error:",
     Status.FINISHED: ":material/check_circle:",
 }
+_DAMAGED_ICON = ":material/broken_image:"
 _COLORS: dict[Status, Literal["gray", "blue", "orange", "red", "green"]] = {
     Status.QUEUED: "gray",
     Status.RUNNING: "blue",
@@ -35,13 +36,29 @@ def run_links(runs: list[Run], chosen: Run | None = None) -> None:
     for run in runs:
         try:
             status = run.status
-            told = _told_of(run, status)
+            if damage := run.damage():
+                icon, told = _DAMAGED_ICON, [_damage_told(damage)]
+            else:
+                icon, told = _ICONS[status], _told_of(run, status)
         except NoSuchRun:  # deleted from another tab just now
             continue
-        is_chosen = chosen is not None and run.id == chosen.id
-        with st.container(gap=None, key=f"run_{'chosen_' if is_chosen else ''}{run.id}"):
-            st.page_link("pages/train.py", label=as_text(run.name), icon=_ICONS[status], query_params={"run": run.id})
-            st.caption(" · ".join(told))
+        _link(run.id, run.name, icon, told, is_chosen=chosen is not None and run.id == chosen.id)
+
+
+def damaged_run_links(damages: list[DamagedRun]) -> None:
+    """Show a link to each run whose state cannot be read, and below it the file that is damaged."""
+    for damage in damages:
+        _link(damage.run_id, damage.run_id, _DAMAGED_ICON, [_damage_told(damage)])
+
+
+def _link(run_id: str, label: str, icon: str, told: list[str], *, is_chosen: bool = False) -> None:
+    with st.container(gap=None, key=f"run_{'chosen_' if is_chosen else ''}{run_id}"):
+        st.page_link("pages/train.py", label=as_text(label), icon=icon, query_params={"run": run_id})
+        st.caption(" · ".join(told))
+
+
+def _damage_told(damage: DamagedRun) -> str:
+    return f":red[damaged: {as_text(damage.file)}]"
 
 
 def _told_of(run: Run, status: Status) -> list[str]:

@@ -10,7 +10,7 @@ import streamlit as st
 from cnnlab.charts import accuracy_chart, loss_chart
 from cnnlab.errors import LabError
 from cnnlab.models import DEFINITIONS
-from cnnlab.runs import MAX_NAME_LENGTH, History, NoSuchRun, Run, Status, waiting_runs
+from cnnlab.runs import MAX_NAME_LENGTH, DamagedRun, History, NoSuchRun, Run, Status, waiting_runs
 from cnnlab.scheduler import scheduler
 from cnnlab.script import training_script
 from cnnlab.ui.run_list import status_badge
@@ -29,6 +29,12 @@ def run_view(run: Run) -> None:
     st.caption(_recipe_line(run))
     with st.container(horizontal=True, key="run_actions"):
         _actions(run, status)
+    if damage := run.damage():
+        st.error(as_text(str(damage)))
+    try:
+        run.history()
+    except DamagedRun:
+        return  # without its log, there is nothing to show
     _ending(run, status)
     run_every = _REFRESH_SECONDS if status.is_active else None
     st.fragment(_live, run_every=run_every)(run, status, run.weights_path.exists())

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from cnnlab.home import HomeError, home, replacing, writing_to_home
+from cnnlab.home import HomeError, home, remove_unfinished, replacing, writing_to_home
 
 
 def test_the_home_is_the_variable_or_a_folder_here(monkeypatch, tmp_path):
@@ -61,3 +61,21 @@ def test_the_command_line_says_in_one_sentence_that_the_home_is_bad(bad_home):
     assert ended.returncode == 1
     assert f"Error: The lab's home {folder} {words}" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_what_a_killed_process_had_not_finished_is_removed_and_nothing_else(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / f".run.json.{ended.pid}.1").write_text("half")
+    (folder / f".20260101-000000-000.{ended.pid}.140001").mkdir()
+    kept = {f".weights.{os.getpid()}.1", "run.json", ".hidden", f"notes.{ended.pid}.1"}
+    for name in kept:
+        (folder / name).touch()
+    remove_unfinished(folder)
+    assert {path.name for path in folder.iterdir()} == kept
+
+
+def test_a_folder_that_is_not_there_has_nothing_to_remove(tmp_path):
+    remove_unfinished(tmp_path / "gone")

@@ -9,7 +9,7 @@ from cnnlab import predictions
 from cnnlab.data import load_test_set
 from cnnlab.models import DEFINITIONS, Net
 from cnnlab.predictions import NoPredictions, predictions_of
-from cnnlab.runs import Run, RunWriter, reference_runs
+from cnnlab.runs import DamagedRun, Run, RunWriter, reference_runs
 from cnnlab.training import TrainingConfig
 
 
@@ -92,5 +92,5 @@ def test_weights_of_another_network_are_refused_in_a_sentence(run):
 @pytest.mark.parametrize("damaged", [b"", b"nonsense", b"\xff" * 100])
 def test_damaged_weights_are_refused_in_a_sentence(run, damaged):
     run.weights_path.write_bytes(damaged)
-    with pytest.raises(NoPredictions, match=r"are damaged: .* cannot be read"):
+    with pytest.raises(DamagedRun, match=r"is damaged: .*weights.safetensors cannot be read"):
         predictions_of(run)

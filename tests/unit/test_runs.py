@@ -1,5 +1,9 @@
 import json
+import subprocess
+import sys
+from contextlib import suppress
 from dataclasses import asdict
+from datetime import datetime
 
 import pytest
 import torch
@@ -16,7 +20,9 @@ from cnnlab.runs import (
     RunWriter,
     Status,
     all_runs,
+    damaged_runs,
     find_run,
+    remove_leftovers,
 )
 from cnnlab.training import BatchEvent, EpochEvent, TrainingConfig, TrainingState
 
@@ -72,6 +78,71 @@ def test_a_run_whose_run_json_is_damaged_is_named_and_left_out_of_the_list(conte
     with pytest.raises(DamagedRun, match=rf"{run.id}.*run\.json"):
         find_run(run.id)
     assert all_runs() == []
+    assert [(damage.run_id, damage.file) for damage in damaged_runs()] == [(run.id, "run.json")]
+
+
+def test_a_manifest_with_any_byte_changed_is_found_out_or_the_same(run):
+    path = run.folder / "run.json"
+    content = path.read_bytes()
+    for place in range(len(content)):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        with suppress(DamagedRun):
+            found = Run(run.folder)
+            assert (found.model, found.config, found.source) == (run.model, run.config, run.source)
+            assert found.created == run.created
+
+
+@pytest.mark.parametrize("line", ["nonsense", "[]", "{}", '{"event": 3}', "[" * 100_000, '{"event": "epoch"}'])
+def test_a_log_with_a_line_that_is_none_is_damaged(line, run):
+    write(run, "started", batch(1))
+    with run._log_path.open("a") as log:
+        log.write(f"{line}\n")
+    damage = run.damage()
+    assert damage is not None
+    assert damage.file == "events.jsonl"
+    with pytest.raises(DamagedRun):
+        run.history()
+    with pytest.raises(DamagedRun):
+        run.enqueue()
+
+
+def test_a_log_cut_anywhere_is_read_up_to_its_last_whole_line(run):
+    write(run, "started", batch(1), batch(2), epoch(1, 2), "stopped")
+    content = run._log_path.read_bytes()
+    for length in range(len(content), -1, -1):
+        run._log_path.write_bytes(content[:length])
+        whole = [json.loads(line)["event"] for line in content[:length].split(b"\n")[:-1]]
+        history = run.history()
+        assert len(history.batches) == whole.count("batch")
+        assert len(history.epochs) == whole.count("epoch")
+        assert run.status is (Status.STOPPED if "stopped" in whole else Status.INTERRUPTED)
+        assert run.damage() is None
+
+
+@pytest.mark.parametrize("file", ["weights.safetensors", "checkpoint.pt"])
+@pytest.mark.parametrize("damage", [lambda content: b"", lambda content: content[:-1000] + bytes(8) + content[-992:]])
+def test_a_run_with_a_damaged_file_is_named_and_neither_trained_nor_written_over(file, damage, run):
+    with RunWriter.claim(run) as writer:
+        writer.save(TrainingState(DEFINITIONS["module"].build(0), CONFIG), weights=True)
+        writer.append("stopped")
+    path = run.folder / file
+    path.write_bytes(damage(path.read_bytes()))
+    before = {each.name: each.read_bytes() for each in run.folder.iterdir()}
+    assert run.damage().file == file
+    with pytest.raises(DamagedRun, match=file):
+        run.enqueue()
+    with pytest.raises(DamagedRun, match=file):
+        run.load_weights() if file == "weights.safetensors" else run.load_checkpoint()
+    assert {each.name: each.read_bytes() for each in run.folder.iterdir()} == before
+
+
+def test_a_run_whose_files_are_whole_is_not_damaged(run):
+    assert run.damage() is None
+    with RunWriter.claim(run) as writer:
+        writer.save(TrainingState(DEFINITIONS["module"].build(0), CONFIG), weights=True)
+        writer.append("stopped")
+    assert run.damage() is None
+    assert all(each.damage() is None for each in runs.reference_runs())
 
 
 def test_a_run_can_be_renamed_and_keeps_its_name_on_a_bad_one(run):
@@ -146,6 +217,40 @@ def test_the_queue_is_first_come_first_served():
     assert [each.id for each in runs.waiting_runs()] == sorted(
         (each.id for each in (first, second, third)), key=[second.id, third.id, first.id].index
     )
+
+
+def test_the_queue_keeps_its_order_when_the_clock_is_set_back(monkeypatch):
+    first, second = (Run.create(DEFINITIONS["module"], CONFIG) for _ in range(2))
+    second.enqueue()
+    monkeypatch.setattr(runs, "datetime", ClockSetBack)
+    first.enqueue()
+    assert [each.id for each in runs.waiting_runs()] == [second.id, first.id]
+
+
+class ClockSetBack(datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return datetime(2001, 1, 1, tzinfo=tz)
+
+
+def test_what_killed_processes_left_is_removed(run, lab_home):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    left = [lab_home / ".worker.x", lab_home / "runs" / ".20260101-000000-000", run.folder / ".checkpoint.pt"]
+    left = [path.with_name(f"{path.name}.{ended.pid}.1") for path in left]
+    for path in left:
+        path.touch()
+    remove_leftovers()
+    assert not any(path.exists() for path in left)
+    assert find_run(run.id).damage() is None
+
+
+def test_there_is_space_for_the_line_that_ends_a_run(run):
+    reserve = run.folder / "reserve"
+    write(run, "started")
+    assert reserve.stat().st_size >= 16_384
+    write(run, "failed")
+    assert not reserve.exists()
 
 
 def test_the_history_is_what_was_logged_and_grows(run):

@@ -1,10 +1,14 @@
+import json
 import os
+import random
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import torch
 
 from cnnlab.models import DEFINITIONS
 from cnnlab.runs import Run, Status
@@ -92,6 +96,120 @@ def test_a_killed_worker_leaves_an_interrupted_run_that_goes_on_bit_for_bit(wait
     assert run.last_epoch().test_loss == undisturbed.last_epoch().test_loss
 
 
+@pytest.mark.timeout(3600)
+def test_a_run_killed_again_and_again_is_that_of_an_undisturbed_one_bit_for_bit(wait_for, process_of, soak):
+    kills, epochs = (50, 20) if soak else (5, 4)
+    chance = random.Random(0)
+    run, undisturbed = new_run(epochs), new_run(epochs)
+    repeated = []
+    scheduler().start(run)
+    for number in range(1, kills + 1):
+        step = int((number - chance.random()) * run.total_steps / (kills + 1))
+        wait_for(lambda number=number: len(run.history().starts) == number)
+        wait_for(has_trained(run, step))
+        os.kill(process_of(run), signal.SIGKILL)
+        wait_for(lambda: run.status is Status.INTERRUPTED)
+        trained = run.history().batches.set_index("step")["seconds"]
+        scheduler().start(run)
+        wait_for(lambda number=number: len(run.history().starts) == number + 1)
+        repeated.append(trained.iloc[-1] - trained.get(run.history().starts[-1], 0.0))
+    scheduler().start(undisturbed)
+    wait_for(lambda: {run.status, undisturbed.status} == {Status.FINISHED}, seconds=600)
+    assert len(run.history().starts) == kills + 1
+    assert run.history().batches["loss"].equals(undisturbed.history().batches["loss"])
+    columns = ["train_loss", "test_loss", "test_accuracy"]
+    assert run.history().epochs[columns].equals(undisturbed.history().epochs[columns])
+    weights = undisturbed.load_weights()
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in run.load_weights().items())
+    print(f"{kills} kills; {max(repeated):.2f} s of training repeated at most")
+    assert max(repeated) <= 2
+
+
+def test_when_the_disk_is_full_a_run_fails_with_that_reason_and_keeps_its_checkpoint(wait_for, small_disk):
+    run = new_run(epochs=1000, batch_size=60_000, shift=4)  # a checkpoint for each line of the log, and slow
+    scheduler().start(run)
+    wait_for(lambda: run.load_checkpoint() is not None)
+    small_disk.fill()
+    wait_for(lambda: run.status is Status.FAILED)
+    assert "is full" in run.history().reason
+    assert run.damage() is None
+    done = run.load_checkpoint()["position"]["step"]
+    assert done >= 1
+    small_disk.free()
+    scheduler().start(run)
+    wait_for(lambda: run.history().step > done)
+    assert run.history().starts[-1] == done
+
+
+class SmallDisk:
+    """A file system of a few megabytes."""
+
+    def __init__(self, folder):
+        self._filling = folder / "filling"
+
+    def fill(self):
+        with suppress(OSError), self._filling.open("ab", buffering=0) as file:
+            while True:
+                file.write(bytes(512))
+
+    def free(self):
+        self._filling.unlink()
+
+
+@pytest.fixture
+def small_disk(lab_home, decoded_mnist, monkeypatch):
+    folder = lab_home.with_name("small")
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("cannot mount a file system here")
+    (folder / "mnist.safetensors").symlink_to(decoded_mnist)
+    monkeypatch.setenv("CNNLAB_HOME", str(folder))
+    yield SmallDisk(folder)
+    scheduler().close()
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_queue_keeps_its_order_over_the_end_of_its_server(wait_for, soak):
+    runs = [new_run(epochs=1, batch_size=60_000, threads=available_cores()) for _ in range(100 if soak else 6)]
+    for run in reversed(runs):  # not in the order in which they were made
+        run.enqueue()
+    for ended in (0, len(runs) // 2):
+        server = subprocess.Popen(
+            [sys.executable, "-c", "import cnnlab.scheduler as s, time; s.scheduler(); time.sleep(6000)"]
+        )
+        wait_for(lambda ended=ended: [run.status for run in runs].count(Status.FINISHED) > ended, seconds=1200)
+        if not ended:
+            server.kill()
+            server.wait()
+    wait_for(lambda: all(run.status in (Status.FINISHED, Status.INTERRUPTED) for run in runs), seconds=1200)
+    server.terminate()
+    server.wait()
+    starts = [(event_at(run, "starting"), run.id) for run in runs]
+    assert [run_id for _, run_id in sorted(starts)] == [run.id for run in reversed(runs)]
+    assert [run.status for run in runs].count(Status.INTERRUPTED) <= 1  # the one that the killed server trained
+
+
+def event_at(run, event):
+    lines = (run.folder / "events.jsonl").read_text().splitlines()
+    return next(record["at"] for record in map(json.loads, lines) if record["event"] == event)
+
+
+def test_two_servers_and_the_command_line_on_one_home_train_each_run_once(wait_for):
+    runs = [new_run(epochs=1, batch_size=60_000) for _ in range(6)]
+    server = "import cnnlab.scheduler as s, time; s.scheduler(); time.sleep(600)"
+    servers = [subprocess.Popen([sys.executable, "-c", server]) for _ in range(2)]
+    for run in runs:
+        run.enqueue()
+    claimed = subprocess.run([sys.executable, "-m", "cnnlab", "train", "--resume", runs[-1].id], capture_output=True)
+    wait_for(lambda: all(run.status is Status.FINISHED for run in runs), seconds=120)
+    assert claimed.returncode in (0, 2)  # it was first, or it was told that another process trains the run
+    for each in servers:
+        each.terminate()
+        each.wait()
+    assert all(run.history().starts == [0] and run.history().step == 1 for run in runs)
+
+
 def test_closing_ends_every_worker_with_a_checkpoint(wait_for):
     run = new_run()
     scheduler().start(run)
@@ -171,6 +289,6 @@ def test_a_worker_without_a_run_ends_with_its_server(wait_for):
 
 def test_closing_leaves_no_file_of_a_worker_without_a_run(lab_home, wait_for):
     scheduler()
-    wait_for(lambda: list(lab_home.glob(".worker-*")))
+    wait_for(lambda: list(lab_home.glob(".worker.*")))
     scheduler().close()
-    assert not list(lab_home.glob(".worker-*"))
+    assert not list(lab_home.glob(".worker.*"))
