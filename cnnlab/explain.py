@@ -170,25 +170,21 @@ def attribution(model: nn.Module, image: Tensor, digit: int) -> Tensor:
 
     References
     ----------
-    M. Sundararajan, A. Taly, Q. Yan, Axiomatic attribution for deep networks (arXiv:1703.01365), as captum computes it.
+    M. Sundararajan, A. Taly, Q. Yan, Axiomatic attribution for deep networks (arXiv:1703.01365).
     """
-    from captum.attr import IntegratedGradients  # takes a second, which only those who ask for it shall wait
-
     was_training = model.training
     model.eval()
-    given = IntegratedGradients(model).attribute(
-        image[None],
-        target=digit,
-        n_steps=_INTEGRATION_STEPS,
-        method="riemann_middle",
-        internal_batch_size=_STEPS_AT_ONCE,
-    )
+    gradients = torch.zeros_like(image)
+    for shares in ((torch.arange(_INTEGRATION_STEPS) + 0.5) / _INTEGRATION_STEPS).split(_STEPS_AT_ONCE):
+        on_the_way = (shares.view(-1, 1, 1, 1) * image).requires_grad_()
+        logits = model(on_the_way)[:, digit]
+        gradients += torch.autograd.grad(logits.sum(), on_the_way)[0].sum(dim=0)
     model.train(was_training)
-    return given[0, 0].detach()
+    return (image * gradients / _INTEGRATION_STEPS)[0].detach()
 
 
-# Along the way from black to the image the gradient jumps where a ReLU begins to pass: captum's usual Gauss-Legendre
-# places are no better there, and take longer to find. So many steps leave an error of 0.07 logits on average.
+# Along the way from black to the image the gradient jumps where a ReLU begins to pass. So many steps, each taken at its
+# middle, leave an error of 0.07 logits on average.
 _INTEGRATION_STEPS = 256
 _STEPS_AT_ONCE = 32  # all of them in one batch would take 100 MB
 _CONVOLUTION = "Conv2d"

@@ -111,7 +111,7 @@ def _attribution_view(run: Run, image: Tensor, key: str) -> None:
     told.caption(
         f"This is what the ink adds to the logit of {digit}, the number from which the softmax makes its probability. "
         "Black pixels have no say: the image is compared with a black one. Found by "
-        f"[integrated gradients]({_INTEGRATED_GRADIENTS}), computed by captum."
+        f"[integrated gradients]({_INTEGRATED_GRADIENTS})."
     )
 
 

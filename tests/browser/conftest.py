@@ -1,11 +1,13 @@
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -27,31 +29,66 @@ def browser() -> Iterator[Browser]:
         launched.close()
 
 
+@dataclass(frozen=True)
+class Lab:
+    """A server of the lab."""
+
+    process: subprocess.Popen
+    url: str
+
+    def children(self) -> list[int]:
+        """Return the ids of the processes that it has started."""
+        listed = subprocess.run(["ps", "--ppid", str(self.process.pid), "-o", "pid="], capture_output=True, text=True)
+        return [int(pid) for pid in listed.stdout.split()]
+
+
 @pytest.fixture
-def lab_url(lab_home: Path, tmp_path: Path) -> Iterator[str]:
-    """Start the lab on a free port, and end it with all its workers."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    options = ["--server.headless", "true", "--server.port", str(port)]
-    with (tmp_path / "server.txt").open("wb") as output:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "streamlit", "run", "app.py", *options],
-            cwd=ROOT,
-            env={**os.environ, "CNNLAB_HOME": str(lab_home)},
-            stdout=output,
-            stderr=output,
-        )
-        url = f"http://127.0.0.1:{port}"
+def start_lab(lab_home: Path, tmp_path: Path) -> Iterator[Callable[[], Lab]]:
+    """Return a function that starts the lab on a free port; those still there at the end are told to end."""
+    labs: list[Lab] = []
+
+    def start() -> Lab:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        options = ["--server.headless", "true", "--server.port", str(port)]
+        with (tmp_path / "server.txt").open("ab") as output:
+            server = subprocess.Popen(
+                [sys.executable, "-m", "streamlit", "run", "app.py", *options],
+                cwd=ROOT,
+                env={**os.environ, "CNNLAB_HOME": str(lab_home)},
+                stdout=output,
+                stderr=output,
+            )
+        labs.append(Lab(server, f"http://127.0.0.1:{port}"))
         deadline = time.monotonic() + 60
-        while not answers(f"{url}/_stcore/health"):
+        while not answers(f"{labs[-1].url}/_stcore/health"):
             assert time.monotonic() < deadline, (tmp_path / "server.txt").read_text()
             time.sleep(0.05)
-        yield url
-        listed = subprocess.run(["ps", "--ppid", str(server.pid), "-o", "pid="], capture_output=True, text=True)
-        server.terminate()
-        assert server.wait(timeout=30) == 0
-        assert not any(Path(f"/proc/{pid}").exists() for pid in listed.stdout.split()), "a worker outlived its server"
+        return labs[-1]
+
+    yield start
+    for lab in labs:
+        if lab.process.poll() is None:
+            end_in_order(lab)
+
+
+def end_in_order(lab: Lab, sent: signal.Signals = signal.SIGTERM) -> None:
+    """Tell a server to end, and see that it does, with all that it has started."""
+    children = lab.children()
+    lab.process.send_signal(sent)
+    assert lab.process.wait(timeout=30) == 0
+    assert not any(is_alive(pid) for pid in children), "a worker outlived its server"
+
+
+def is_alive(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+@pytest.fixture
+def lab_url(start_lab: Callable[[], Lab]) -> str:
+    """Start the lab, and return its address."""
+    return start_lab().url
 
 
 def answers(url: str) -> bool:
@@ -62,17 +99,23 @@ def answers(url: str) -> bool:
 
 
 @pytest.fixture
-def open_page(browser: Browser, lab_url: str) -> Iterator:
-    """Return a function that opens an address of the lab in a new tab."""
+def open_tab(browser: Browser) -> Iterator:
+    """Return a function that opens an address in a new tab."""
     pages: list[Page] = []
 
-    def open_one(path: str = "/", **options) -> Page:
+    def open_one(url: str, **options) -> Page:
         page = browser.new_page(**{"viewport": {"width": 1280, "height": 900}, **options})
         page.set_default_timeout(60_000)
         pages.append(page)
-        page.goto(path if path.startswith("http") else lab_url + path)
+        page.goto(url)
         return page
 
     yield open_one
     for page in pages:
         page.close()
+
+
+@pytest.fixture
+def open_page(open_tab: Callable[..., Page], lab_url: str) -> Callable[..., Page]:
+    """Return a function that opens a page of the lab in a new tab."""
+    return lambda path="/", **options: open_tab(path if path.startswith("http") else lab_url + path, **options)

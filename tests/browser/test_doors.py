@@ -1,0 +1,51 @@
+"""Who may come in: the server's addresses, the names it is called by, and what other sites may ask of it."""
+
+import base64
+import http.client
+import socket
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+
+def handshake(url: str, **headers: str) -> int:
+    """Ask for a websocket as a browser does, and return the status of the answer: 101 opens it."""
+    host = url.removeprefix("http://")
+    connection = http.client.HTTPConnection(host)
+    asked = {
+        "Host": host,
+        "Origin": f"http://{headers.get('Host', host)}",
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": base64.b64encode(bytes(16)).decode(),
+        **headers,
+    }
+    connection.request("GET", "/_stcore/stream", headers=asked)
+    return connection.getresponse().status
+
+
+def test_it_answers_to_its_own_names_alone(lab_url):
+    port = lab_url.rsplit(":", 1)[1]
+    assert handshake(lab_url) == 101
+    assert handshake(lab_url, Host=f"localhost:{port}") == 101
+    assert handshake(lab_url, Host=f"elsewhere.example:{port}") in (400, 403)
+
+
+def test_a_page_of_another_site_opens_no_connection(lab_url):
+    assert handshake(lab_url, Origin="http://elsewhere.example") == 403
+
+
+def test_an_upload_without_the_sessions_token_is_refused(lab_url):
+    connection = http.client.HTTPConnection(lab_url.removeprefix("http://"))
+    connection.request("PUT", "/_stcore/upload_file/session/file", body=b"a picture")
+    assert connection.getresponse().status in (400, 403)
+
+
+def test_it_listens_on_one_address_alone(lab_url):
+    port = int(lab_url.rsplit(":", 1)[1])
+    with pytest.raises(
+        ConnectionRefusedError
+    ):  # all of 127.0.0.0/8 is this machine; a server that listens on all answers
+        socket.create_connection(("127.0.0.2", port))
