@@ -1,4 +1,4 @@
-"""The command line: ``python -m cnnlab`` with train, runs, predict, equivalence or bench."""
+"""The command line: ``python -m cnnlab`` with train, runs, predict, export, import, equivalence or bench."""
 
 import json
 import signal
@@ -15,6 +15,7 @@ import torch
 
 from cnnlab import bench, data, equivalence
 from cnnlab.answering import Answer, answers_of
+from cnnlab.archive import MOST_BYTES, export_run, import_run
 from cnnlab.drawing import prepare
 from cnnlab.errors import LabError
 from cnnlab.models import DEFINITIONS, UnknownDefinition, definition_named
@@ -229,6 +230,45 @@ def _answer(run: Run, file: str) -> Answer:
     if preparation is None:
         raise _Unread("Nothing is drawn on it.")
     return answers_of(run, preparation.centred[np.newaxis])[0]
+
+
+@main.command()
+@click.argument("run_id", metavar="RUN")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--checkpoint", is_flag=True, help="Take the state along from which training goes on.")
+def export(run_id: str, file: Path, checkpoint: bool) -> None:
+    """Write a run to a zip archive, to be imported elsewhere. FILE must not be there yet."""
+    try:
+        content = export_run(find_run(run_id), checkpoint=checkpoint)
+        with file.open("xb") as archive:
+            archive.write(content)
+    except NoSuchRun as error:
+        raise click.UsageError(str(error)) from error
+    except FileExistsError as error:
+        raise click.UsageError(f"{file} is there already: name another file, or remove it.") from error
+    except OSError as error:
+        raise click.ClickException(f"{file} cannot be written ({error.strerror}).") from error
+    except LabError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@main.command("import")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
+def import_files(files: tuple[Path, ...]) -> None:
+    """Make a new run of each archive that `export` has written, and print its identifier."""
+    refused = 0
+    for file in files:
+        try:
+            with file.open("rb") as archive:
+                click.echo(import_run(archive.read(MOST_BYTES + 1)).id)
+        except OSError as error:
+            refused += 1
+            click.echo(f"{file}: It cannot be read ({error.strerror}).", err=True)
+        except LabError as error:
+            refused += 1
+            click.echo(f"{file}: {error}", err=True)
+    if refused:
+        raise click.ClickException(f"{refused:,} of {len(files):,} files could not be imported.")
 
 
 @main.command("bench")

@@ -32,7 +32,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import cached_property, lru_cache
@@ -56,6 +56,11 @@ REFERENCE_RUNS = Path(__file__).parent / "assets" / "runs"
 # The reference run that was trained for digits that people draw.
 DRAWING_RUN = "reference-drawing"
 MAX_NAME_LENGTH = 80
+_MANIFEST, _NAME, _LOG = "run.json", "name.txt", "events.jsonl"
+_WEIGHTS, _CHECKPOINT = "weights.safetensors", "checkpoint.pt"
+EXPORTED_FILES = (_MANIFEST, _NAME, _LOG, _WEIGHTS, _CHECKPOINT)
+# Of a log, in bytes; the lab's own are much shorter.
+_LONGEST_LINE = 65_536
 # Enough steps that the speed is steady, few enough that it follows when the machine gets busy.
 _SPEED_STEPS = 200
 
@@ -90,6 +95,10 @@ class RunBusy(LabError):
 
 class RunFinished(LabError):
     """The run has nothing left to train."""
+
+
+class UnfitRun(LabError):
+    """A run from elsewhere cannot be one of this lab."""
 
 
 class InvalidName(LabError):
@@ -187,12 +196,12 @@ class Run:
             self.created = datetime.fromisoformat(manifest["created"])
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise DamagedRun(manifest_path) from error
-        for path in (folder / "name.txt", self._log_path):
+        for path in (folder / _NAME, self._log_path):
             if not path.exists():
                 raise DamagedRun(path)
 
     @classmethod
-    def create(cls, definition: Definition, config: TrainingConfig, name: str | None = None) -> Self:
+    def create(cls, definition: Definition, config: TrainingConfig, name: str | None = None) -> "Run":
         """Make a run in the lab's home. It neither trains nor waits yet.
 
         Raises
@@ -206,34 +215,30 @@ class Run:
         with writing_to_home():
             folder = _runs_folder()
             folder.mkdir(parents=True, exist_ok=True)
-            while True:
-                created = _time_after(newest=max(_run_ids(folder), default=None))
-                target = folder / created.strftime(_ID_FORMAT)[:-3]
-                unfinished = unfinished_path(target)
-                unfinished.mkdir()
-                manifest = {
-                    "model": definition.name,
-                    "config": asdict(config),
-                    "source": definition.source,
-                    "created": created.isoformat(),
-                }
+            unfinished = unfinished_path(folder / "created")
+            unfinished.mkdir()
+            manifest = {
+                "model": definition.name,
+                "config": asdict(config),
+                "source": definition.source,
+                "created": datetime.now(UTC).isoformat(),
+            }
+            try:
                 with replacing(unfinished / _MANIFEST) as path:
                     path.write_text(json.dumps(sealed(manifest), indent=2) + "\n")
-                (unfinished / "name.txt").write_text(name)
-                (unfinished / "events.jsonl").touch()
-                try:
-                    unfinished.rename(target)
-                    return cls(target)
-                except OSError:  # another process took the identifier; a full disk fails on what is written above
-                    shutil.rmtree(unfinished)
-                    if not target.exists():
-                        raise
+                (unfinished / _NAME).write_text(name)
+                (unfinished / _LOG).touch()
+                return _move_in(unfinished)
+            finally:
+                shutil.rmtree(unfinished, ignore_errors=True)
 
     @property
     def name(self) -> str:
         """What people call the run."""
-        with self._existing():
-            return (self.folder / "name.txt").read_text(errors="replace")
+        with self._existing(), (self.folder / _NAME).open(errors="replace") as file:
+            name = file.read(MAX_NAME_LENGTH)
+        # Whoever wrote the file by hand may have put in what has no place in a line of text.
+        return "".join(sign if _can_be_shown(sign) else "\ufffd" for sign in name).strip() or self.id
 
     def rename(self, name: str) -> None:
         """Give the run another name.
@@ -246,7 +251,7 @@ class Run:
         name = checked_name(name)
         with self._existing():
             self.folder.stat()
-        with writing_to_home(), replacing(self.folder / "name.txt") as unfinished:
+        with writing_to_home(), replacing(self.folder / _NAME) as unfinished:
             unfinished.write_text(name)
 
     def delete(self) -> None:
@@ -309,7 +314,8 @@ class Run:
     @property
     def can_resume(self) -> bool:
         """Whether the run can go on from its checkpoint; one that diverged would diverge again."""
-        return self.status in (Status.STOPPED, Status.INTERRUPTED, Status.FAILED) and not self._has_diverged
+        has_ended = self.status in (Status.STOPPED, Status.INTERRUPTED, Status.FAILED)
+        return has_ended and not self._has_diverged and not self._has_no_checkpoint
 
     def history(self) -> History:
         """Return what the log says so far. Only what is new since the last call is read."""
@@ -407,10 +413,15 @@ class Run:
         except Exception as error:  # PyTorch raises whatever a damaged file makes of its reader
             raise DamagedRun(self._checkpoint_path) from error
 
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether there is a state from which training goes on."""
+        return self._checkpoint_path.exists()
+
     @cached_property
     def weights_path(self) -> Path:
         """The file of the newest weights; it is there once an epoch has ended."""
-        return self.folder / "weights.safetensors"
+        return self.folder / _WEIGHTS
 
     @cached_property
     def predictions_path(self) -> Path:
@@ -424,11 +435,11 @@ class Run:
 
     @cached_property
     def _log_path(self) -> Path:
-        return self.folder / "events.jsonl"
+        return self.folder / _LOG
 
     @cached_property
     def _checkpoint_path(self) -> Path:
-        return self.folder / "checkpoint.pt"
+        return self.folder / _CHECKPOINT
 
     @cached_property
     def _stop_path(self) -> Path:
@@ -448,8 +459,33 @@ class Run:
 
     @property
     def _has_diverged(self) -> bool:
-        record = self._last_record()
-        return record is not None and record.get("diverged", False)
+        return bool((self._last_record() or {}).get("diverged"))
+
+    @property
+    def _has_no_checkpoint(self) -> bool:
+        """Whether the run was imported without the checkpoint that it would go on from."""
+        return bool((self._last_record() or {}).get("without_checkpoint"))
+
+    def export(self, *, checkpoint: bool) -> dict[str, bytes]:
+        """Return the files from which `adopt` makes the run again, by name: those of `EXPORTED_FILES` that it has.
+
+        Raises
+        ------
+        DamagedRun, NoSuchRun
+            If one of them cannot be read, or the run is gone.
+        """
+        self.history()  # a log that is damaged is not exported
+        with self._existing():
+            log = self._log_path.read_bytes()
+            files: dict[str, bytes | None] = {
+                _MANIFEST: (self.folder / _MANIFEST).read_bytes(),
+                _NAME: self.name.encode(),
+                _LOG: log[: log.rfind(b"\n") + 1],
+            }
+        files[_WEIGHTS] = self.read_weights()
+        if checkpoint:
+            files[_CHECKPOINT] = _read_whole(self._checkpoint_path, is_whole_zip)
+        return {name: content for name, content in files.items() if content is not None}
 
     def _has_writer(self) -> bool:
         with self._existing(), self._log_path.open("rb") as log:
@@ -541,6 +577,11 @@ class RunWriter:
             raise RunFinished(f"{self.run.name} is finished: there is nothing left to train.")
         if self.run._has_diverged:
             raise RunFinished(f"{self.run.name} would diverge again: start a new run with a smaller learning rate.")
+        if self.run._has_no_checkpoint:
+            raise RunFinished(
+                f"{self.run.name} was imported without a checkpoint to go on from: export it with one, or start a new "
+                "run."
+            )
         self.run._stop_path.unlink(missing_ok=True)
         self.run.errors_path.unlink(missing_ok=True)
 
@@ -596,6 +637,113 @@ def reference_runs() -> list[Run]:
     return _runs_in(REFERENCE_RUNS)[0]
 
 
+def adopt(files: dict[str, bytes]) -> Run:
+    """Make a new run in the lab's home of files that may come from anywhere.
+
+    Parameters
+    ----------
+    files
+        What `Run.export` returns.
+
+    Raises
+    ------
+    DamagedRun
+        If one of them is missing, or not what the lab writes.
+    UnfitRun
+        If what they say is not of one run, or not of a network that is registered here.
+    """
+    folder = _runs_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    unfinished = unfinished_path(folder / "imported")
+    unfinished.mkdir()
+    try:
+        for name in EXPORTED_FILES:
+            if name in files:
+                (unfinished / name).write_bytes(files[name])
+        _settle(_checked(Run(unfinished)))
+        return _move_in(unfinished)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _checked(run: Run) -> Run:
+    """Return a run from elsewhere if all that it says can be true here.
+
+    Raises
+    ------
+    DamagedRun, UnfitRun
+        If it cannot.
+    """
+    if any(len(line) > _LONGEST_LINE for line in io.BytesIO(run._log_path.read_bytes())):
+        raise DamagedRun(run._log_path)
+    try:
+        definition = definition_named(run.model)
+    except LabError as error:
+        raise UnfitRun(str(error)) from error
+    if definition.source != run.source:
+        raise UnfitRun(f"its network, {definition.title}, is written differently in this lab's cnnlab/models.py.")
+    history = _LogReader(run._log_path).history()
+    numbers = history.epochs.to_numpy(dtype=float), history.batches.to_numpy(dtype=float)
+    if not all(np.isfinite(each).all() for each in numbers):
+        raise DamagedRun(run._log_path)
+    epochs = history.epochs["epoch"]
+    if history.step > run.total_steps or not epochs.between(1, run.config.epochs).all():
+        raise UnfitRun("its log is longer than its recipe allows.")
+    run._last_record()
+    if (weights := run.load_weights()) is not None:
+        _require_fitting(weights, definition)
+    if (checkpoint := run.load_checkpoint()) is not None:
+        _require_checkpoint(checkpoint, definition, run, history.step)
+    return run
+
+
+def _require_fitting(weights: object, definition: Definition) -> None:
+    """See that weights have the names, the shapes and the types of a definition's, and are numbers."""
+    expected = definition.build(seed=0).state_dict()
+    unfit = UnfitRun(f"its weights are not those of {definition.title}.")
+    if not isinstance(weights, dict) or weights.keys() != expected.keys():
+        raise unfit
+    for name, tensor in weights.items():
+        like = expected[name]
+        if not isinstance(tensor, Tensor) or (tensor.shape, tensor.dtype) != (like.shape, like.dtype):
+            raise unfit
+        if not tensor.isfinite().all():
+            raise UnfitRun(f"its weights hold numbers in {name} that are infinite or none.")
+
+
+def _require_checkpoint(checkpoint: Any, definition: Definition, run: Run, steps_told: int) -> None:
+    """See that training can go on from a checkpoint, on another definition's network that is thrown away."""
+    unfit = UnfitRun("its checkpoint is not one that its training can go on from.")
+    try:
+        _require_fitting(checkpoint["model"], definition)
+        position = checkpoint["position"]
+        step = (position["epoch"] - 1) * run.steps_per_epoch + position["batch"]
+        if not (type(step) is int and 0 <= step == position["step"] <= steps_told):
+            raise unfit
+        with torch.random.fork_rng(devices=[]):
+            config = replace(run.config, device="cpu", threads=1, kernels="torch")
+            TrainingState(definition.build(seed=0), config).load_state_dict(checkpoint)
+    except UnfitRun:
+        raise
+    except Exception as error:  # whatever a checkpoint that is none makes of the code that reads it
+        raise unfit from error
+
+
+def _settle(run: Run) -> None:
+    """Let the log's last line say how the run ended, so that nobody trains it before a person wants it."""
+    last = run._last_record() or {}
+    status = _status_said_by(last.get("event"))
+    is_settled = status not in (None, Status.QUEUED)
+    has_begun = run.history().step > 0
+    with RunWriter.claim(run) as writer:
+        writer.append(
+            status if is_settled and status else Status.INTERRUPTED,
+            reason=last.get("reason") if is_settled else "It was exported before it ended.",
+            diverged=bool(last.get("diverged")),
+            without_checkpoint=has_begun and status is not Status.FINISHED and not run.has_checkpoint,
+        )
+
+
 def waiting_runs() -> list[Run]:
     """Return the queue: the runs that wait to be trained, first come, first served."""
     return [run for _, run in sorted(_queue(), key=lambda entry: (entry[0], entry[1].id))]
@@ -638,7 +786,7 @@ def checked_name(name: str) -> str:
         If nothing is left, it is too long, or it has a character that cannot be shown.
     """
     name = name.strip()
-    if not 1 <= len(name) <= MAX_NAME_LENGTH or not name.isprintable():
+    if not 1 <= len(name) <= MAX_NAME_LENGTH or not all(map(_can_be_shown, name)):
         raise InvalidName(
             f"A run's name is one line of 1 to {MAX_NAME_LENGTH} characters that can be printed; this one has "
             f"{len(name):,}, or one that cannot be."
@@ -646,9 +794,14 @@ def checked_name(name: str) -> str:
     return name
 
 
+def _can_be_shown(sign: str) -> bool:
+    return sign.isprintable() or sign == _JOINER
+
+
+# Of emoji: a family is made of persons.
+_JOINER = "\u200d"
 _ID = re.compile(r"\d{8}-\d{6}-\d{3}|reference-[a-z]+")
 _ID_FORMAT = "%Y%m%d-%H%M%S-%f"  # less the last three digits: milliseconds
-_MANIFEST = "run.json"
 # What a file system takes for the longest line that tells how a run ended.
 _RESERVE_BYTES = 16_384
 
@@ -667,6 +820,19 @@ def _runs_in(folder: Path) -> tuple[list[Run], list[DamagedRun]]:
         except NoSuchRun:  # deleted by another process just now
             continue
     return runs, damages
+
+
+def _move_in(unfinished: Path) -> Run:
+    """Give a run's folder its place among the others, under an identifier that is greater than theirs."""
+    folder = unfinished.parent
+    while True:
+        target = folder / _time_after(newest=max(_run_ids(folder), default=None)).strftime(_ID_FORMAT)[:-3]
+        try:
+            unfinished.rename(target)
+            return Run(target)
+        except OSError:  # another process took the identifier
+            if not target.exists():
+                raise
 
 
 def _readable_run(folder: Path) -> Run:
@@ -816,22 +982,23 @@ class _LogReader:
         end = text.rfind(b"\n") + 1  # a line that is still being written is left for the next time
         self._offset += end
         try:
-            for line in text[:end].split(b"\n")[:-1]:
+            for line in io.BytesIO(text[:end]):
                 self._take(_record_of(line, self._path))
-        except (KeyError, TypeError, OverflowError) as error:
+        except (DamagedRun, KeyError, TypeError, ValueError, OverflowError) as error:
             self._begin()
             raise DamagedRun(self._path) from error
-        except DamagedRun:
-            self._begin()
-            raise
 
     def _take(self, record: dict[str, Any]) -> None:
         match record.pop("event"):
             case "batch":
+                if self._steps and record["step"] <= self._steps[-1]:
+                    raise ValueError("A step is told twice.")
                 self._steps.append(record["step"])
                 self._losses.append(record["loss"])
                 self._seconds.append(record["seconds"])
             case "epoch":
+                if not all(type(number) in (int, float) for number in record.values()):
+                    raise TypeError("An epoch is told in numbers.")
                 self._epochs[record["epoch"]] = EpochEvent(**record)
             case "started":
                 self._forget_after(record["step"])

@@ -50,10 +50,11 @@ def is_whole_weights(content: bytes) -> bool:
 
 
 def is_whole_zip(content: bytes) -> bool:
-    """Return whether each part of a zip archive, such as ``torch.save`` writes, matches the archive's sum of it."""
+    """Return whether each part of a zip archive as ``torch.save`` writes it, unpacked, matches the archive's sum."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            return archive.testzip() is None
+            is_unpacked = all(entry.compress_type == zipfile.ZIP_STORED for entry in archive.infolist())
+            return is_unpacked and archive.testzip() is None
     except Exception:  # zipfile raises whatever a damaged file makes of its reader
         return False
 

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from cnnlab.archive import import_run
 from cnnlab.errors import LabError
 from cnnlab.runs import NoSuchRun, Run, Status, all_runs, damaged_runs, find_run, reference_runs
 from cnnlab.scheduler import MAX_PARALLEL_RUNS, scheduler
@@ -51,6 +52,28 @@ def parallel_runs_input() -> None:
     )
 
 
+def import_archive() -> None:
+    """Make a run of the archive that was just uploaded, and turn to it."""
+    place = st.session_state["imports"] = st.session_state.get("imports", 0) + 1  # the next uploader, which is empty
+    st.session_state["import_error"] = None
+    try:
+        st.query_params["run"] = import_run(st.session_state.pop(f"archive_{place - 1}").getvalue()).id
+    except LabError as error:
+        st.session_state["import_error"] = str(error)
+
+
+def import_popover() -> None:
+    with st.popover("Import a run", icon=":material/upload:"):
+        st.file_uploader(
+            "An archive, downloaded from a lab as *Run (zip)*",
+            "zip",
+            key=f"archive_{st.session_state.get('imports', 0)}",
+            on_change=import_archive,
+        )
+        if import_error := st.session_state.get("import_error"):
+            st.error(as_text(import_error))
+
+
 def list_of_runs(chosen: Run | None, status_shown: Status | None) -> None:
     try:
         if chosen and chosen.status is not status_shown:
@@ -97,6 +120,7 @@ with list_column:
     st.subheader("Runs", anchor=False)
     st.fragment(list_of_runs, run_every=1.0)(run, status)
     parallel_runs_input()
+    import_popover()
 
 if run:
     st.query_params["run"] = st.session_state["last_run"] = run.id

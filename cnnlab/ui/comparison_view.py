@@ -35,7 +35,7 @@ from cnnlab.ui.asking import ask
 from cnnlab.ui.digits import digit_buttons, digit_gallery
 from cnnlab.ui.my_digits_view import accuracies_on
 from cnnlab.ui.recipe_form import LABELS
-from cnnlab.ui.wording import as_text, duration, percent
+from cnnlab.ui.wording import as_text, csv_of, duration, percent
 
 _SMOOTHINGS = [1, 10, 30, 100, 300, 1000]
 _SENTENCES = 6
@@ -157,7 +157,7 @@ def results_view(runs: Sequence[Run]) -> None:
     )
     st.download_button(
         "Download as CSV",
-        lambda: table.to_csv(index=False),
+        lambda: csv_of(table),
         file_name="comparison.csv",
         mime="text/csv",
         icon=":material/download:",

@@ -7,6 +7,7 @@ from typing import NoReturn
 import pandas as pd
 import streamlit as st
 
+from cnnlab.archive import export_run
 from cnnlab.charts import accuracy_chart, loss_chart
 from cnnlab.errors import LabError
 from cnnlab.models import DEFINITIONS
@@ -14,7 +15,7 @@ from cnnlab.runs import MAX_NAME_LENGTH, DamagedRun, History, NoSuchRun, Run, St
 from cnnlab.scheduler import scheduler
 from cnnlab.script import training_script
 from cnnlab.ui.run_list import status_badge
-from cnnlab.ui.wording import as_text, duration, percent, plural
+from cnnlab.ui.wording import as_text, csv_of, duration, percent, plural
 
 _REFRESH_SECONDS = 0.5
 _TABLE_ROWS = 10
@@ -134,6 +135,17 @@ def _downloads(run: Run) -> None:
     )
     _csv_download("Epochs (CSV)", lambda: run.history().epochs, file_name=f"{run.id}-epochs.csv")
     _csv_download("Batches (CSV)", lambda: run.history().batches, file_name=f"{run.id}-batches.csv")
+    with_checkpoint = run.has_checkpoint and st.checkbox(
+        "With the checkpoint, to resume it elsewhere", key=f"checkpoint_{run.id}"
+    )
+    st.download_button(
+        "Run (zip)",
+        lambda: export_run(run, checkpoint=with_checkpoint),
+        file_name=f"{run.id}.zip",
+        mime="application/zip",
+        help="Its recipe, losses and weights. *Import a run*, below the list of runs, takes it into another lab.",
+        on_click="ignore",
+    )
     st.download_button(
         "Training script (Python)",
         lambda: training_script(run.source, run.config),
@@ -146,9 +158,7 @@ def _downloads(run: Run) -> None:
 
 def _csv_download(label: str, table: Callable[[], pd.DataFrame], file_name: str) -> None:
     """Show a button for a table that is made when it is pressed."""
-    st.download_button(
-        label, lambda: table().to_csv(index=False), file_name=file_name, mime="text/csv", on_click="ignore"
-    )
+    st.download_button(label, lambda: csv_of(table()), file_name=file_name, mime="text/csv", on_click="ignore")
 
 
 @st.dialog("Delete this run?")

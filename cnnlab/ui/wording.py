@@ -3,13 +3,25 @@
 import re
 from datetime import UTC, datetime
 
+import pandas as pd
+
+_FORMULA_SIGNS = ("=", "+", "-", "@")
+# A code for an icon or an emoji (:smile:) is taken for one even where its colon is escaped. A sign that takes no room
+# and is not seen parts it.
+_CODE = re.compile(r":(?=[\w+])")
 # Marks that Markdown, or Streamlit's additions to it (icons, colours, formulas), would take for its own.
 _MARKS = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&])")
 
 
 def as_text(name: str) -> str:
     """Return a name for a place where Markdown is read, so that it is shown letter by letter."""
-    return _MARKS.sub(r"\\\1", name)
+    return _CODE.sub(":\u2060", _MARKS.sub(r"\\\1", name))
+
+
+def csv_of(table: pd.DataFrame) -> str:
+    """Return a table as CSV. Text that a spreadsheet would take for a formula gets a ' before it."""
+    defused = table.map(lambda cell: f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA_SIGNS) else cell)
+    return defused.to_csv(index=False)
 
 
 def percent(share: float) -> str:

@@ -123,3 +123,25 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(open_page):
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     box = page.locator(".stMainBlockContainer").bounding_box()
     assert box["width"] <= 390
+
+
+def test_a_run_is_taken_to_another_lab_as_an_archive_and_a_bad_one_is_refused(open_page, tmp_path):
+    page = open_page("/train?run=reference-module")
+    page.get_by_role("button", name="Download", exact=True).click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Run (zip)").click()
+    download.value.save_as(tmp_path / "run.zip")
+    (tmp_path / "bad.zip").write_text("this is none")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Import a run").click()
+    page.locator("input[type=file]").set_input_files(tmp_path / "bad.zip")
+    expect(page.get_by_text("This file is no archive of a run")).to_be_visible()
+    assert all_runs() == []
+    page.locator("input[type=file]").set_input_files(tmp_path / "run.zip")
+    expect(page).to_have_url(re.compile(r"\?run=2"))
+    expect_status(page, "Finished")
+    expect_epochs(page, 10)
+    assert len(all_runs()) == 1
+    page.reload()
+    expect_epochs(page, 10)
+    assert len(all_runs()) == 1

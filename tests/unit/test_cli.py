@@ -6,6 +6,8 @@ import sys
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from cnnlab.cli import main
@@ -154,3 +156,43 @@ def test_an_unknown_run_to_predict_with_is_a_bad_argument(pictures):
     refused = invoke("predict", pictures[0][0], "--run", "nobody")
     assert refused.exit_code == 2
     assert "no run 'nobody'" in refused.stderr
+
+
+def test_a_run_goes_into_a_file_and_comes_out_as_another_run(tmp_path):
+    archive = tmp_path / "run.zip"
+    assert invoke("export", "reference-module", str(archive)).exit_code == 0
+    imported = invoke("import", str(archive))
+    assert imported.exit_code == 0
+    assert [run.id for run in all_runs()] == [imported.stdout.strip()]
+
+
+def test_an_export_writes_over_no_file_and_names_an_unknown_run(tmp_path):
+    archive = tmp_path / "run.zip"
+    archive.write_text("mine")
+    refused = invoke("export", "reference-module", str(archive))
+    assert (refused.exit_code, archive.read_text()) == (2, "mine")
+    assert "is there already" in refused.stderr
+    assert invoke("export", "nobody", str(tmp_path / "other.zip")).exit_code == 2
+    assert not (tmp_path / "other.zip").exists()
+
+
+def test_files_that_are_no_archives_are_told_and_the_rest_are_imported(tmp_path):
+    good, bad = tmp_path / "good.zip", tmp_path / "bad.zip"
+    invoke("export", "reference-module", str(good))
+    bad.write_text("none")
+    imported = invoke("import", str(bad), str(tmp_path / "missing.zip"), str(good))
+    assert imported.exit_code == 1
+    assert len(all_runs()) == 1
+    assert f"{bad}: This file is no archive" in imported.stderr
+    assert "2 of 3 files could not be imported" in imported.stderr
+
+
+@settings(max_examples=40)
+@given(
+    option=st.sampled_from(["epochs", "batch-size", "learning-rate", "momentum", "weight-decay", "shift", "seed"]),
+    value=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")) | st.floats().map(str),
+)
+def test_a_recipe_takes_no_value_that_is_not_allowed_and_shows_no_traceback(option, value):
+    told = invoke("train", f"--{option}={value}", "--device=nowhere")  # so that what is allowed trains nothing either
+    assert told.exit_code == 2
+    assert told.stderr.count("Error:") == 1

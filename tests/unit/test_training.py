@@ -5,6 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from cnnlab.models import DEFINITIONS
@@ -43,6 +45,27 @@ def build(seed=0):
 def with_dropout():
     torch.manual_seed(0)
     return nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(784, 10))
+
+
+any_values = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=20),
+    st.sampled_from([*OPTIMIZERS, *KERNELS, "auto", "one-cycle", 10**400, -(10**400), b"10", [], {}, (1,), 1j]),
+)
+
+
+@given(st.sampled_from(list(TrainingConfig.__dataclass_fields__)), any_values)
+def test_any_value_of_a_setting_is_allowed_or_refused_in_a_sentence(field, value):
+    try:
+        config = TrainingConfig(**{field: value})
+    except InvalidConfig:
+        return
+    assert getattr(config, field) == value
+    assert type(value) in (int, float, str, bool)
+    assert value not in (math.inf, -math.inf)
 
 
 def test_the_defaults_are_the_tutorials():

@@ -1,12 +1,15 @@
+import csv as csv_module
+import io
 from datetime import UTC, datetime, timedelta
 
+import pandas as pd
 import pytest
 
-from cnnlab.ui.wording import ago, as_text, duration, percent, plural
+from cnnlab.ui.wording import ago, as_text, csv_of, duration, percent, plural
 
 
 def test_a_name_is_shown_letter_by_letter():
-    assert as_text("**bold** :red[x] $y$ <b>") == r"\*\*bold\*\* \:red\[x\] \$y\$ \<b\>"
+    assert as_text("**bold** :red[x] $y$ <b>") == "\\*\\*bold\\*\\* \\:\u2060red\\[x\\] \\$y\\$ \\<b\\>"
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(7.6, "8 s"), (65, "1 min 5 s"), (7380, "2 h 3 min")])
@@ -26,3 +29,10 @@ def test_numbers_with_their_units():
     assert percent(0.98426) == "98.43 %"
     assert plural(1, "run") == "1 run"
     assert plural(2000, "run") == "2,000 runs"
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1+2", "@SUM(A1)"])
+def test_in_a_csv_no_text_begins_like_a_formula_and_numbers_stay_numbers(text):
+    csv = csv_of(pd.DataFrame({"run": [text, "nn.Module"], "loss": [-1.5, 2.0]}))
+    cells = list(csv_module.reader(io.StringIO(csv, newline="")))
+    assert cells == [["run", "loss"], [f"'{text}", "-1.5"], ["nn.Module", "2.0"]]

@@ -1,0 +1,129 @@
+"""A run as one zip archive, to take it to another machine.
+
+What comes from outside is not trusted: an archive has few files, whose names are known; what they may hold is looked at
+before anything of it is where the lab keeps its runs; and nothing is unpacked beyond what a run can have.
+"""
+
+import io
+import stat
+import struct
+import zipfile
+import zlib
+
+from cnnlab.errors import LabError
+from cnnlab.home import writing_to_home
+from cnnlab.runs import EXPORTED_FILES, DamagedRun, Run, UnfitRun, adopt
+
+MOST_BYTES = 100_000_000
+# Unpacked. The log of a thousand epochs of the tutorial's batches has 40 MB.
+_MOST_UNPACKED_BYTES = 60_000_000
+_MOST_DIRECTORY_BYTES = 4_096
+# When all files were made: archives of the same run are the same, byte for byte.
+_NO_TIME = (1980, 1, 1, 0, 0, 0)
+
+
+class RefusedArchive(LabError):
+    """An archive is not one that the lab has written, or its run does not fit this lab."""
+
+
+def export_run(run: Run, *, checkpoint: bool = False) -> bytes:
+    """Return a run as a zip archive. One that trains is taken as it is at the moment.
+
+    Parameters
+    ----------
+    checkpoint
+        Whether the state from which training goes on comes along; without it, the imported run cannot be resumed.
+
+    Raises
+    ------
+    DamagedRun, NoSuchRun
+        If a file of it cannot be read, or it is gone.
+    """
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        for name, content in run.export(checkpoint=checkpoint).items():
+            entry = zipfile.ZipInfo(name, _NO_TIME)
+            entry.external_attr = (stat.S_IFREG | 0o644) << 16
+            is_packed = name.endswith(".pt")
+            file.writestr(entry, content, zipfile.ZIP_STORED if is_packed else zipfile.ZIP_DEFLATED)
+    return archive.getvalue()
+
+
+def import_run(content: bytes) -> Run:
+    """Make a new run in the lab's home of an archive that `export_run` has written, here or elsewhere.
+
+    Raises
+    ------
+    RefusedArchive
+        If it is none, or its network is not the one that is registered here.
+    HomeError
+        If the home cannot be written.
+    """
+    files = _unpacked(content)
+    try:
+        with writing_to_home():
+            return adopt(files)
+    except DamagedRun as error:
+        raise RefusedArchive(
+            f"This archive cannot be imported: its {error.file} is damaged. Export the run again."
+        ) from error
+    except UnfitRun as error:
+        raise RefusedArchive(f"This archive cannot be imported: {error}") from error
+
+
+def _unpacked(content: bytes) -> dict[str, bytes]:
+    """Return what the files of an archive hold, by name."""
+    if len(content) > MOST_BYTES:
+        raise RefusedArchive(
+            f"This archive has {len(content) / 1e6:,.0f} MB; at most {MOST_BYTES / 1e6:.0f} MB are read."
+        )
+    _look_at_the_directory(content)
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            entries = archive.infolist()
+            _look_at_the_entries(entries)
+            files: dict[str, bytes] = {}
+            room = _MOST_UNPACKED_BYTES
+            for entry in entries:
+                with archive.open(entry) as file:
+                    files[entry.filename] = file.read(room + 1)
+                room -= len(files[entry.filename])
+                if room < 0:
+                    raise RefusedArchive(
+                        f"This archive holds more than {_MOST_UNPACKED_BYTES / 1e6:.0f} MB, which no run has."
+                    )
+            return files
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError) as error:
+        raise RefusedArchive("This archive is damaged, or not all of it is there. Export the run again.") from error
+
+
+def _look_at_the_directory(content: bytes) -> None:
+    """Refuse an archive with more files than a run has before they are listed, which takes long for very many.
+
+    References
+    ----------
+    PKWARE's APPNOTE.TXT, sections 4.3.16 (the end of the central directory: 22 bytes without a comment) and 4.3.15
+    (what stands before it in an archive with more than 65,535 files).
+    """
+    end = content[-22:]
+    if len(end) < 22 or not end.startswith(b"PK\5\6") or content[-42:-38] == b"PK\6\7":
+        raise RefusedArchive("This file is no archive of a run: choose one that was downloaded as Run (zip).")
+    entries, directory_bytes = struct.unpack("<HL", end[10:16])
+    if entries > len(EXPORTED_FILES) or directory_bytes > _MOST_DIRECTORY_BYTES:
+        raise RefusedArchive(f"This archive lists {entries:,} files; that of a run has at most {len(EXPORTED_FILES)}.")
+
+
+def _look_at_the_entries(entries: list[zipfile.ZipInfo]) -> None:
+    names = [entry.filename for entry in entries]
+    if unknown := sorted({name for name in names if name not in EXPORTED_FILES}):
+        raise RefusedArchive(f"This archive holds {unknown[0][:80]!r}, which no run has.")
+    if len(set(names)) < len(names):
+        raise RefusedArchive("This archive holds a file twice. Export the run again.")
+    for entry in entries:
+        kind = stat.S_IFMT(entry.external_attr >> 16)
+        is_encrypted = entry.flag_bits & 0x1
+        is_known_method = entry.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+        if kind not in (0, stat.S_IFREG) or is_encrypted or not is_known_method:
+            raise RefusedArchive(
+                f"{entry.filename} in this archive is a link, encrypted, or packed in a way that the lab does not read."
+            )

@@ -1,0 +1,316 @@
+import io
+import json
+import stat
+import tracemalloc
+import zipfile
+from dataclasses import asdict
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.torch import save
+
+from cnnlab import archive
+from cnnlab.archive import RefusedArchive, export_run, import_run
+from cnnlab.errors import LabError
+from cnnlab.models import DEFINITIONS
+from cnnlab.predictions import predictions_of
+from cnnlab.runs import EXPORTED_FILES, Run, RunFinished, RunWriter, Status, all_runs, reference_runs
+from cnnlab.training import BatchEvent, EpochEvent, TrainingConfig, TrainingState
+
+CONFIG = TrainingConfig(epochs=2, threads=1, batch_size=30_000)
+
+
+@pytest.fixture
+def run():
+    """Return a run that was stopped in its second epoch."""
+    made = Run.create(DEFINITIONS["sequential"], CONFIG, "Mine")
+    state = TrainingState(DEFINITIONS["sequential"].build(0), CONFIG)
+    state.epoch, state.batch, state.step = 2, 1, 3
+    with RunWriter.claim(made) as writer:
+        writer.append("started", step=0, device="cpu")
+        for step in (1, 2):
+            writer.append_training(BatchEvent(step, 1, 2 / step, 0.1 * step))
+        writer.append_training(EpochEvent(1, 2, 1.5, 0.3, 0.9, 0.2, 300_000.0))
+        writer.append_training(BatchEvent(3, 2, 0.5, 0.3))
+        writer.save(state, weights=True)
+        writer.append("stopped")
+    return made
+
+
+def files_of(content):
+    with zipfile.ZipFile(io.BytesIO(content)) as file:
+        return {name: file.read(name) for name in file.namelist()}
+
+
+def zipped(files):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, each in files.items():
+            file.writestr(name, each)
+    return content.getvalue()
+
+
+def refuse(content, words=""):
+    """See that an archive is refused, and that nothing of it is left anywhere."""
+    before = everything()
+    with pytest.raises(RefusedArchive, match=words):
+        import_run(content)
+    assert everything() == before
+
+
+def everything():
+    from cnnlab.home import home
+
+    return {path: path.read_bytes() if path.is_file() else None for path in home().parent.rglob("*")}
+
+
+def test_an_imported_run_is_a_new_one_that_tells_the_same(run):
+    imported = import_run(export_run(run))
+    assert imported.id > run.id
+    assert [each.id for each in all_runs()] == [imported.id, run.id]
+    for name in ("name", "model", "config", "source", "created", "status"):
+        assert getattr(imported, name) == getattr(run, name)
+    assert imported.history().batches.equals(run.history().batches)
+    assert imported.last_epoch() == run.last_epoch()
+    assert (predictions_of(imported).answers == predictions_of(run).answers).all()
+    assert imported.damage() is None
+
+
+def test_a_reference_run_can_be_taken_along():
+    (reference, *_) = reference_runs()
+    imported = import_run(export_run(reference))
+    assert imported.status is Status.FINISHED
+    assert imported.history().epochs.equals(reference.history().epochs)
+    assert not imported.is_reference
+
+
+def test_an_archive_of_the_same_run_is_the_same_byte_for_byte(run):
+    assert export_run(run) == export_run(run)
+    assert set(files_of(export_run(run))) == set(EXPORTED_FILES) - {"checkpoint.pt"}
+
+
+def test_with_its_checkpoint_an_imported_run_goes_on(run):
+    imported = import_run(export_run(run, checkpoint=True))
+    assert imported.can_resume
+    imported.enqueue()
+    assert imported.load_checkpoint()["position"]["step"] == 3
+
+
+def test_without_one_it_says_so(run):
+    imported = import_run(export_run(run))
+    assert not imported.can_resume
+    with pytest.raises(RunFinished, match="without a checkpoint"):
+        imported.enqueue()
+
+
+@pytest.mark.parametrize("event", ["queued", "starting", "started"])
+def test_a_run_that_has_not_ended_is_imported_as_interrupted_and_waits_for_nobody(event, run):
+    with RunWriter.claim(run) as writer:
+        writer.append(event, step=3, place=1)
+        content = export_run(run, checkpoint=True)
+    imported = import_run(content)
+    assert imported.status is Status.INTERRUPTED
+    assert imported.can_resume
+
+
+def test_a_line_that_is_being_written_is_left_out(run):
+    with run._log_path.open("a") as log:
+        log.write('{"event": "batch", "st')
+    assert files_of(export_run(run))["events.jsonl"].endswith(b"\n")
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"nonsense" * 100, zipped({})[:-1]])
+def test_what_is_no_archive_is_refused(content):
+    refuse(content, "no archive of a run")
+
+
+@pytest.mark.parametrize(
+    "name", ["../run.json", "/etc/passwd", "a/run.json", "run.json/", "..\\run.json", "C:\\x", "stop"]
+)
+def test_a_file_that_no_run_has_is_refused(name, run):
+    refuse(zipped(files_of(export_run(run)) | {name: b"{}"}), "which no run has|damaged")
+
+
+def test_a_file_that_is_there_twice_is_refused(run):
+    content = io.BytesIO(zipped({"run.json": b"{}"}))
+    with zipfile.ZipFile(content, "a") as file, pytest.warns(UserWarning, match="Duplicate"):
+        file.writestr("run.json", b"{}")
+    refuse(content.getvalue(), "twice")
+
+
+@pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFIFO, stat.S_IFDIR, stat.S_IFCHR])
+def test_a_link_or_another_special_file_is_refused(kind, run):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as file:
+        entry = zipfile.ZipInfo("run.json")
+        entry.external_attr = (kind | 0o777) << 16
+        file.writestr(entry, "/etc/passwd")
+    refuse(content.getvalue(), "a link, encrypted, or packed")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_another_way_to_pack_is_refused(method):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", method) as file:
+        file.writestr("run.json", "{}")
+    refuse(content.getvalue(), "a link, encrypted, or packed")
+
+
+def test_a_gigabyte_of_zeros_is_refused_before_it_is_unpacked(run):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as file, file.open("events.jsonl", "w") as bomb:
+        for _ in range(1_000):
+            bomb.write(bytes(1_000_000))
+    tracemalloc.start()
+    refuse(content.getvalue(), "holds more than 60 MB")
+    assert tracemalloc.get_traced_memory()[1] < 200_000_000
+    tracemalloc.stop()
+
+
+def test_a_bomb_that_says_it_is_small_is_refused(run):
+    content = bytearray(zipped({"run.json": bytes(1_000_000)}))
+    place = content.rindex(b"PK\1\2")
+    content[place + 24 : place + 28] = (10).to_bytes(4, "little")
+    refuse(bytes(content), "damaged")
+
+
+def test_very_many_files_are_refused_before_they_are_listed(monkeypatch):
+    content = zipped({f"{number}": b"" for number in range(20_000)})
+    monkeypatch.setattr(archive.zipfile, "ZipFile", None)  # nothing is listed
+    refuse(content, "lists 20,000 files")
+
+
+def test_the_form_of_archives_with_more_than_65535_files_is_refused(monkeypatch):
+    content = zipped({f"{number}": b"" for number in range(70_000)})
+    monkeypatch.setattr(archive.zipfile, "ZipFile", None)
+    refuse(content, "no archive of a run")
+
+
+def test_too_many_bytes_are_refused(monkeypatch, run):
+    monkeypatch.setattr(archive, "MOST_BYTES", 1_000)
+    refuse(export_run(run), "at most 0 MB are read")
+
+
+@pytest.mark.parametrize("name", ["run.json", "name.txt", "events.jsonl"])
+def test_a_missing_file_is_named(name, run):
+    files = files_of(export_run(run))
+    del files[name]
+    refuse(zipped(files), f"its {name} is damaged")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"event": "batch", "step": 1, "loss": 1.0, "seconds": 1.0},  # a step that was told before
+        {"event": "batch", "step": 4, "loss": float("nan"), "seconds": 1.0},
+        {"event": "batch", "step": "4", "loss": 1.0, "seconds": 1.0},
+        {"event": "batch", "step": 10**30, "loss": 1.0, "seconds": 1.0},
+        {"event": "epoch"},
+        {"event": "epoch", **asdict(EpochEvent(2, 4, 1.0, 1.0, float("inf"), 1.0, 1.0))},
+        {"event": "epoch", **asdict(EpochEvent("2", 4, 1.0, 1.0, 1.0, 1.0, 1.0))},
+        {"event": "failed", "reason": "x" * 100_000},
+        ["event"],
+    ],
+)
+def test_a_log_that_says_what_cannot_be_is_refused(line, run):
+    files = files_of(export_run(run))
+    refuse(zipped(files | {"events.jsonl": files["events.jsonl"] + json.dumps(line).encode() + b"\n"}), "events.jsonl")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"event": "batch", "step": 5, "loss": 1.0, "seconds": 1.0},
+        {"event": "epoch", **asdict(EpochEvent(3, 4, 1.0, 1.0, 1.0, 1.0, 1.0))},
+    ],
+)
+def test_a_log_that_goes_on_after_its_recipes_end_is_refused(line, run):
+    files = files_of(export_run(run))
+    refuse(zipped(files | {"events.jsonl": files["events.jsonl"] + json.dumps(line).encode() + b"\n"}), "longer")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda weights: weights | {"extra": torch.zeros(3)},
+        lambda weights: {name: tensor for name, tensor in weights.items() if name != "0.bias"},
+        lambda weights: weights | {"0.bias": torch.zeros(9)},
+        lambda weights: weights | {"0.bias": torch.zeros(8, dtype=torch.float64)},
+        lambda weights: weights | {"0.bias": torch.full((8,), float("nan"))},
+    ],
+)
+def test_weights_that_are_not_the_definitions_are_refused(change, run):
+    files = files_of(export_run(run))
+    refuse(zipped(files | {"weights.safetensors": save(change(run.load_weights()))}), "its weights")
+
+
+def test_a_network_that_is_not_here_or_is_written_differently_is_refused(run):
+    files = files_of(export_run(run))
+    manifest = json.loads(files["run.json"])
+    del manifest["sha256"]
+    for changed, words in (({"model": "mine"}, "mine"), ({"source": "def mine(): ..."}, "written differently")):
+        refuse(zipped(files | {"run.json": json.dumps(manifest | changed).encode()}), words)
+
+
+def saved(checkpoint):
+    content = io.BytesIO()
+    torch.save(checkpoint, content)
+    return content.getvalue()
+
+
+class Malicious:
+    def __reduce__(self):
+        return print, ("this must not be called",)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda checkpoint: {},
+        lambda checkpoint: [checkpoint],
+        lambda checkpoint: checkpoint | {"model": {"0.bias": 3}},
+        lambda checkpoint: checkpoint | {"position": checkpoint["position"] | {"step": 4}},
+        lambda checkpoint: checkpoint | {"position": checkpoint["position"] | {"epoch": "2"}},
+        lambda checkpoint: checkpoint | {"optimizer": {"state": {}, "param_groups": []}},
+        lambda checkpoint: checkpoint | {"rng": {"cpu": torch.zeros(3)}},
+    ],
+)
+def test_a_checkpoint_that_training_cannot_go_on_from_is_refused(change, run):
+    files = files_of(export_run(run, checkpoint=True))
+    refuse(zipped(files | {"checkpoint.pt": saved(change(run.load_checkpoint()))}), "its checkpoint|its weights")
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", saved(Malicious())])
+def test_a_checkpoint_that_is_none_or_would_call_something_is_refused(content, run, capsys):
+    refuse(zipped(files_of(export_run(run)) | {"checkpoint.pt": content}), r"its checkpoint\.pt is damaged")
+    assert capsys.readouterr().out == ""
+
+
+def test_a_checkpoint_leaves_the_random_numbers_of_this_process_alone(run):
+    content = export_run(run, checkpoint=True)
+    before = torch.get_rng_state()
+    import_run(content)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.floats(0, 1, exclude_max=True), bits=st.integers(1, 255), cut=st.booleans())
+def test_an_archive_with_any_byte_changed_is_refused_or_the_same_run(run, place, bits, cut):
+    content = bytearray(export_run(run))
+    index = int(place * len(content))
+    if cut:
+        del content[index:]
+    else:
+        content[index] ^= bits
+    before = everything()
+    try:
+        imported = import_run(bytes(content))
+    except LabError:
+        assert everything() == before
+        return
+    assert imported.history().batches.equals(run.history().batches)
+    weights = run.load_weights()
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in imported.load_weights().items())
+    imported.delete()
