@@ -12,8 +12,8 @@ from cnnlab.errors import LabError
 from cnnlab.strokes import SIDE
 
 MOST_BYTES = 20_000_000
-MOST_PIXELS = 50_000_000
-FORMATS = ("PNG", "JPEG")
+# A JPEG is decoded at an eighth of its size, a PNG as a whole: with so many, either takes less than 200 MB.
+MOST_PIXELS = {"PNG": 24_000_000, "JPEG": 50_000_000}
 
 # Where paper is unevenly lit, the ink of a place is what differs from the least ink around it. The neighbourhood must
 # be wider than the thickest stroke. In pixels of a picture that is a quarter as large as the canvas.
@@ -63,33 +63,35 @@ def _pixels(content: bytes) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below is lower
-            image: Image.Image = Image.open(io.BytesIO(content), formats=FORMATS)
+            image: Image.Image = Image.open(io.BytesIO(content), formats=list(MOST_PIXELS))
     except UnidentifiedImageError as error:
         raise UnreadablePicture("This file is neither a PNG nor a JPEG picture. Choose one that is.") from error
     except Image.DecompressionBombError as error:
-        raise _too_many_pixels("far more pixels than that") from error
+        raise _too_many_pixels("far more pixels than that", max(MOST_PIXELS.values())) from error
     except Exception as error:  # Pillow's readers raise whatever a damaged file makes of them
         raise damaged from error
-    if image.width * image.height > MOST_PIXELS:
-        raise _too_many_pixels(f"{image.width:,} × {image.height:,} pixels")
+    most_pixels = MOST_PIXELS[image.format or ""]
+    if image.width * image.height > most_pixels:
+        raise _too_many_pixels(f"{image.width:,} × {image.height:,} pixels", most_pixels)
     try:
         image.draft("RGB", (2 * SIDE, 2 * SIDE))  # a JPEG is decoded smaller at once
         image.load()
     except Exception as error:
         raise damaged from error
+    if image.mode.startswith("I"):  # 16 bits of grey, which Pillow would cut off at 255
+        image = image.point(lambda level: level / 256).convert("L")
+    if image.mode in ("1", "P"):  # whose pixels cannot be averaged
+        image = image.convert("RGBA")
+    image = image.reduce(max(1, max(image.size) // (2 * SIDE)))
     with suppress(Exception):  # what a camera says of how it was held may be damaged where the picture is not
         image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I"):  # 16 bits of grey, which Pillow would cut off at 255
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     image = image.convert("RGBA")
     image.thumbnail((2 * SIDE, 2 * SIDE), Image.Resampling.BOX)
     return np.asarray(image)
 
 
-def _too_many_pixels(size: str) -> UnreadablePicture:
-    return UnreadablePicture(
-        f"This picture has {size}; at most {MOST_PIXELS / 1e6:.0f} million are read. Make it smaller."
-    )
+def _too_many_pixels(size: str, most: int) -> UnreadablePicture:
+    return UnreadablePicture(f"This picture has {size}; at most {most / 1e6:.0f} million are read. Make it smaller.")
 
 
 def _in_a_square(drawn: np.ndarray) -> np.ndarray:

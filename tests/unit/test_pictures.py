@@ -1,4 +1,6 @@
 import io
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -149,4 +151,19 @@ def test_any_bytes_are_refused(content, start):
 
 
 def test_the_limits_are_what_the_refusals_say():
-    assert (pictures.MOST_BYTES, pictures.MOST_PIXELS) == (20_000_000, 50_000_000)
+    assert (pictures.MOST_BYTES, pictures.MOST_PIXELS) == (20_000_000, {"PNG": 24_000_000, "JPEG": 50_000_000})
+
+
+@pytest.mark.parametrize(("kind", "mode", "pixels"), [("PNG", "RGBA", 24), ("PNG", "P", 24), ("JPEG", "RGB", 50)])
+def test_the_largest_pictures_take_less_than_200_megabytes(kind, mode, pixels, tmp_path):
+    side = int((pixels * 1e6) ** 0.5)
+    picture = Image.new("L", (side, side), 255)
+    picture.paste(0, (side // 2, side // 8, side // 2 + side // 16, side * 7 // 8))
+    picture.convert(mode).save(tmp_path / "picture", kind, **({"progressive": True} if kind == "JPEG" else {}))
+    read = (
+        "import pathlib, resource, sys; from cnnlab.pictures import picture_on_canvas; "
+        "content = pathlib.Path(sys.argv[1]).read_bytes(); "
+        "kilobytes = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; before = kilobytes(); "
+        "picture_on_canvas(content); sys.exit(kilobytes() - before > 200_000)"
+    )
+    assert subprocess.run([sys.executable, "-c", read, str(tmp_path / "picture")], check=False).returncode == 0
