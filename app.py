@@ -5,14 +5,17 @@ from contextlib import suppress
 import streamlit as st
 
 from cnnlab.runs import NoSuchRun, all_runs, reference_runs
-from cnnlab.scheduler import scheduler
+from cnnlab.ui.live import refresh_seconds
 from cnnlab.ui.page import begin_page
 from cnnlab.ui.run_list import run_links
 
 NEWEST_SHOWN = 6
+REFRESH_SECONDS = 1.0
 
 
-def runs_now_and_newest() -> None:
+def runs_now_and_newest(pace: float) -> None:
+    if refresh_seconds(REFRESH_SECONDS) != pace:
+        st.rerun()
     active, ended = [], []
     for run in all_runs():
         with suppress(NoSuchRun):  # deleted from another tab just now
@@ -29,7 +32,6 @@ def runs_now_and_newest() -> None:
 
 
 begin_page("Home")
-scheduler()  # runs that were waiting when the lab was last closed go on
 
 st.title("CNN Lab", anchor=False)
 st.write(
@@ -45,4 +47,5 @@ with st.container(horizontal=True):
         st.switch_page("pages/models.py")
     if st.button("Compare runs", icon=":material/compare_arrows:"):
         st.switch_page("pages/compare.py")
-st.fragment(runs_now_and_newest, run_every=1.0)()
+pace = refresh_seconds(REFRESH_SECONDS)
+st.fragment(runs_now_and_newest, run_every=pace)(pace)

@@ -61,6 +61,8 @@ _WEIGHTS, _CHECKPOINT = "weights.safetensors", "checkpoint.pt"
 EXPORTED_FILES = (_MANIFEST, _NAME, _LOG, _WEIGHTS, _CHECKPOINT)
 # Of a log, in bytes; the lab's own are much shorter.
 _LONGEST_LINE = 65_536
+# Of what somebody took for an identifier, in letters.
+_LONGEST_SHOWN = 40
 # Enough steps that the speed is steady, few enough that it follows when the machine gets busy.
 _SPEED_STEPS = 200
 
@@ -370,11 +372,14 @@ class Run:
         try:
             self.last_epoch()
             if not self.status.is_active:
-                for path, is_whole in ((self.weights_path, is_whole_weights), (self._checkpoint_path, is_whole_zip)):
-                    _require_whole(path, is_whole)
+                self._require_whole_files()
         except DamagedRun as damage:
             return damage
         return None
+
+    def _require_whole_files(self) -> None:
+        _require_whole(self.weights_path, is_whole_weights)
+        _require_whole(self._checkpoint_path, is_whole_zip)
 
     def load_weights(self) -> dict[str, Tensor] | None:
         """Return the newest weights as a ``state_dict`` on the CPU, or None before the first epoch has ended.
@@ -474,18 +479,16 @@ class Run:
         DamagedRun, NoSuchRun
             If one of them cannot be read, or the run is gone.
         """
+        # The log last: while the run trains, it must reach as far as the checkpoint.
+        files: dict[str, bytes | None] = {_WEIGHTS: self.read_weights()}
+        if checkpoint:
+            files[_CHECKPOINT] = _read_whole(self._checkpoint_path, is_whole_zip)
         self.history()  # a log that is damaged is not exported
         with self._existing():
             log = self._log_path.read_bytes()
-            files: dict[str, bytes | None] = {
-                _MANIFEST: (self.folder / _MANIFEST).read_bytes(),
-                _NAME: self.name.encode(),
-                _LOG: log[: log.rfind(b"\n") + 1],
-            }
-        files[_WEIGHTS] = self.read_weights()
-        if checkpoint:
-            files[_CHECKPOINT] = _read_whole(self._checkpoint_path, is_whole_zip)
-        return {name: content for name, content in files.items() if content is not None}
+            files |= {_MANIFEST: (self.folder / _MANIFEST).read_bytes(), _NAME: self.name.encode()}
+            files[_LOG] = log[: log.rfind(b"\n") + 1]
+        return {name: content for name in EXPORTED_FILES if (content := files.get(name)) is not None}
 
     def _has_writer(self) -> bool:
         with self._existing(), self._log_path.open("rb") as log:
@@ -571,8 +574,8 @@ class RunWriter:
         DamagedRun
             If a file of the run cannot be read.
         """
-        if damage := self.run.damage():
-            raise damage
+        self.run.history()
+        self.run._require_whole_files()
         if self.run.status is Status.FINISHED:
             raise RunFinished(f"{self.run.name} is finished: there is nothing left to train.")
         if self.run._has_diverged:
@@ -774,7 +777,8 @@ def find_run(run_id: str) -> Run:
     for folder in (_runs_folder(), REFERENCE_RUNS):
         if run_id in _run_ids(folder):
             return _readable_run(folder / run_id)
-    raise NoSuchRun(f"There is no run {run_id!r} here. It may have been deleted, or belong to another lab's home.")
+    asked = run_id if len(run_id) <= _LONGEST_SHOWN else f"{run_id[:_LONGEST_SHOWN]}…"
+    raise NoSuchRun(f"There is no run {asked!r} here. It may have been deleted, or belong to another lab's home.")
 
 
 def checked_name(name: str) -> str:
@@ -958,15 +962,20 @@ class _LogReader:
         self._reason: str | None = None
         self._kernels: str | None = None
         self._kernels_reason: str | None = None
+        self._history: History | None = None  # of all that was read, until there is more
 
     def history(self) -> History:
         with self._lock:
             self._read_on()
-            batches = pd.DataFrame(
-                {"step": np.array(self._steps), "loss": np.array(self._losses), "seconds": np.array(self._seconds)}
-            )
-            epochs = pd.DataFrame(list(self._epochs.values()), columns=list(EpochEvent.__dataclass_fields__))
-            return History(batches, epochs, list(self._starts), self._reason, self._kernels, self._kernels_reason)
+            if self._history is None:
+                batches = pd.DataFrame(
+                    {"step": np.array(self._steps), "loss": np.array(self._losses), "seconds": np.array(self._seconds)}
+                )
+                epochs = pd.DataFrame(list(self._epochs.values()), columns=list(EpochEvent.__dataclass_fields__))
+                self._history = History(
+                    batches, epochs, list(self._starts), self._reason, self._kernels, self._kernels_reason
+                )
+            return self._history
 
     def last_epoch(self) -> EpochEvent | None:
         with self._lock:
@@ -979,7 +988,8 @@ class _LogReader:
                 self._begin()  # somebody put an older log in its place
             log.seek(self._offset)
             text = log.read()
-        end = text.rfind(b"\n") + 1  # a line that is still being written is left for the next time
+        if end := text.rfind(b"\n") + 1:  # a line that is still being written is left for the next time
+            self._history = None
         self._offset += end
         try:
             for line in io.BytesIO(text[:end]):

@@ -18,6 +18,7 @@ from cnnlab.ui.comparison_view import (
     results_view,
     verdicts_view,
 )
+from cnnlab.ui.live import refresh_seconds
 from cnnlab.ui.page import begin_page
 from cnnlab.ui.recipe_form import train_both_button
 from cnnlab.ui.run_choice import RunChoice, runs_and_names
@@ -25,6 +26,7 @@ from cnnlab.ui.run_view import attempt
 from cnnlab.ui.wording import as_text, plural
 
 CHOICE = RunChoice("compared", most=20)
+REFRESH_SECONDS = 1.0
 TUTORIALS_DEFINITIONS = [definition for definition in DEFINITIONS.values() if definition.tutorial_losses]
 
 
@@ -75,9 +77,9 @@ def seeds_popover(chosen: list[Run], runs: list[Run]) -> None:
         )
 
 
-def curves_and_results(chosen: list[Run], statuses: list[Status]) -> None:
+def curves_and_results(chosen: list[Run], statuses: list[Status], pace: float) -> None:
     try:
-        is_up_to_date = [run.status for run in chosen] == statuses
+        is_up_to_date = [run.status for run in chosen] == statuses and refresh_seconds(REFRESH_SECONDS) == pace
         if is_up_to_date:
             curves_view(chosen)
             results_view(chosen)
@@ -172,7 +174,8 @@ try:
     if not chosen:
         st.info("Choose at least one run.")
         st.stop()
-    st.fragment(curves_and_results, run_every=1.0 if is_live else None)(chosen, statuses)
+    pace = refresh_seconds(REFRESH_SECONDS)
+    st.fragment(curves_and_results, run_every=pace if is_live else None)(chosen, statuses, pace)
     if len(chosen) > 1:
         st.header("What differs", anchor=False)
         differences_view(chosen)

@@ -18,6 +18,7 @@ from cnnlab.ui.answer_view import answers_view, steps_view
 from cnnlab.ui.asking import ask
 from cnnlab.ui.canvas import Picture, canvas, clear_canvas, put_on_canvas, undo_stroke
 from cnnlab.ui.explanation_view import explanation_view
+from cnnlab.ui.live import refresh_seconds
 from cnnlab.ui.my_digits_view import asked_digit, is_round, keep_choices, my_digits_view
 from cnnlab.ui.page import begin_page
 from cnnlab.ui.run_choice import RunChoice, runs_and_names
@@ -33,7 +34,7 @@ def newest_finished(runs: list[Run]) -> list[str]:
     return [*([own[name] for name in DEFINITIONS if name in own] or ["reference-sequential"]), DRAWING_RUN]
 
 
-def draw_and_answer(chosen: list[Run], was_live: bool) -> None:
+def draw_and_answer(chosen: list[Run], was_live: bool, pace: float) -> None:
     drawing_column, answer_column = st.columns([SIDE, 640], gap="medium")
     with drawing_column:
         asked_digit()
@@ -62,7 +63,7 @@ def draw_and_answer(chosen: list[Run], was_live: bool) -> None:
     if prepared and chosen:
         with suppress(NoSuchRun):
             inside_view(chosen, prepared.centred)
-    if is_live is not was_live:
+    if is_live is not was_live or (is_live and refresh_seconds(REFRESH_SECONDS) != pace):
         CHOICE.put_into_address()  # a timed part may have been given an older one by the browser
         st.rerun()
 
@@ -135,7 +136,8 @@ CHOICE.put_into_address()
 chosen = [runs[run_id] for run_id in st.session_state[CHOICE.key]]
 try:
     is_live = any(run.status.is_active for run in chosen)
-    st.fragment(draw_and_answer, run_every=REFRESH_SECONDS if is_live else None)(chosen, is_live)
+    pace = refresh_seconds(REFRESH_SECONDS)
+    st.fragment(draw_and_answer, run_every=pace if is_live else None)(chosen, is_live, pace)
     examples_popover()
     my_digits_view(chosen)
 except NoSuchRun:  # deleted from another tab just now

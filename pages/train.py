@@ -7,6 +7,7 @@ from cnnlab.errors import LabError
 from cnnlab.runs import NoSuchRun, Run, Status, all_runs, damaged_runs, find_run, reference_runs
 from cnnlab.scheduler import MAX_PARALLEL_RUNS, scheduler
 from cnnlab.training import available_cores
+from cnnlab.ui.live import refresh_seconds
 from cnnlab.ui.page import begin_page
 from cnnlab.ui.recipe_form import recipe_form
 from cnnlab.ui.run_list import damaged_run_links, run_links
@@ -15,6 +16,7 @@ from cnnlab.ui.speed_view import why_it_is_fast
 from cnnlab.ui.wording import as_text, plural
 
 RUNS_SHOWN = 12
+REFRESH_SECONDS = 1.0
 
 
 def chosen_run() -> Run | None:
@@ -74,10 +76,10 @@ def import_popover() -> None:
             st.error(as_text(import_error))
 
 
-def list_of_runs(chosen: Run | None, status_shown: Status | None) -> None:
+def list_of_runs(chosen: Run | None, status_shown: Status | None, pace: float) -> None:
     try:
-        if chosen and chosen.status is not status_shown:
-            show_again(chosen)  # somebody else resumed or stopped it
+        if chosen and (chosen.status is not status_shown or refresh_seconds(REFRESH_SECONDS) != pace):
+            show_again(chosen)  # somebody else resumed or stopped it, or the class has grown
     except NoSuchRun:
         show_again(chosen)
     damaged_run_links(damaged_runs())
@@ -118,7 +120,8 @@ except LabError as error:
 
 with list_column:
     st.subheader("Runs", anchor=False)
-    st.fragment(list_of_runs, run_every=1.0)(run, status)
+    pace = refresh_seconds(REFRESH_SECONDS)
+    st.fragment(list_of_runs, run_every=pace)(run, status, pace)
     parallel_runs_input()
     import_popover()
 

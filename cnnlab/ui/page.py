@@ -7,6 +7,8 @@ from pathlib import Path
 
 import streamlit as st
 
+from cnnlab.scheduler import scheduler
+
 # A file of the lab's own: Streamlit would fetch a Material icon for the tab from the network.
 _ICON = Path(__file__).parent.parent / "assets" / "icon.svg"
 
@@ -38,7 +40,11 @@ _STYLE = """
 
 
 def begin_page(title: str) -> None:
-    """Set the page up: its title, and the links to the others. Every page calls this first."""
+    """Set the page up: its title, and the links to the others. Every page calls this first.
+
+    Whichever is opened first, runs that were waiting when the lab was last closed go on.
+    """
+    scheduler()
     _spare_the_imported_modules(len(sys.modules))
     st.set_page_config(page_title=f"{title} · CNN Lab", page_icon=str(_ICON), layout="wide")
     st.html(_STYLE)

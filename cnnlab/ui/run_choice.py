@@ -9,6 +9,8 @@ import streamlit as st
 from cnnlab.runs import NoSuchRun, Run, all_runs, reference_runs
 from cnnlab.ui.wording import as_text
 
+_MOST_SHOWN = 200  # letters of an address that names no run
+
 
 def runs_and_names() -> tuple[dict[str, Run], dict[str, str]]:
     """Return all runs by their identifiers, the newest first, and what they are called."""
@@ -47,7 +49,8 @@ class RunChoice:
             there = [run_id for run_id in ids if run_id in runs]
             self.choose(there)
             if gone := [run_id for run_id in ids if run_id not in runs]:
-                st.warning(f"There is no run {as_text(', '.join(gone))} here. It may have been deleted.")
+                named = ", ".join(gone)[:_MOST_SHOWN]
+                st.warning(f"There is no run {as_text(named)} here. It may have been deleted.")
             if len(there) > self.most:
                 st.warning(f"The address names {len(there)} runs; the first {self.most} are taken.")
         elif self.key not in st.session_state and self._kept is None:

@@ -14,6 +14,7 @@ from cnnlab.models import DEFINITIONS
 from cnnlab.runs import MAX_NAME_LENGTH, DamagedRun, History, NoSuchRun, Run, Status, waiting_runs
 from cnnlab.scheduler import scheduler
 from cnnlab.script import training_script
+from cnnlab.ui.live import refresh_seconds
 from cnnlab.ui.run_list import status_badge
 from cnnlab.ui.wording import as_text, csv_of, duration, percent, plural
 
@@ -37,7 +38,7 @@ def run_view(run: Run) -> None:
     except DamagedRun:
         return  # without its log, there is nothing to show
     _ending(run, status)
-    run_every = _REFRESH_SECONDS if status.is_active else None
+    run_every = refresh_seconds(_REFRESH_SECONDS) if status.is_active else None
     st.fragment(_live, run_every=run_every)(run, status, run.weights_path.exists())
 
 
@@ -268,19 +269,19 @@ def epoch_table(epochs: pd.DataFrame, tutorial_losses: tuple[float, ...], planne
 
     Epochs to come have their row too, up to `_TABLE_ROWS`, so that the table does not grow while one looks.
     """
-    done = epochs.set_index("epoch")
+    done = {row["epoch"]: row for row in epochs.to_dict("records")}
     rows = []
     for epoch in range(1, max(len(done), min(planned_epochs, _TABLE_ROWS)) + 1):
-        is_done = epoch in done.index
+        row = done.get(epoch)
         rows.append(
             {
                 "Epoch": str(epoch),
-                "Train loss": f"{done.train_loss[epoch]:.4f}" if is_done else "",
+                "Train loss": f"{row['train_loss']:.4f}" if row else "",
                 "Tutorial's": f"{tutorial_losses[epoch - 1]:.4f}" if epoch <= len(tutorial_losses) else "",
-                "Test loss": f"{done.test_loss[epoch]:.4f}" if is_done else "",
-                "Test accuracy": percent(done.test_accuracy[epoch]) if is_done else "",
-                "Seconds": f"{done.seconds[epoch]:.1f}" if is_done else "",
-                "Images/s": f"{done.images_per_second[epoch]:,.0f}" if is_done else "",
+                "Test loss": f"{row['test_loss']:.4f}" if row else "",
+                "Test accuracy": percent(row["test_accuracy"]) if row else "",
+                "Seconds": f"{row['seconds']:.1f}" if row else "",
+                "Images/s": f"{row['images_per_second']:,.0f}" if row else "",
             }
         )
     return pd.DataFrame(rows)

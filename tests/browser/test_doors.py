@@ -3,8 +3,13 @@
 import base64
 import http.client
 import socket
+import stat
 
 import pytest
+
+from cnnlab.models import DEFINITIONS
+from cnnlab.runs import Run, Status, all_runs
+from cnnlab.training import TrainingConfig
 
 pytestmark = pytest.mark.browser
 
@@ -49,3 +54,25 @@ def test_it_listens_on_one_address_alone(lab_url):
         ConnectionRefusedError
     ):  # all of 127.0.0.0/8 is this machine; a server that listens on all answers
         socket.create_connection(("127.0.0.2", port))
+
+
+def test_it_writes_to_its_home_and_nowhere_else(start_lab, open_tab, tmp_path, lab_home, monkeypatch, wait_for):
+    for variable in ("HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
+        folder = tmp_path / variable
+        folder.mkdir()
+        monkeypatch.setenv(variable, str(folder))
+    lab = start_lab()
+    Run.create(DEFINITIONS["sequential"], TrainingConfig(epochs=1)).enqueue()
+    for path in ("models", "train", "compare", "draw", "inspect"):
+        page = open_tab(f"{lab.url}/{path}")
+        page.get_by_role("heading", name=path.capitalize(), exact=True, level=1).wait_for()
+        page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
+    (run,) = all_runs()
+    wait_for(lambda: run.status is Status.FINISHED)
+    written = [
+        path
+        for variable in ("HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")
+        for path in (tmp_path / variable).rglob("*")
+    ]
+    assert written == []
+    assert not any(path.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH) for path in run.folder.rglob("*"))

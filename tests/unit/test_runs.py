@@ -66,7 +66,9 @@ def test_newer_runs_come_first_also_when_the_clock_is_set_back(run, lab_home):
     assert [each.id for each in all_runs()] == [newest.id, later.name]
 
 
-@pytest.mark.parametrize("run_id", ["", "..", "../runs", "nope", "a/b", "\0", "2", "reference-none"])
+@pytest.mark.parametrize(
+    "run_id", ["", "..", "../runs", "nope", "a/b", "\0", "2", "reference-none", "x" * 100_000, "٢" * 8]
+)
 def test_an_unknown_identifier_is_no_such_run(run_id, run):
     with pytest.raises(NoSuchRun, match="There is no run"):
         find_run(run_id)
@@ -121,10 +123,11 @@ def test_a_log_cut_anywhere_is_read_up_to_its_last_whole_line(run):
 
 @pytest.mark.parametrize("file", ["weights.safetensors", "checkpoint.pt"])
 @pytest.mark.parametrize("damage", [lambda content: b"", lambda content: content[:-1000] + bytes(8) + content[-992:]])
-def test_a_run_with_a_damaged_file_is_named_and_neither_trained_nor_written_over(file, damage, run):
+@pytest.mark.parametrize("last", ["stopped", "started"])
+def test_a_run_with_a_damaged_file_is_named_and_neither_trained_nor_written_over(file, damage, last, run):
+    write(run, last)
     with RunWriter.claim(run) as writer:
         writer.save(TrainingState(DEFINITIONS["module"].build(0), CONFIG), weights=True)
-        writer.append("stopped")
     path = run.folder / file
     path.write_bytes(damage(path.read_bytes()))
     before = {each.name: each.read_bytes() for each in run.folder.iterdir()}
@@ -152,6 +155,28 @@ def test_a_run_can_be_renamed_and_keeps_its_name_on_a_bad_one(run):
         with pytest.raises(InvalidName, match="1 to 80 characters"):
             run.rename(bad)
     assert run.name == "My <b>run</b>"
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("x" * 10_000, "x" * 80),
+        ("two\nlines\t", "two\ufffdlines\ufffd"),
+        ("\u202eback\u200f", "\ufffdback\ufffd"),
+        ("👨\u200d👩\u200d👧", "👨\u200d👩\u200d👧"),
+        ("", None),
+    ],
+)
+def test_a_name_that_was_written_by_hand_is_shown_as_one_line(written, shown, run):
+    (run.folder / "name.txt").write_text(written)
+    assert run.name == (shown or run.id)
+
+
+def test_a_name_can_have_emoji_and_no_mark_that_turns_the_direction_of_writing(run):
+    run.rename("👨\u200d👩\u200d👧 семь")
+    assert run.name == "👨\u200d👩\u200d👧 семь"
+    with pytest.raises(InvalidName):
+        run.rename("\u202eback")
 
 
 @pytest.mark.parametrize(
