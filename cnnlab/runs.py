@@ -38,6 +38,7 @@ from enum import StrEnum
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, Self
+from uuid import uuid4
 
 import numpy as np
 import pandas as pd
@@ -657,7 +658,8 @@ def adopt(files: dict[str, bytes]) -> Run:
     """
     folder = _runs_folder()
     folder.mkdir(parents=True, exist_ok=True)
-    unfinished = unfinished_path(folder / "imported")
+    # Never the same place twice: what was read in a place is remembered.
+    unfinished = unfinished_path(folder / f"imported-{uuid4().hex}")
     unfinished.mkdir()
     try:
         for name in EXPORTED_FILES:

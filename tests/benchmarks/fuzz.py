@@ -1,15 +1,19 @@
 """Tries to break what reads files from outside, with atheris, which looks for inputs that reach new code.
 
     pip install atheris
-    PYTHONPATH=. python tests/benchmarks/fuzz.py archive|log [-max_total_time=600]
+    PYTHONPATH=. python tests/benchmarks/fuzz.py archive|files|log [-max_total_time=600]
 
-An input may be taken, or refused in a sentence. Anything else that is raised ends the search, and so does an archive
-that leaves something behind.
+"archive" changes the bytes of a zip file, "files" those of one of the files in it, "log" those of a run's log. An input
+may be taken, or refused in a sentence. Anything else that is raised ends the search, and so does an archive that leaves
+something behind.
 """
 
+import io
 import os
 import sys
 import tempfile
+import zipfile
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -19,24 +23,48 @@ with atheris.instrument_imports(include=["cnnlab", "zipfile", "json"]):
     from cnnlab.archive import export_run, import_run
     from cnnlab.errors import LabError
     from cnnlab.models import DEFINITIONS
-    from cnnlab.runs import Run, find_run
-    from cnnlab.training import TrainingConfig
+    from cnnlab.runs import EXPORTED_FILES, Run, RunWriter
+    from cnnlab.training import BatchEvent, EpochEvent, TrainingConfig, TrainingState
 
 
 def main() -> None:
     what, *options = sys.argv[1:]
     with tempfile.TemporaryDirectory() as home, tempfile.TemporaryDirectory() as corpus:
         os.environ["CNNLAB_HOME"] = home
-        reference = find_run("reference-module")
-        run = Run.create(DEFINITIONS["module"], TrainingConfig())
-        if what == "archive":
-            seed, read = export_run(reference), read_archive
-        else:
-            lines = (reference.folder / "events.jsonl").read_bytes().splitlines(keepends=True)
-            seed, read = b"".join([*lines[:5], *lines[-3:]]), partial(read_log, run)
-        (Path(corpus) / "seed").write_bytes(seed)
-        atheris.Setup([sys.argv[0], "-max_len=200000", *options, corpus], read)
+        run = small_run()
+        archive = export_run(run, checkpoint=True)
+        with zipfile.ZipFile(io.BytesIO(archive)) as file:
+            files = {name: file.read(name) for name in file.namelist()}
+        seeds: list[bytes]
+        read: Callable[[bytes], None]
+        match what:
+            case "archive":
+                seeds = [archive, export_run(Run.create(DEFINITIONS["module"], TrainingConfig()))]
+                read = read_archive
+            case "files":
+                seeds = [bytes([place]) + files[name] for place, name in enumerate(EXPORTED_FILES)]
+                read = partial(read_files, files)
+            case _:
+                seeds, read = [files["events.jsonl"]], partial(read_log, run)
+        for number, seed in enumerate(seeds):
+            (Path(corpus) / str(number)).write_bytes(seed)
+        atheris.Setup([sys.argv[0], f"-max_len={2 * max(map(len, seeds))}", *options, corpus], read)
         atheris.Fuzz()
+
+
+def small_run() -> Run:
+    """Return a run that was stopped after a step, with all the files that a run can have."""
+    config = TrainingConfig(threads=1)
+    run = Run.create(DEFINITIONS["module"], config)
+    state = TrainingState(DEFINITIONS["module"].build(0), config)
+    state.batch = state.step = 1
+    with RunWriter.claim(run) as writer:
+        writer.append("started", step=0, device="cpu")
+        writer.append_training(BatchEvent(1, 1, 2.3, 0.1))
+        writer.append_training(EpochEvent(1, 1, 2.3, 2.2, 0.1, 0.1, 1_280.0))
+        writer.save(state, weights=True)
+        writer.append("stopped")
+    return run
 
 
 def read_archive(content: bytes) -> None:
@@ -49,6 +77,16 @@ def read_archive(content: bytes) -> None:
         assert not left, left
     run.history()
     run.delete()
+
+
+def read_files(files: dict[str, bytes], content: bytes) -> None:
+    """Read an archive of which one file, told by the first byte, holds the others."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        changed = EXPORTED_FILES[content[0] % len(EXPORTED_FILES)] if content else ""
+        for name, each in files.items():
+            file.writestr(name, content[1:] if name == changed else each)
+    read_archive(archive.getvalue())
 
 
 def read_log(run: Run, content: bytes) -> None:

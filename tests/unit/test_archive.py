@@ -86,6 +86,12 @@ def test_a_reference_run_can_be_taken_along():
     assert not imported.is_reference
 
 
+def test_one_import_knows_nothing_of_the_one_before():
+    archives = [export_run(run) for run in reference_runs()]
+    for content, run in zip([*archives, *archives], [*reference_runs(), *reference_runs()], strict=True):
+        assert import_run(content).history().batches.equals(run.history().batches)
+
+
 def test_an_archive_of_the_same_run_is_the_same_byte_for_byte(run):
     assert export_run(run) == export_run(run)
     assert set(files_of(export_run(run))) == set(EXPORTED_FILES) - {"checkpoint.pt"}
