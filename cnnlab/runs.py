@@ -665,7 +665,9 @@ def adopt(files: dict[str, bytes]) -> Run:
         for name in EXPORTED_FILES:
             if name in files:
                 (unfinished / name).write_bytes(files[name])
-        _settle(_checked(Run(unfinished)))
+        run = _checked(Run(unfinished))
+        _seal(run)
+        _settle(run)
         return _move_in(unfinished)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -732,6 +734,14 @@ def _require_checkpoint(checkpoint: Any, definition: Definition, run: Run, steps
         raise
     except Exception as error:  # whatever a checkpoint that is none makes of the code that reads it
         raise unfit from error
+
+
+def _seal(run: Run) -> None:
+    """Give the files of a run that an earlier version has written the sums that they lack."""
+    path = run.folder / _MANIFEST
+    path.write_text(json.dumps(sealed(unsealed(json.loads(path.read_text()))), indent=2) + "\n")
+    if (weights := run.load_weights()) is not None:
+        run.weights_path.write_bytes(sealed_weights(weights))
 
 
 def _settle(run: Run) -> None:

@@ -92,6 +92,16 @@ def test_one_import_knows_nothing_of_the_one_before():
         assert import_run(content).history().batches.equals(run.history().batches)
 
 
+def test_files_of_an_earlier_version_get_their_sums(run):
+    files = files_of(export_run(run))
+    manifest = json.loads(files["run.json"])
+    del manifest["sha256"]
+    changed = {"run.json": json.dumps(manifest).encode(), "weights.safetensors": save(run.load_weights())}
+    imported = import_run(zipped(files | changed))
+    assert files_of(export_run(imported))["run.json"] == files["run.json"]
+    assert imported.read_weights() == run.read_weights()
+
+
 def test_an_archive_of_the_same_run_is_the_same_byte_for_byte(run):
     assert export_run(run) == export_run(run)
     assert set(files_of(export_run(run))) == set(EXPORTED_FILES) - {"checkpoint.pt"}
