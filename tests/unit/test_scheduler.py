@@ -170,6 +170,7 @@ def small_disk(lab_home, decoded_mnist, monkeypatch):
     subprocess.run(["umount", str(folder)], check=True)
 
 
+@pytest.mark.timeout(3600)
 def test_a_queue_keeps_its_order_over_the_end_of_its_server(wait_for, soak):
     runs = [new_run(epochs=1, batch_size=60_000, threads=available_cores()) for _ in range(100 if soak else 6)]
     for run in reversed(runs):  # not in the order in which they were made
