@@ -3,6 +3,7 @@
 import json
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
@@ -33,6 +34,8 @@ from cnnlab.runs import (
     damaged_runs,
     find_run,
 )
+from cnnlab.scheduler import scheduler
+from cnnlab.sweeps import InvalidSweep, NoSuchSweep, Sweep, find_sweep, plan_in
 from cnnlab.training import (
     DEVICES,
     KERNELS,
@@ -269,6 +272,49 @@ def import_files(files: tuple[Path, ...]) -> None:
             click.echo(f"{file}: {error}", err=True)
     if refused:
         raise click.ClickException(f"{refused:,} of {len(files):,} files could not be imported.")
+
+
+@main.command("sweep")
+@click.argument("file", required=False, type=click.Path(path_type=Path), metavar="[FILE.toml]")
+@click.option("--resume", metavar="SWEEP", help="Go on with those of its runs that have not finished instead.")
+def train_sweep(file: Path | None, resume: str | None) -> None:
+    """Train the runs of a plan, all combinations or random draws. Ctrl-C stops them; they keep their checkpoints."""
+    if (file is None) == (resume is None):
+        raise click.UsageError("Give a plan, or --resume with a sweep, and not both.")
+    try:
+        if file is not None:
+            name, plan = plan_in(file.read_text())
+            sweep = Sweep.start(plan, name)
+        else:
+            sweep = find_sweep(str(resume))
+            sweep.resume()
+        click.echo(f"{sweep.name} ({sweep.id}): {len(sweep.run_ids):,} runs", err=True)
+        _wait_for_the_runs_of(sweep)
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"{file} cannot be read: name a plan in TOML.") from error
+    except (InvalidSweep, NoSuchSweep, InvalidConfig, InvalidName, UnknownDefinition) as error:
+        raise click.UsageError(str(error)) from error
+    except LabError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(sweep.table().to_csv(index=False, sep="\t"), nl=False)
+
+
+def _wait_for_the_runs_of(sweep: Sweep) -> None:
+    """Have the scheduler train them, and show how many have ended; a signal stops those that have not."""
+    is_told_to_end = threading.Event()
+    for sent in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sent, lambda *_: is_told_to_end.set())
+    scheduler()
+    count = len(sweep.runs())
+    with click.progressbar(length=count, file=sys.stderr) as bar:
+        while active := [run for run in sweep.runs() if run.status.is_active]:
+            bar.update(count - len(active) - bar.pos)
+            if is_told_to_end.wait(timeout=0.5):
+                for run in active:
+                    scheduler().stop(run)
+                is_told_to_end.clear()
+                click.echo(f"\nStopped. To go on: python -m cnnlab sweep --resume {sweep.id}", err=True)
+        bar.update(count - bar.pos)
 
 
 @main.command("bench")

@@ -30,7 +30,7 @@ import threading
 import time
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -349,11 +349,7 @@ class Run:
         DamagedRun
             If a file of it cannot be read.
         """
-        with writing_to_home(), RunWriter.claim(self) as writer:
-            writer.prepare_to_train()
-            if self._last_event() != "queued":
-                # Not by the time of day, which can be set back.
-                writer.append("queued", place=max((place for place, _ in _queue()), default=0) + 1)
+        enqueue_all([self])
 
     def request_stop(self) -> None:
         """Ask whoever trains the run to stop after the batch at hand."""
@@ -762,6 +758,18 @@ def _settle(run: Run) -> None:
 def waiting_runs() -> list[Run]:
     """Return the queue: the runs that wait to be trained, first come, first served."""
     return [run for _, run in sorted(_queue(), key=lambda entry: (entry[0], entry[1].id))]
+
+
+def enqueue_all(runs: Iterable[Run]) -> None:
+    """Put runs at the end of the queue, in this order, as `Run.enqueue` does with one."""
+    # Not by the time of day, which can be set back.
+    last_place = max((place for place, _ in _queue()), default=0)
+    with writing_to_home():
+        for place, run in enumerate(runs, start=last_place + 1):
+            with RunWriter.claim(run) as writer:
+                writer.prepare_to_train()
+                if run._last_event() != "queued":
+                    writer.append("queued", place=place)
 
 
 def _queue() -> list[tuple[int, Run]]:

@@ -196,3 +196,41 @@ def test_a_recipe_takes_no_value_that_is_not_allowed_and_shows_no_traceback(opti
     told = invoke("train", f"--{option}={value}", "--device=nowhere")  # so that what is allowed trains nothing either
     assert told.exit_code == 2
     assert told.stderr.count("Error:") == 1
+
+
+def test_a_sweep_trains_its_runs_and_prints_what_came_of_them(tmp_path):
+    plan = tmp_path / "plan.toml"
+    plan.write_text('name = "Seeds"\nepochs = 1\nbatch_size = 60000\nthreads = 1\nseed = [0, 1]\n')
+    ended = subprocess.run([*TRAIN[:-1], "sweep", str(plan)], capture_output=True, text=True)
+    assert ended.returncode == 0
+    assert ended.stderr.startswith("Seeds (")
+    header, *rows = [line.split("\t") for line in ended.stdout.splitlines()]
+    assert header[:3] == ["run", "status", "seed"]
+    assert [row[1:3] for row in rows] == [["finished", "0"], ["finished", "1"]]
+
+
+def test_a_sweep_that_is_told_to_end_stops_its_runs_and_goes_on_later(tmp_path):
+    plan = tmp_path / "plan.toml"
+    plan.write_text("epochs = 50\nseed = [0, 1]\n")
+    process = subprocess.Popen([*TRAIN[:-1], "sweep", str(plan)], stderr=subprocess.PIPE, text=True)
+    while not any(run.history().step for run in all_runs()):
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    told = process.communicate()[1]
+    assert process.returncode == 0
+    assert "To go on: python -m cnnlab sweep --resume" in told
+    assert {run.status for run in all_runs()} == {Status.STOPPED}
+
+
+@pytest.mark.parametrize(
+    ("plan", "told"), [("epoch = [1]", "no setting of a run"), ("epochs = [0]", "epochs is 0"), ("[", "is not TOML")]
+)
+def test_a_plan_that_is_none_is_a_bad_argument(plan, told, tmp_path):
+    (tmp_path / "plan.toml").write_text(plan)
+    refused = invoke("sweep", str(tmp_path / "plan.toml"))
+    assert refused.exit_code == 2
+    assert told in refused.stderr
+    assert all_runs() == []
+    assert invoke("sweep", str(tmp_path / "missing.toml")).exit_code == 2
+    assert invoke("sweep").exit_code == 2
+    assert invoke("sweep", "--resume", "nothing").exit_code == 2

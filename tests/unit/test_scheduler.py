@@ -26,6 +26,22 @@ def workers():
     return [int(line.split()[0]) for line in listed.stdout.splitlines() if "cnnlab.worker" in line]
 
 
+@pytest.fixture
+def start_server():
+    """Return a function that starts a process with a scheduler of its own; all are ended after the test."""
+    started = []
+
+    def start():
+        code = "import cnnlab.scheduler as s, time; s.scheduler(); time.sleep(6000)"
+        started.append(subprocess.Popen([sys.executable, "-c", code]))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.terminate()
+        each.wait()
+
+
 def has_trained(run, steps=1):
     return lambda: run.history().step >= steps
 
@@ -171,14 +187,12 @@ def small_disk(lab_home, decoded_mnist, monkeypatch):
 
 
 @pytest.mark.timeout(3600)
-def test_a_queue_keeps_its_order_over_the_end_of_its_server(wait_for, soak):
+def test_a_queue_keeps_its_order_over_the_end_of_its_server(wait_for, start_server, soak):
     runs = [new_run(epochs=1, batch_size=60_000, threads=available_cores()) for _ in range(100 if soak else 6)]
     for run in reversed(runs):  # not in the order in which they were made
         run.enqueue()
     for ended in (0, len(runs) // 2):
-        server = subprocess.Popen(
-            [sys.executable, "-c", "import cnnlab.scheduler as s, time; s.scheduler(); time.sleep(6000)"]
-        )
+        server = start_server()
         wait_for(lambda ended=ended: [run.status for run in runs].count(Status.FINISHED) > ended, seconds=1200)
         if not ended:
             server.kill()
@@ -196,18 +210,15 @@ def event_at(run, event):
     return next(record["at"] for record in map(json.loads, lines) if record["event"] == event)
 
 
-def test_two_servers_and_the_command_line_on_one_home_train_each_run_once(wait_for):
+def test_two_servers_and_the_command_line_on_one_home_train_each_run_once(wait_for, start_server):
     runs = [new_run(epochs=1, batch_size=60_000) for _ in range(6)]
-    server = "import cnnlab.scheduler as s, time; s.scheduler(); time.sleep(600)"
-    servers = [subprocess.Popen([sys.executable, "-c", server]) for _ in range(2)]
+    for _ in range(2):
+        start_server()
     for run in runs:
         run.enqueue()
     claimed = subprocess.run([sys.executable, "-m", "cnnlab", "train", "--resume", runs[-1].id], capture_output=True)
     wait_for(lambda: all(run.status is Status.FINISHED for run in runs), seconds=120)
     assert claimed.returncode in (0, 2)  # it was first, or it was told that another process trains the run
-    for each in servers:
-        each.terminate()
-        each.wait()
     assert all(run.history().starts == [0] and run.history().step == 1 for run in runs)
 
 
@@ -222,12 +233,10 @@ def test_closing_ends_every_worker_with_a_checkpoint(wait_for):
     assert run.load_checkpoint()["position"]["step"] == run.history().step
 
 
-def test_a_worker_whose_server_is_killed_ends_with_a_checkpoint(wait_for):
+def test_a_worker_whose_server_is_killed_ends_with_a_checkpoint(wait_for, start_server):
     run = new_run()
     run.enqueue()
-    server = subprocess.Popen(
-        [sys.executable, "-c", "import cnnlab.scheduler as s, time; s.scheduler(); time.sleep(600)"]
-    )
+    server = start_server()
     wait_for(has_trained(run))
     server.kill()
     server.wait()
@@ -276,10 +285,8 @@ def test_a_ready_worker_that_has_died_is_replaced(wait_for):
     wait_for(has_trained(run))
 
 
-def test_a_worker_without_a_run_ends_with_its_server(wait_for):
-    server = subprocess.Popen(
-        [sys.executable, "-c", "import cnnlab.scheduler as s, time; s.scheduler(); time.sleep(600)"]
-    )
+def test_a_worker_without_a_run_ends_with_its_server(wait_for, start_server):
+    server = start_server()
     children = ["ps", "--ppid", str(server.pid), "-o", "pid="]
     wait_for(lambda: subprocess.run(children, capture_output=True, text=True).stdout.strip())
     worker = int(subprocess.run(children, capture_output=True, text=True).stdout)

@@ -1,0 +1,135 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cnnlab.errors import LabError
+from cnnlab.models import UnknownDefinition
+from cnnlab.runs import RunWriter, Status, all_runs, waiting_runs
+from cnnlab.sweeps import Between, InvalidSweep, NoSuchSweep, Plan, Sweep, all_sweeps, find_sweep, plan_in
+from cnnlab.training import EpochEvent, InvalidConfig
+
+
+def chosen(plan, *fields):
+    return [tuple(getattr(config, field) for field in fields) for _, config in plan.recipes()]
+
+
+def test_a_grid_is_every_combination_the_last_field_changing_fastest():
+    plan = Plan({"epochs": 2, "learning_rate": (0.1, 0.2), "seed": (0, 1, 2)})
+    assert plan.count == 6
+    assert plan.tried == ["learning_rate", "seed"]
+    assert chosen(plan, "learning_rate", "seed") == [(0.1, 0), (0.1, 1), (0.1, 2), (0.2, 0), (0.2, 1), (0.2, 2)]
+    assert {config.epochs for _, config in plan.recipes()} == {2}
+
+
+def test_the_definition_is_a_field_like_others():
+    assert [definition.name for definition, _ in Plan({"model": ("module", "sequential")}).recipes()] == [
+        "module",
+        "sequential",
+    ]
+
+
+def test_draws_are_different_lie_between_their_ends_and_depend_on_their_seed_alone():
+    settings = {
+        "learning_rate": Between(1e-4, 1e-1, is_logarithmic=True),
+        "batch_size": Between(32, 256),
+        "optimizer": ("sgd", "adam"),
+    }
+    plan = Plan(settings, draws=50)
+    drawn = chosen(plan, "learning_rate", "batch_size", "optimizer")
+    assert len(set(drawn)) == plan.count == 50
+    assert all(1e-4 <= rate <= 1e-1 and 32 <= size <= 256 for rate, size, _ in drawn)
+    assert sum(rate < 10**-2.5 for rate, _, _ in drawn) == pytest.approx(25, abs=12)  # half of the powers of ten
+    assert {optimizer for _, _, optimizer in drawn} == {"sgd", "adam"}
+    assert chosen(Plan(settings, draws=50), "learning_rate", "batch_size", "optimizer") == drawn
+    assert chosen(Plan(settings, draws=50, draws_seed=1), "learning_rate", "batch_size", "optimizer") != drawn
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("epochs = [", "is not TOML"),
+        ("epoch = [1, 2]", "'epoch' is no setting of a run; a sweep can try model, epochs"),
+        ("epochs = []", "epochs has no values"),
+        ("epochs = [1, 1]", "epochs has a value twice"),
+        (
+            "seed = [" + ",".join(map(str, range(101))) + "]\nepochs = [" + ",".join(map(str, range(1, 101))) + "]",
+            "These are 10,100 runs; a sweep has at most 10,000",
+        ),
+        ("learning_rate = {low = 0.1, high = 0.2}", "say how many runs to draw"),
+        ("learning_rate = {low = 0.1}", "must have low and high"),
+        ("learning_rate = {low = 0.2, high = 0.1}\n[draws]\ncount = 3", "the first must be smaller"),
+        ("learning_rate = {low = 0, high = 0.1, log = true}\n[draws]\ncount = 3", "above 0"),
+        ("learning_rate = {low = 'a', high = 'b'}\n[draws]\ncount = 3", "not two numbers"),
+        ("seed = [1, 2]\n[draws]\ncount = 3", "fewer than 3 different runs"),
+        ("seed = [1, 2]\n[draws]\ncount = 0", "allowed is a whole number from 1 to 10,000"),
+        ("[draws]\nseed = 0", r"\[draws\] must have a count"),
+        ("name = 3", "name is 3"),
+    ],
+)
+def test_a_plan_that_cannot_be_carried_out_is_refused_in_a_sentence(content, words):
+    with pytest.raises(InvalidSweep, match=words):
+        plan_in(content)[1].recipes()
+
+
+def test_values_that_are_not_allowed_are_refused_before_any_run_is_made():
+    with pytest.raises(InvalidConfig, match="epochs is 0"):
+        Sweep.start(Plan({"epochs": (1, 0)}))
+    with pytest.raises(UnknownDefinition):
+        Sweep.start(Plan({"model": "mine"}))
+    assert all_runs() == []
+    assert all_sweeps() == []
+
+
+def test_a_plan_is_read_from_toml():
+    name, plan = plan_in(
+        'name = "Rates"\nmodel = "module"\nepochs = 3\nlearning_rate = {low = 0.001, high = 0.1, log = true}\n'
+        "seed = [0, 1]\n[draws]\ncount = 4\nseed = 7\n"
+    )
+    assert name == "Rates"
+    rates = Between(0.001, 0.1, is_logarithmic=True)
+    settings = {"model": "module", "epochs": 3, "learning_rate": rates, "seed": (0, 1)}
+    assert plan == Plan(settings, draws=4, draws_seed=7)
+
+
+@given(st.text() | st.sampled_from(["name", "epochs", "draws"]).map(lambda field: f"{field} = [[1], {{}}, inf]"))
+def test_any_text_is_a_plan_or_refused(content):
+    try:
+        plan_in(content)[1].recipes()
+    except LabError:
+        return
+
+
+def test_a_sweep_queues_its_runs_in_order_and_is_found_again():
+    sweep = Sweep.start(Plan({"epochs": 1, "seed": (3, 1, 2)}), "Seeds")
+    assert [run.config.seed for run in waiting_runs()] == [3, 1, 2]
+    found = find_sweep(sweep.id)
+    assert (found.name, found.plan, found.run_ids) == ("Seeds", sweep.plan, sweep.run_ids)
+    assert [each.id for each in all_sweeps()] == [sweep.id]
+    with pytest.raises(NoSuchSweep):
+        find_sweep("../sweeps")
+
+
+def test_its_table_tells_what_came_of_each_run_and_leaves_out_deleted_ones():
+    sweep = Sweep.start(Plan({"epochs": 2, "learning_rate": (0.1, 0.2), "seed": (0, 1)}))
+    first, second, *_ = sweep.runs()
+    with RunWriter.claim(first) as writer:
+        writer.append("started", step=0, device="cpu")
+        writer.append_training(EpochEvent(1, 469, 0.5, 0.4, 0.9, 1.0, 60_000.0))
+        writer.append("stopped")
+    second.delete()
+    table = sweep.table()
+    assert list(table.columns[:4]) == ["run", "status", "learning_rate", "seed"]
+    assert table[["learning_rate", "seed"]].values.tolist() == [[0.1, 0], [0.2, 0], [0.2, 1]]
+    assert table["status"].tolist() == [Status.STOPPED, Status.QUEUED, Status.QUEUED]
+    assert table["test_accuracy"].dropna().tolist() == [0.9]
+    assert sweep.resume() == 1
+    assert waiting_runs()[-1].id == first.id
+
+
+def test_a_damaged_sweep_is_left_out_and_named_when_asked_for(lab_home):
+    sweep = Sweep.start(Plan({"seed": (0, 1)}))
+    path = lab_home / "sweeps" / f"{sweep.id}.json"
+    path.write_text(path.read_text().replace('"seed"', '"sead"'))
+    assert all_sweeps() == []
+    with pytest.raises(NoSuchSweep, match="is damaged"):
+        find_sweep(sweep.id)
