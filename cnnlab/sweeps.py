@@ -21,7 +21,7 @@ import pandas as pd
 from cnnlab.errors import LabError
 from cnnlab.home import home, replacing, writing_to_home
 from cnnlab.models import DEFINITIONS, Definition, definition_named
-from cnnlab.runs import NoSuchRun, Run, all_runs, checked_name, enqueue_all
+from cnnlab.runs import MAX_NAME_LENGTH, NoSuchRun, Run, all_runs, checked_name, enqueue_all
 from cnnlab.seals import sealed, unsealed
 from cnnlab.training import TrainingConfig
 
@@ -244,7 +244,7 @@ class Sweep:
             If the home cannot be written.
         """
         recipes = plan.recipes()
-        name = checked_name(name) if name else f"Sweep over {', '.join(plan.tried) or 'one run'}"[:80]
+        name = checked_name(name) if name else _name_of(plan)
         runs = [Run.create(definition, config) for definition, config in recipes]
         identifier = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
         content = {"name": name, "plan": _plan_as_json(plan), "runs": [run.id for run in runs]}
@@ -297,6 +297,11 @@ class Sweep:
 
 def _setting_of(run: Run, name: str) -> Any:
     return run.model if name == "model" else getattr(run.config, name)
+
+
+def _name_of(plan: Plan) -> str:
+    tried = ", ".join(name.replace("_", " ") for name in plan.tried)
+    return f"Sweep over {tried or 'one run'}"[:MAX_NAME_LENGTH]
 
 
 def find_sweep(sweep_id: str) -> Sweep:

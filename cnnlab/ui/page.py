@@ -19,6 +19,7 @@ _PAGES = (
     ("pages/compare.py", "Compare", ":material/compare_arrows:"),
     ("pages/draw.py", "Draw", ":material/draw:"),
     ("pages/inspect.py", "Inspect", ":material/search:"),
+    ("pages/sweep.py", "Sweep", ":material/grid_on:"),
 )
 
 # Streamlit marks each link to the page one is on; among the runs, only the chosen one shall be marked.

@@ -1,0 +1,81 @@
+"""Figures of sweeps."""
+
+import altair as alt
+import pandas as pd
+import plotly.graph_objects as go
+
+# What a figure calls the cell that is clicked.
+CELL = "cell"
+
+
+def heat_map(table: pd.DataFrame, rows: str, columns: str) -> alt.LayerChart:
+    """Return the test accuracy over two settings as a chart whose cells can be clicked.
+
+    Parameters
+    ----------
+    table
+        As `Sweep.table` returns it. Runs that share both settings are one cell, with their mean.
+    rows, columns
+        Two of its settings.
+    """
+    told = table.dropna(subset=["test_accuracy"])
+    means = told.groupby([rows, columns], as_index=False, sort=True).agg(
+        test_accuracy=("test_accuracy", "mean"), runs=("run", "size")
+    )
+    cell = alt.selection_point(name=CELL, fields=[rows, columns])
+    base = alt.Chart(means).encode(
+        x=alt.X(f"{columns}:O", title=title_of(columns), axis=alt.Axis(labelAngle=0)),
+        y=alt.Y(f"{rows}:O", title=title_of(rows)),
+        tooltip=[
+            alt.Tooltip(f"{rows}:N", title=title_of(rows)),
+            alt.Tooltip(f"{columns}:N", title=title_of(columns)),
+            alt.Tooltip("test_accuracy:Q", title="Test accuracy", format=".2%"),
+            alt.Tooltip("runs:Q", title="Runs"),
+        ],
+    )
+    colors = alt.Scale(range=["#4f74ee22", "#4f74eecc"], zero=False)
+    squares = base.mark_rect(stroke="#8888", cursor="pointer").encode(
+        color=alt.Color("test_accuracy:Q", scale=colors, legend=None)
+    )
+    numbers = base.mark_text(fontSize=13).encode(text=alt.Text("test_accuracy:Q", format=".2%"))
+    height = max(120, 46 * means[rows].nunique() + 60)
+    return alt.LayerChart(layer=[squares.add_params(cell), numbers]).properties(height=height)
+
+
+def parallel_coordinates(table: pd.DataFrame, settings: list[str]) -> go.Figure:
+    """Return a line for each run through its settings to its test accuracy, which also colours it.
+
+    Parameters
+    ----------
+    table
+        As `Sweep.table` returns it.
+    settings
+        Some of its settings, in the order of the axes.
+    """
+    told = table.dropna(subset=["test_accuracy"])
+    accuracies = told["test_accuracy"] * 100
+    axes = [_axis(title_of(name), told[name]) for name in settings]
+    figure = go.Figure(
+        go.Parcoords(
+            line={"color": accuracies, "colorscale": [[0, "#e8833a"], [1, "#4f74ee"]]},
+            dimensions=[*axes, {"label": "Test accuracy (%)", "values": accuracies}],
+        )
+    )
+    return figure.update_layout(height=340, margin={"l": 70, "r": 50, "t": 60, "b": 30})
+
+
+def _axis(label: str, values: pd.Series) -> dict[str, object]:
+    """Return an axis on which each value has a tick: at its number, or, where numbers differ by far, at its rank."""
+    ranked = sorted(values.unique(), key=lambda value: (str(type(value)), value))
+    ranks = {value: rank for rank, value in enumerate(ranked)}
+    return {
+        "label": label,
+        "values": values.map(ranks),
+        "tickvals": list(ranks.values()),
+        "ticktext": [f"{value:g}" if isinstance(value, float) else str(value) for value in ranked],
+    }
+
+
+def title_of(name: str) -> str:
+    """Return what people call a setting."""
+    return "Definition" if name == "model" else name.replace("_", " ").capitalize()

@@ -1,0 +1,199 @@
+"""The plan of a sweep as a form, and what comes of its runs, live."""
+
+import tomllib
+from statistics import median
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from cnnlab.data import TRAIN_IMAGES
+from cnnlab.errors import LabError
+from cnnlab.models import DEFINITIONS
+from cnnlab.runs import Status, all_runs
+from cnnlab.scheduler import scheduler
+from cnnlab.sweep_charts import CELL, heat_map, parallel_coordinates, title_of
+from cnnlab.sweeps import MOST_RUNS, Plan, Sweep
+from cnnlab.training import KERNELS, OPTIMIZERS, SCHEDULES
+from cnnlab.ui.live import refresh_seconds
+from cnnlab.ui.run_view import attempt
+from cnnlab.ui.wording import as_text, csv_of, duration, percent, plural
+
+# As many are started without asking twice.
+MANY_RUNS = 100
+_REFRESH_SECONDS = 1.0
+_CHOICES: dict[str, list[Any]] = {
+    "model": list(DEFINITIONS),
+    "optimizer": list(OPTIMIZERS),
+    "schedule": list(SCHEDULES),
+    "augment": [False, True],
+    "kernels": list(KERNELS),
+}
+_NUMBERS = {
+    "learning_rate": "0.0003, 0.001, 0.003",
+    "momentum": "0, 0.5, 0.9",
+    "batch_size": "64, 128, 256",
+    "weight_decay": "0, 0.0005",
+    "epochs": "5, 10",
+    "shift": "0, 1",
+    "seed": "0, 1, 2",
+}
+
+
+def plan_form() -> Plan | None:
+    """Show the settings to try, and return the plan; where it is none, say why, and return None."""
+    tried = st.multiselect(
+        "Settings to try",
+        [*_NUMBERS, *_CHOICES],
+        ["learning_rate", "seed"],
+        format_func=title_of,
+        key="sweep_fields",
+        persist_state="session",
+    )
+    settings: dict[str, Any] = {}
+    with st.container(horizontal=True):
+        for name in tried:
+            if name in _CHOICES:
+                options = _CHOICES[name]
+                settings[name] = tuple(
+                    st.multiselect(title_of(name), options, options, key=f"sweep_{name}", persist_state="session")
+                )
+            else:
+                written = st.text_input(
+                    title_of(name), _NUMBERS[name], key=f"sweep_{name}", persist_state="session", max_chars=5_000
+                )
+                settings[name] = _numbers_in(written)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        if "epochs" not in tried:
+            settings["epochs"] = st.number_input("Epochs of each run", 1, 1000, 3, key="sweep_epochs", width=180)
+        settings["threads"] = st.number_input("Threads of each run", 1, 256, 1, key="sweep_threads", width=180)
+        draws = st.number_input(
+            "Runs to draw at random",
+            0,
+            MOST_RUNS,
+            key="sweep_draws",
+            width=220,
+            help="0 makes a run of each combination; another number as many runs, each with values drawn from these.",
+        )
+    try:
+        plan = Plan(settings, draws or None)
+        plan.recipes()
+    except LabError as error:
+        st.error(as_text(str(error)))
+        return None
+    return plan
+
+
+def _numbers_in(written: str) -> tuple[Any, ...]:
+    """Return the numbers that somebody wrote with commas between them; what is none is left for the plan to refuse."""
+    try:
+        return tuple(tomllib.loads(f"numbers = [{written}]")["numbers"])
+    except tomllib.TOMLDecodeError:
+        return tuple(part.strip() for part in written.split(","))
+
+
+def cost_line(plan: Plan) -> str:
+    """Return how many runs a plan makes, and about how long they take, by the speed of the newest finished ones."""
+    speeds = [
+        epoch.images_per_second
+        for run in all_runs()[:20]
+        if run.status is Status.FINISHED and (epoch := run.last_epoch())
+    ]
+    line = plural(plan.count, "run")
+    if not speeds:
+        return f"{line}."
+    epochs = sum(config.epochs for _, config in plan.recipes())
+    seconds = epochs * TRAIN_IMAGES / median(speeds)
+    return f"{line}, about {duration(seconds)} of training one after the other, as fast as the newest runs were."
+
+
+def sweep_view(sweep: Sweep) -> None:
+    """Show what has come of a sweep so far. While its runs train, what they tell appears by itself."""
+    active = [run for run in sweep.runs() if run.status.is_active]
+    with st.container(horizontal=True):
+        st.button(
+            "Stop all",
+            icon=":material/stop:",
+            disabled=not active,
+            on_click=attempt,
+            args=(_stop, sweep),
+            help="Weights and checkpoints are kept.",
+        )
+        st.button(
+            "Resume",
+            icon=":material/play_arrow:",
+            disabled=not any(run.can_resume for run in sweep.runs()),
+            on_click=attempt,
+            args=(sweep.resume,),
+            help="Queues those that have not finished.",
+        )
+        st.download_button(
+            "Download as CSV",
+            lambda: csv_of(sweep.table()),
+            file_name=f"sweep-{sweep.id}.csv",
+            mime="text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+    pace = refresh_seconds(_REFRESH_SECONDS)
+    st.fragment(_live, run_every=pace if active else None)(sweep, bool(active), pace)
+
+
+def _stop(sweep: Sweep) -> None:
+    for run in sweep.runs():
+        if run.status.is_active:
+            scheduler().stop(run)
+
+
+def _live(sweep: Sweep, was_active: bool, pace: float) -> None:
+    table = sweep.table()
+    ended = sum(not Status(status).is_active for status in table["status"])
+    if (ended < len(table)) is not was_active or refresh_seconds(_REFRESH_SECONDS) != pace:
+        st.query_params["sweep"] = sweep.id  # a timed part may have been given an older one by the browser
+        st.rerun()
+    st.progress(ended / max(1, len(table)), text=f"{ended:,} of {plural(len(table), 'run')} ended")
+    told = table.dropna(subset=["test_accuracy"])
+    if told.empty:
+        st.caption("Nothing to compare yet: the first results come with the first epochs.")
+        return
+    best = told.nlargest(1, "test_accuracy").to_dict("records")[0]
+    chosen = ", ".join(f"{title_of(name).lower()} {_written(best[name])}" for name in sweep.plan.tried)
+    st.markdown(f"**Best so far: {percent(best['test_accuracy'])}** on the test set, with {as_text(chosen or 'it')}.")
+    tried = [name for name in sweep.plan.tried if table[name].nunique() > 1]
+    if len(tried) > 1:
+        _heat_map_view(told, tried)
+        st.plotly_chart(parallel_coordinates(told, tried), key="sweep_coordinates", config={"displayModeBar": False})
+    shown = table.rename(columns=title_of)
+    st.dataframe(
+        shown,
+        hide_index=True,
+        key="sweep_table",
+        placeholder="–",
+        column_config={
+            "Test accuracy": st.column_config.NumberColumn(format="percent"),
+            "Train loss": st.column_config.NumberColumn(format="%.4f"),
+            "Test loss": st.column_config.NumberColumn(format="%.4f"),
+        },
+    )
+
+
+def _heat_map_view(told: pd.DataFrame, tried: list[str]) -> None:
+    with st.container(horizontal=True):
+        rows = st.selectbox("Rows", tried, 0, format_func=title_of, key="sweep_rows", width=220)
+        others = [name for name in tried if name != rows]
+        columns = st.selectbox("Columns", others, 0, format_func=title_of, key="sweep_columns", width=220)
+    event = st.altair_chart(heat_map(told, rows, columns), key="sweep_heat_map", on_select="rerun")
+    st.caption("The mean test accuracy of the runs in each cell. Click one to compare its runs.")
+    if cells := event.selection.get(CELL):
+        in_cell = (told[rows] == cells[0][rows]) & (told[columns] == cells[0][columns])
+        run_ids = told.loc[in_cell, "run"][:20]
+        st.page_link(
+            "pages/compare.py",
+            label=f"Compare the {plural(len(run_ids), 'run')} of this cell",
+            icon=":material/compare_arrows:",
+            query_params={"runs": ",".join(run_ids)},
+        )
+
+
+def _written(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,85 @@
+import pytest
+
+from cnnlab.runs import Status, all_runs
+from cnnlab.sweeps import Plan, Sweep, all_sweeps
+
+
+@pytest.fixture
+def sweep_page(app):
+    """Return the lab, opened on the Sweep page."""
+    return app.switch_page("pages/sweep.py").run()
+
+
+def written(page, label):
+    return next(each for each in page.text_input if each.label == label)
+
+
+def number(page, label):
+    return next(each for each in page.number_input if each.label == label)
+
+
+def button(page, label):
+    return next(each for each in page.button if each.label == label)
+
+
+def captions(page):
+    return " ".join(each.value for each in page.caption)
+
+
+def test_the_form_says_how_many_runs_it_makes(sweep_page):
+    assert not sweep_page.exception
+    assert "9 runs" in captions(sweep_page)
+    written(sweep_page, "Seed").set_value("0, 1").run()
+    assert "6 runs" in captions(sweep_page)
+    number(sweep_page, "Runs to draw at random").set_value(4).run()
+    assert "4 runs" in captions(sweep_page)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "has no values"),
+        ("a, b", "learning_rate is 'a'"),
+        ("0.1, 0.1", "a value twice"),
+        ("-1", "is -1"),
+        ("]", "']'"),
+    ],
+)
+def test_values_that_are_none_are_refused_where_one_looks(text, told, sweep_page):
+    written(sweep_page, "Learning rate").set_value(text).run()
+    assert not sweep_page.exception
+    assert told in sweep_page.error[0].value.replace("\\", "")
+    assert not any(each.label == "Start the sweep" for each in sweep_page.button)
+
+
+def test_more_than_a_hundred_runs_ask_first(sweep_page):
+    written(sweep_page, "Seed").set_value(", ".join(map(str, range(50)))).run()
+    assert button(sweep_page, "Start the sweep").disabled
+    sweep_page.checkbox[0].check().run()
+    assert not button(sweep_page, "Start the sweep").disabled
+
+
+def test_ten_thousand_are_the_most(sweep_page):
+    written(sweep_page, "Seed").set_value(", ".join(map(str, range(100)))).run()
+    written(sweep_page, "Learning rate").set_value(", ".join(f"0.{number:03}" for number in range(1, 102))).run()
+    assert "at most 10,000" in sweep_page.error[0].value
+
+
+def test_all_runs_of_a_sweep_are_stopped_and_resumed_together(app):
+    sweep = Sweep.start(Plan({"epochs": 50, "seed": (0, 1)}))
+    page = app.switch_page("pages/sweep.py").run()
+    button(page, "Stop all").click().run()
+    assert not page.exception
+    assert not any(run.stop_requested is False and run.status.is_active for run in all_runs())
+    assert page.query_params["sweep"] in (sweep.id, [sweep.id])
+
+
+def test_an_address_of_no_sweep_says_so(app):
+    Sweep.start(Plan({"epochs": 50, "seed": (0, 1)}))
+    app.switch_page("pages/sweep.py")
+    app.query_params["sweep"] = "../nothing"
+    app.run()
+    assert not app.exception
+    assert "no such sweep" in app.warning[0].value
+    assert len(all_sweeps()) == 1
+    assert {run.status for run in all_runs()} <= {Status.QUEUED, Status.RUNNING}
