@@ -453,11 +453,24 @@ class Run:
 
     @contextmanager
     def _existing(self) -> Iterator[None]:
-        """Say that the run is gone where its files are missing: another tab may have deleted it."""
+        """Say that the run is gone where its files are missing: another tab may have deleted it.
+
+        Raises
+        ------
+        NoSuchRun
+            If the body finds that a file is missing.
+        DamagedRun
+            If it finds one that cannot be read, being a folder or another user's.
+        """
         try:
             yield
         except FileNotFoundError as error:
-            raise NoSuchRun(f"The run {self.id} is not here any more.") from error
+            raise self._gone() from error
+        except OSError as error:
+            raise DamagedRun(Path(error.filename or self._log_path)) from error
+
+    def _gone(self) -> NoSuchRun:
+        return NoSuchRun(f"The run {self.id} is not here any more.")
 
     @property
     def _has_diverged(self) -> bool:
@@ -526,8 +539,10 @@ class RunWriter:
         RunBusy
             If the run has one.
         """
-        with run._existing():
+        try:
             log = run._log_path.open("a+b", buffering=0)
+        except FileNotFoundError as error:
+            raise run._gone() from error
         # A reader that looks whether there is a writer is in the way for some microseconds.
         deadline = time.monotonic() + 0.5
         while True:

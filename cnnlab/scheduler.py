@@ -141,12 +141,13 @@ class Scheduler:
                 worker = _Worker()
             try:
                 worker.train(run)
-                self._workers.append(worker)
-            except RunBusy:  # another server was first
-                self._spare = worker
-            except BaseException:
-                worker.abandon()
-                raise
+            except (OSError, LabError):  # another server was first, or its folder cannot be written; the next one's can
+                if worker.run is None:
+                    self._spare = worker
+                else:
+                    worker.abandon()
+                continue
+            self._workers.append(worker)
             training.append(run)
 
     def _has_room(self, run: Run, training: list[Run]) -> bool:

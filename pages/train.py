@@ -54,23 +54,23 @@ def parallel_runs_input() -> None:
     )
 
 
-def import_archive() -> None:
+def import_archive(key: str) -> None:
     """Make a run of the archive that was just uploaded, and turn to it."""
-    place = st.session_state["imports"] = st.session_state.get("imports", 0) + 1  # the next uploader, which is empty
     st.session_state["import_error"] = None
+    if (archive := st.session_state.get(key)) is None:  # it was taken out again
+        return
     try:
-        st.query_params["run"] = import_run(st.session_state.pop(f"archive_{place - 1}").getvalue()).id
+        st.query_params["run"] = import_run(archive.getvalue()).id
+        st.session_state["imports"] = st.session_state.get("imports", 0) + 1  # the next uploader is empty
     except LabError as error:
         st.session_state["import_error"] = str(error)
 
 
 def import_popover() -> None:
+    key = f"archive_{st.session_state.get('imports', 0)}"
     with st.popover("Import a run", icon=":material/upload:"):
         st.file_uploader(
-            "An archive, downloaded from a lab as *Run (zip)*",
-            "zip",
-            key=f"archive_{st.session_state.get('imports', 0)}",
-            on_change=import_archive,
+            "An archive, downloaded from a lab as *Run (zip)*", "zip", key=key, on_change=import_archive, args=(key,)
         )
         if import_error := st.session_state.get("import_error"):
             st.error(as_text(import_error))

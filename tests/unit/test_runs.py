@@ -108,6 +108,15 @@ def test_a_log_with_a_line_that_is_none_is_damaged(line, run):
         run.enqueue()
 
 
+@pytest.mark.parametrize("name", ["run.json", "events.jsonl"])
+def test_a_file_that_is_a_folder_is_damage(name, run):
+    (run.folder / name).unlink()
+    (run.folder / name).mkdir()
+    other = Run.create(DEFINITIONS["module"], CONFIG)
+    assert [each.id for each in all_runs()] == [other.id]
+    assert [(damage.run_id, damage.file) for damage in damaged_runs()] == [(run.id, name)]
+
+
 def test_a_log_cut_anywhere_is_read_up_to_its_last_whole_line(run):
     write(run, "started", batch(1), batch(2), epoch(1, 2), "stopped")
     content = run._log_path.read_bytes()
