@@ -155,5 +155,5 @@ def test_damaged_weights_are_said_to_be_so(app):
     run.weights_path.write_bytes(b"damaged")
     page = open_run(app, run.id)
     assert not page.exception
-    assert "are damaged" in page.error[0].value
+    assert "is damaged" in page.error[0].value
     assert chosen(page) == run.id
