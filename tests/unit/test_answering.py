@@ -5,8 +5,8 @@ from cnnlab import answering
 from cnnlab.answering import answers_of, newest_network_of
 from cnnlab.data import load_test_set
 from cnnlab.models import DEFINITIONS
-from cnnlab.predictions import NoPredictions, predictions_of
-from cnnlab.runs import Run, RunWriter, find_run
+from cnnlab.predictions import predictions_of
+from cnnlab.runs import DamagedRun, Run, RunWriter, find_run
 from cnnlab.training import TrainingConfig
 
 
@@ -60,5 +60,5 @@ def test_a_run_without_weights_cannot_answer(run):
 
 def test_damaged_weights_cannot_answer(run):
     run.weights_path.write_bytes(b"something else")
-    with pytest.raises(NoPredictions, match="are damaged"):
+    with pytest.raises(DamagedRun, match="is damaged"):
         answers_of(run, np.zeros((1, 28, 28), np.float32))
