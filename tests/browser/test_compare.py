@@ -32,7 +32,7 @@ def train_both(page: Page, epochs: int) -> None:
 
 def test_train_both_draws_two_curves_in_one_chart_and_a_cell_shows_its_images(open_page, wait_for):
     page = open_page("/compare")
-    train_both(page, epochs=2)
+    train_both(page, epochs=50)  # they train until they are stopped below
     expect(page.get_by_text("batch loss (cross entropy)")).to_be_visible()
     wait_for(lambda: all(corners(curve) > 10 for curve in curves(page).all()), seconds=120)
     assert [curve.get_attribute("stroke") for curve in curves(page).all()] == STROKES

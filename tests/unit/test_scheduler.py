@@ -188,7 +188,7 @@ def small_disk(lab_home, decoded_mnist, monkeypatch):
 
 @pytest.mark.timeout(3600)
 def test_a_queue_keeps_its_order_over_the_end_of_its_server(wait_for, start_server, soak):
-    runs = [new_run(epochs=1, batch_size=60_000, threads=available_cores()) for _ in range(100 if soak else 6)]
+    runs = [new_run(epochs=1, batch_size=60_000, threads=available_cores()) for _ in range(100 if soak else 4)]
     for run in reversed(runs):  # not in the order in which they were made
         run.enqueue()
     for ended in (0, len(runs) // 2):
@@ -211,7 +211,7 @@ def event_at(run, event):
 
 
 def test_two_servers_and_the_command_line_on_one_home_train_each_run_once(wait_for, start_server):
-    runs = [new_run(epochs=1, batch_size=60_000) for _ in range(6)]
+    runs = [new_run(epochs=1, batch_size=60_000) for _ in range(4)]
     for _ in range(2):
         start_server()
     for run in runs:
