@@ -88,7 +88,7 @@ def _numbers_in(written: str) -> tuple[Any, ...]:
     """Return the numbers that somebody wrote with commas between them; what is none is left for the plan to refuse."""
     try:
         return tuple(tomllib.loads(f"numbers = [{written}]")["numbers"])
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return tuple(part.strip() for part in written.split(","))
 
 
