@@ -17,6 +17,7 @@ import torch
 from cnnlab import bench, data, equivalence
 from cnnlab.answering import Answer, answers_of
 from cnnlab.archive import MOST_BYTES, export_run, import_run
+from cnnlab.distributed import Processes, is_one_of_several
 from cnnlab.drawing import prepare
 from cnnlab.errors import LabError
 from cnnlab.models import DEFINITIONS, UnknownDefinition, definition_named
@@ -94,8 +95,15 @@ def train(
 ) -> None:
     """Train a network. Ctrl-C stops it and keeps a checkpoint."""
     chosen = {field: value for field, value in recipe.items() if value is not None}
+    processes = Processes() if is_one_of_several() else None
     try:
-        if resume is None:
+        if processes and not processes.is_first:
+            return processes.follow()
+        if processes and (begun := processes.run_before_restart()):
+            run = find_run(begun)
+        elif resume is None:
+            if processes:
+                chosen = {"threads": processes.threads_of_each()} | chosen
             definition = definition_named(model or next(iter(DEFINITIONS)))
             config = TrainingConfig(**(PRESETS[preset or "tutorial"] | chosen))
             device_for(config)  # a device that is not here is a bad argument, not a failed run
@@ -112,7 +120,7 @@ def train(
             writer.append("starting")
             signal.signal(signal.SIGINT, lambda *_: run.request_stop())
             signal.signal(signal.SIGTERM, lambda *_: run.request_stop())
-            _print_training(run, writer, as_json)
+            _print_training(run, writer, as_json, processes)
     except InvalidConfig as error:
         raise click.BadParameter(str(error), param_hint=f"--{error.field.replace('_', '-')}") from error
     except (UnknownDefinition, NoSuchRun, RunBusy, RunFinished, InvalidName) as error:
@@ -121,7 +129,7 @@ def train(
         raise click.ClickException(str(error)) from error
 
 
-def _print_training(run: Run, writer: RunWriter, as_json: bool) -> None:
+def _print_training(run: Run, writer: RunWriter, as_json: bool, processes: Processes | None) -> None:
     if as_json:
         click.echo(json.dumps({"event": "run", "id": run.id}))
     else:
@@ -131,7 +139,7 @@ def _print_training(run: Run, writer: RunWriter, as_json: bool) -> None:
     done = checkpoint["position"]["step"] if checkpoint else 0
     with click.progressbar(length=run.total_steps, file=sys.stderr, hidden=as_json) as bar:
         bar.update(done)
-        for event in work(run, writer):
+        for event in work(processes.lead(run) if processes else run, writer, team=processes):
             match event:
                 case EpochEvent() if as_json:
                     click.echo(json.dumps({"event": "epoch", **asdict(event)}))
@@ -309,11 +317,14 @@ def _wait_for_the_runs_of(sweep: Sweep) -> None:
     with click.progressbar(length=count, file=sys.stderr) as bar:
         while active := [run for run in sweep.runs() if run.status.is_active]:
             bar.update(count - len(active) - bar.pos)
-            if is_told_to_end.wait(timeout=0.5):
+            problem = scheduler().cluster_problem
+            if problem or is_told_to_end.wait(timeout=0.5):
                 for run in active:
                     scheduler().stop(run)
                 is_told_to_end.clear()
                 click.echo(f"\nStopped. To go on: python -m cnnlab sweep --resume {sweep.id}", err=True)
+            if problem:
+                raise click.ClickException(problem)
         bar.update(count - bar.pos)
 
 

@@ -407,13 +407,23 @@ class Run:
         DamagedRun
             If it cannot be read.
         """
-        content = _read_whole(self._checkpoint_path, is_whole_zip)
+        content = self.read_checkpoint()
         if content is None:
             return None
         try:
             return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         except Exception as error:  # PyTorch raises whatever a damaged file makes of its reader
             raise DamagedRun(self._checkpoint_path) from error
+
+    def read_checkpoint(self) -> bytes | None:
+        """Return the file of that state, as it lies there, or None.
+
+        Raises
+        ------
+        DamagedRun
+            If it cannot be read.
+        """
+        return _read_whole(self._checkpoint_path, is_whole_zip)
 
     @property
     def has_checkpoint(self) -> bool:
@@ -492,7 +502,7 @@ class Run:
         # The log last: while the run trains, it must reach as far as the checkpoint.
         files: dict[str, bytes | None] = {_WEIGHTS: self.read_weights()}
         if checkpoint:
-            files[_CHECKPOINT] = _read_whole(self._checkpoint_path, is_whole_zip)
+            files[_CHECKPOINT] = self.read_checkpoint()
         self.history()  # a log that is damaged is not exported
         with self._existing():
             log = self._log_path.read_bytes()
@@ -617,11 +627,13 @@ class RunWriter:
         """Write a checkpoint, and the weights if asked, each in place of the one before."""
         if weights:
             self.save_weights(state.model.state_dict())
+        self.save_checkpoint(checkpoint_of(state))
+
+    def save_checkpoint(self, checkpoint: bytes) -> None:
+        """Write a checkpoint, as `checkpoint_of` makes it, in place of the one before."""
         os.fsync(self._log.fileno())  # after a power cut, the log must reach as far as the checkpoint
-        content = io.BytesIO()
-        torch.save(state.state_dict(), content)
         with replacing(self.run._checkpoint_path) as unfinished:
-            unfinished.write_bytes(content.getbuffer())
+            unfinished.write_bytes(checkpoint)
 
     def save_weights(self, weights: dict[str, Tensor]) -> None:
         """Write the weights in place of those before."""
@@ -629,12 +641,25 @@ class RunWriter:
         with replacing(self.run.weights_path) as unfinished:
             unfinished.write_bytes(sealed_weights(tensors))
 
+    def end_at_checkpoint(self, event: str, **fields: Any) -> None:
+        """Add the line that ends a run whose training was cut off: what there is of it is the last checkpoint."""
+        if checkpoint := self.run.load_checkpoint():
+            self.save_weights(checkpoint["model"])
+        self.append(event, **fields)
+
     def _append(self, record: dict[str, Any]) -> None:
         line = json.dumps(record).encode() + b"\n"
         before = self._log.seek(0, os.SEEK_END)
         if self._log.write(line) < len(line):
             self._log.truncate(before)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def checkpoint_of(state: TrainingState) -> bytes:
+    """Return the state from which training goes on as the content of a file."""
+    content = io.BytesIO()
+    torch.save(state.state_dict(), content)
+    return content.getvalue()
 
 
 def all_runs() -> list[Run]:

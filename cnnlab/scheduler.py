@@ -2,8 +2,10 @@
 
 import atexit
 import contextlib
+import importlib.util
 import json
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -28,6 +30,7 @@ _STOP_GRACE_SECONDS = 0.8
 _STOP_LOOK_SECONDS = 0.1
 _QUEUE_LOOK_SECONDS = 1.0
 _CLOSE_GRACE_SECONDS = 5.0
+_CLUSTER_RETRY_SECONDS = 10.0
 _PROJECT = Path(__file__).parent.parent
 
 
@@ -42,6 +45,7 @@ class Scheduler:
     def __init__(self) -> None:
         self._workers: list[_Worker] = []
         self._spare: _Worker | None = None
+        self._cluster = _ClusterSender() if "CNNLAB_RAY_ADDRESS" in os.environ else None
         self._wake = threading.Event()
         self._closed = threading.Event()
         self._lock = threading.Lock()  # two pages may act at once, and the thread beside them
@@ -72,12 +76,7 @@ class Scheduler:
     @property
     def parallel_runs(self) -> int | None:
         """How many runs may train at once, kept in the lab's home; None for as many as have cores for their threads."""
-        try:
-            settings = json.loads(_settings_path().read_text())
-        except (OSError, ValueError):
-            return None
-        count = settings.get("parallel_runs") if isinstance(settings, dict) else None
-        return count if isinstance(count, int) and 1 <= count <= MAX_PARALLEL_RUNS else None
+        return parallel_runs()
 
     @parallel_runs.setter
     def parallel_runs(self, count: int | None) -> None:
@@ -87,12 +86,22 @@ class Scheduler:
                 unfinished.write_text(json.dumps({"parallel_runs": count}))
         self._wake.set()
 
+    @property
+    def trains_on_cluster(self) -> bool:
+        """Whether runs are sent to a Ray cluster, the one that ``CNNLAB_RAY_ADDRESS`` names, and none trains here."""
+        return self._cluster is not None
+
+    @property
+    def cluster_problem(self) -> str | None:
+        """Why runs cannot be sent to the cluster now, in a sentence; None if they can, or are not meant to be."""
+        return self._cluster.problem if self._cluster else None
+
     def close(self) -> None:
         """Have every worker write its checkpoint and end; those that take too long are ended."""
         self._closed.set()
         self._wake.set()
         self._thread.join()
-        workers = [*self._workers, self._spare] if self._spare else self._workers
+        workers = [worker for worker in (*self._workers, self._spare, self._cluster) if worker]
         for worker in workers:
             worker.abandon()
         deadline = time.monotonic() + _CLOSE_GRACE_SECONDS
@@ -125,6 +134,9 @@ class Scheduler:
         self._workers = [worker for worker in self._workers if not worker.has_ended]
 
     def _look_at_queue(self) -> None:
+        if self._cluster:
+            self._cluster.look_after()
+            return
         self._start_waiting_runs()
         if self._spare is None and not any(worker.is_getting_ready for worker in self._workers):
             self._spare = _Worker()
@@ -157,26 +169,59 @@ class Scheduler:
         return not training or threads <= available_cores()
 
 
-class _Worker:
-    """A process that gets ready to train a run, and then trains the one that it is sent."""
+class _Process:
+    """A process of this lab. Its standard input is a socket, whose end tells it that this process is gone."""
 
-    def __init__(self) -> None:
-        self.run: Run | None = None
-        self._stop_seen: float | None = None
+    def __init__(self, *arguments: str) -> None:
         home().mkdir(parents=True, exist_ok=True)
-        # What it writes before it has a run becomes the run's errors.txt.
         descriptor, errors = tempfile.mkstemp(prefix=".worker.", suffix=unfinished_suffix(), dir=home())
         self._errors = Path(errors)
-        self._socket, its_end = socket.socketpair()  # its end tells the worker that this process is gone
+        self._socket, its_end = socket.socketpair()
         with its_end, os.fdopen(descriptor, "wb") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "cnnlab.worker"],
+                [sys.executable, *arguments],
                 stdin=its_end.fileno(),
                 stdout=output,
                 stderr=output,
                 start_new_session=True,  # a Ctrl-C in the terminal is this process's to handle
                 env=TRAINING_ENVIRONMENT | {**os.environ, "PYTHONPATH": _python_path(), "CNNLAB_HOME": str(home())},
             )
+
+    @property
+    def has_ended(self) -> bool:
+        return self.exit_code is not None
+
+    @property
+    def exit_code(self) -> int | None:
+        return self._process.poll()
+
+    @property
+    def has_spoken(self) -> bool:
+        return bool(select.select([self._socket], [], [], 0)[0])
+
+    def last_words(self) -> str:
+        """Return the last line that it wrote."""
+        return (self._errors.read_text(errors="replace").splitlines() or [""])[-1]
+
+    def abandon(self) -> None:
+        self._socket.close()
+        self._errors.unlink(missing_ok=True)
+
+    def wait_until(self, deadline: float) -> None:
+        try:
+            self._process.wait(timeout=max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+class _Worker(_Process):
+    """A process that gets ready to train a run, and then trains the one that it is sent."""
+
+    def __init__(self) -> None:
+        super().__init__("-m", "cnnlab.worker")
+        self.run: Run | None = None
+        self._stop_seen: float | None = None
 
     def train(self, run: Run) -> None:
         """Send it a run that waits, with the run's lock.
@@ -190,6 +235,7 @@ class _Worker:
             if run.status is not Status.QUEUED:
                 raise RunBusy(f"{run.name} does not wait any more.")
             writer.append("starting")
+            # What it wrote before it had a run is the run's from now on.
             with contextlib.suppress(OSError):  # without it, a failure is told with less words
                 self._errors.replace(run.errors_path)
             self.run = run
@@ -197,16 +243,13 @@ class _Worker:
                 socket.send_fds(self._socket, [os.fsencode(run.folder)], [writer.fileno()])
 
     @property
-    def has_ended(self) -> bool:
-        return self._process.poll() is not None
-
-    @property
     def is_getting_ready(self) -> bool:
         return self.run is not None and self.run.is_getting_ready
 
     def abandon(self) -> None:
-        self._socket.close()
-        self._errors.unlink(missing_ok=True)
+        super().abandon()
+        if self.run is None:  # it has nothing to bring to an end
+            self._process.kill()
 
     def stop_if_asked(self) -> None:
         if not self.run or not self.run.stop_requested or self.run.status is not Status.RUNNING:
@@ -218,16 +261,43 @@ class _Worker:
             with RunWriter.claim(self.run) as writer:
                 if self.run.status is not Status.RUNNING:  # it came to its own end in the meantime
                     return
-                if checkpoint := self.run.load_checkpoint():
-                    writer.save_weights(checkpoint["model"])
-                writer.append("stopped")
+                writer.end_at_checkpoint("stopped")
+
+
+class _ClusterSender:
+    """The process that sends waiting runs to a Ray cluster (`cnnlab.cluster`), begun again when it has ended."""
+
+    def __init__(self) -> None:
+        self.problem: str | None = None
+        self._process: _Process | None = None
+        self._next_try = time.monotonic()
+
+    def look_after(self) -> None:
+        if importlib.util.find_spec("ray") is None:
+            self.problem = (
+                "CNNLAB_RAY_ADDRESS is set, and Ray is not installed. Install it (pip install -r "
+                "cnnlab/requirements-ray.txt), or unset CNNLAB_RAY_ADDRESS to train on this machine alone."
+            )
+            return
+        if self._process and self._process.has_ended:
+            # Ray itself ends the process, with words of its own, when it finds that its cluster is gone.
+            self.problem = self._process.last_words() if self._process.exit_code == 1 else "The Ray cluster is gone."
+            self.abandon()
+            self._process = None
+            self._next_try = time.monotonic() + _CLUSTER_RETRY_SECONDS
+        if self._process is None and time.monotonic() >= self._next_try:
+            # Not with -m: Ray cannot give the functions of a module that is called __main__ to other machines.
+            self._process = _Process("-c", "import sys, cnnlab.cluster; sys.exit(cnnlab.cluster.main())")
+        if self._process and self._process.has_spoken:  # it is connected
+            self.problem = None
+
+    def abandon(self) -> None:
+        if self._process:
+            self._process.abandon()
 
     def wait_until(self, deadline: float) -> None:
-        try:
-            self._process.wait(timeout=max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        if self._process:
+            self._process.wait_until(deadline)
 
 
 def scheduler() -> Scheduler:
@@ -244,6 +314,16 @@ def _made_scheduler() -> Scheduler:
     made = Scheduler()
     atexit.register(made.close)
     return made
+
+
+def parallel_runs() -> int | None:
+    """Return how many runs may train at once, as `Scheduler.parallel_runs` has it."""
+    try:
+        settings = json.loads(_settings_path().read_text())
+    except (OSError, ValueError):
+        return None
+    count = settings.get("parallel_runs") if isinstance(settings, dict) else None
+    return count if isinstance(count, int) and 1 <= count <= MAX_PARALLEL_RUNS else None
 
 
 def _settings_path() -> Path:

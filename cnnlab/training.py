@@ -15,7 +15,7 @@ import time
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -353,6 +353,31 @@ def learning_rate_at(progress: float, highest: float, schedule: str) -> float:
     return highest if schedule == "constant" else highest * min(progress / 0.25, (1 - progress) / 0.75)
 
 
+class Team(Protocol):
+    """Processes that train one model together, each on its part of every batch; this is one of them."""
+
+    @property
+    def size(self) -> int:
+        """How many there are."""
+        ...
+
+    def joined(self, network: nn.Module) -> nn.Module:
+        """Return the same network, whose gradients become the mean of all processes' in ``backward``."""
+        ...
+
+    def part_of(self, batch: Tensor) -> Tensor:
+        """Return this process's part of a batch; the parts of all make it up."""
+        ...
+
+    def sum_of(self, number: Tensor) -> Tensor:
+        """Return the sum of all processes' numbers, shape ()."""
+        ...
+
+    def has_lost_one(self, error: Exception) -> bool:
+        """Return whether an error says that another process is gone."""
+        ...
+
+
 class TrainingState:
     """All that a run is at a moment: its weights, its optimizer's memory and its place in the data.
 
@@ -362,6 +387,8 @@ class TrainingState:
         Moved to the recipe's device.
     config
         The recipe.
+    team
+        The processes among which each batch is split; None where this one trains alone.
 
     Attributes
     ----------
@@ -380,13 +407,16 @@ class TrainingState:
         If this machine does not have the recipe's device.
     """
 
-    def __init__(self, model: nn.Module, config: TrainingConfig) -> None:
+    def __init__(self, model: nn.Module, config: TrainingConfig, team: Team | None = None) -> None:
         self.device = device_for(config)
+        self.team = team
         self.model = model.to(self.device)
         self.parameters = one_buffer_for_each_dtype(model)
         self.optimizer = OPTIMIZERS[config.optimizer](self.parameters, **optimizer_arguments(config))
         self.network, self.kernels, self.kernels_reason = _network_for_training(model, config, self.device)
         self.has_channels_last = self.kernels == "torch" and takes_channels_last(model)
+        if team:
+            self.network = team.joined(self.network)
         self.epoch = 1
         self.batch = 0  # batches of this epoch that are done
         self.step = 0
@@ -493,7 +523,7 @@ def train(model: nn.Module, data: MNIST, config: TrainingConfig, state: Training
     Raises
     ------
     InvalidConfig
-        If the batch is larger than the training set, or the machine does not have the device.
+        If the batch is larger than the training set or too small for the team, or the machine does not have the device.
     Diverged
         If a loss is NaN or infinite.
     """
@@ -501,6 +531,9 @@ def train(model: nn.Module, data: MNIST, config: TrainingConfig, state: Training
     if config.batch_size > size:
         raise InvalidConfig("batch_size", config.batch_size, f"at most {size:,}, the size of the training set")
     state = state or TrainingState(model, config)
+    if state.team and (size % config.batch_size or config.batch_size) < state.team.size:
+        allowed = f"one that leaves each of the {state.team.size} processes an image of every batch"
+        raise InvalidConfig("batch_size", config.batch_size, allowed)
     data = data.to(state.device)
     _prepare_process(config, state)
     at_once = STEPS_AT_ONCE.get(state.device.type, STEPS_AT_ONCE_ON_A_GPU)
@@ -593,10 +626,21 @@ def _take_step(state: TrainingState, images: Tensor, labels: Tensor) -> Tensor:
     for parameters in state.parameters:
         assert parameters.grad is not None
         parameters.grad.zero_()
-    loss = F.cross_entropy(state.network(images), labels)
-    loss.backward()
+    if state.team is None:
+        loss = F.cross_entropy(state.network(images), labels)
+        loss.backward()
+    else:
+        loss = _loss_of_team(state.team, state.network, images, labels)
     state.optimizer.step()
     return loss.detach()
+
+
+def _loss_of_team(team: Team, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """Give the parameters the gradients of the whole batch's mean loss, and return that, shape ()."""
+    logits = network(team.part_of(images))
+    share = F.cross_entropy(logits, team.part_of(labels), reduction="sum") / len(labels)
+    (share * team.size).backward()  # the mean of these gradients is the sum of the shares'
+    return team.sum_of(share.detach())
 
 
 class _GoodWeights:

@@ -5,6 +5,7 @@ process of its own (``python -m cnnlab.worker``), mostly before there is a run f
 then sent the run's folder and the file with its lock over the socket that is its standard input.
 """
 
+import io
 import os
 import socket
 import sys
@@ -14,6 +15,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 
@@ -23,8 +25,8 @@ from cnnlab.errors import LabError
 from cnnlab.home import writing_to_home
 from cnnlab.models import DEFINITIONS, definition_named
 from cnnlab.predictions import predictions_of
-from cnnlab.runs import Run, RunWriter
-from cnnlab.training import Diverged, EpochEvent, Event, TrainingConfig, TrainingState, train
+from cnnlab.runs import Run, RunWriter, Status
+from cnnlab.training import Diverged, EpochEvent, Event, Team, TrainingConfig, TrainingState, train
 
 # How much training a crash may cost.
 CHECKPOINT_SECONDS = 1.0
@@ -35,10 +37,56 @@ class NetworkFault(LabError):
     """The code of a network, or of the lab, raised what nobody expected."""
 
 
+class Interrupted(LabError):
+    """What a run needs to train has gone; nothing is wrong with the run."""
+
+
+class Assignment(Protocol):
+    """What is to be trained: a `Run`, or what another machine is told of one."""
+
+    @property
+    def model(self) -> str: ...
+    @property
+    def config(self) -> TrainingConfig: ...
+    @property
+    def stop_requested(self) -> bool: ...
+    def load_checkpoint(self) -> dict[str, Any] | None: ...
+
+
+class Order:
+    """What a process that cannot read a run is told of it."""
+
+    stop_requested = False
+
+    def __init__(self, run: Run) -> None:
+        self.model = run.model
+        self.config = run.config
+        self._checkpoint = run.read_checkpoint()
+
+    def load_checkpoint(self) -> dict[str, Any] | None:
+        """Return the state from which training goes on, or None."""
+        if self._checkpoint is None:
+            return None
+        return torch.load(io.BytesIO(self._checkpoint), map_location="cpu", weights_only=True)
+
+
+class Record(Protocol):
+    """Where what comes of it goes: a `RunWriter`, or a parcel for the machine that has one."""
+
+    def append(self, event: str, **fields: Any) -> None: ...
+    def append_training(self, event: Event) -> None: ...
+    def save(self, state: TrainingState, *, weights: bool) -> None: ...
+    def save_weights(self, weights: dict[str, torch.Tensor]) -> None: ...
+
+
 def work(
-    run: Run, writer: RunWriter, is_abandoned: Callable[[], bool] = lambda: False, mnist: MNIST | None = None
+    run: Assignment,
+    writer: Record,
+    is_abandoned: Callable[[], bool] = lambda: False,
+    mnist: MNIST | None = None,
+    team: Team | None = None,
 ) -> Iterator[Event]:
-    """Train a run from where it stands, and keep what comes of it on disk.
+    """Train a run from where it stands, and keep what comes of it.
 
     Parameters
     ----------
@@ -50,6 +98,8 @@ def work(
         Asked after every batch; a run that is abandoned ends as interrupted.
     mnist
         Loaded if left out.
+    team
+        The processes that train the run together with this one.
 
     Yields
     ------
@@ -63,26 +113,33 @@ def work(
     """
     try:
         with writing_to_home():
-            yield from _train(run, writer, is_abandoned, mnist)
+            yield from _train(run, writer, is_abandoned, mnist, team)
     except LabError as error:
-        _log_failure(writer, error, diverged=isinstance(error, Diverged))
+        log_failure(writer, error, diverged=isinstance(error, Diverged))
         raise
     except Exception as error:  # a registered network is anybody's code
+        if team and team.has_lost_one(error):
+            reason = "A process that trained it together with this one is gone."
+            writer.append("interrupted", reason=reason)
+            raise Interrupted(reason) from error
         traceback.print_exc()
         fault = NetworkFault(f"The network or the lab has a fault: {type(error).__name__}: {error}.")
-        _log_failure(writer, fault)
+        log_failure(writer, fault)
         raise fault from error
 
 
-def _log_failure(writer: RunWriter, error: LabError, *, diverged: bool = False) -> None:
+def log_failure(writer: Record, error: LabError, *, diverged: bool = False) -> None:
+    """Let a run's log say that it failed, and why."""
     with suppress(OSError):  # where the log cannot be written, the raised error must tell
         writer.append("failed", reason=str(error), diverged=diverged)
 
 
-def _train(run: Run, writer: RunWriter, is_abandoned: Callable[[], bool], mnist: MNIST | None) -> Iterator[Event]:
+def _train(
+    run: Assignment, writer: Record, is_abandoned: Callable[[], bool], mnist: MNIST | None, team: Team | None
+) -> Iterator[Event]:
     flushes = _flush_denormal()
     model = definition_named(run.model).build(run.config.seed)
-    state = TrainingState(model, run.config)
+    state = TrainingState(model, run.config, team)
     if checkpoint := run.load_checkpoint():
         state.load_state_dict(checkpoint)
     mnist = mnist or data.load(train_images_as_bytes=True)
@@ -123,8 +180,6 @@ def _train(run: Run, writer: RunWriter, is_abandoned: Callable[[], bool], mnist:
         writer.save_weights(model.state_dict())  # training has put the last good ones back
         raise
     writer.append("finished")
-    with suppress(Exception):  # the run is finished whatever comes of it; a page that misses them makes them
-        predictions_of(run)
 
 
 def _flush_denormal() -> bool:
@@ -165,7 +220,7 @@ def main() -> int:
     if not descriptors:
         return 0
     abandoned = threading.Event()
-    threading.Thread(target=_wait_for_end_of_input, args=(abandoned,), daemon=True).start()
+    threading.Thread(target=wait_for_end_of_input, args=(abandoned,), daemon=True).start()
     run = Run(Path(os.fsdecode(folder)))
     with RunWriter.inherit(run, descriptors[0]) as writer:
         try:
@@ -174,13 +229,18 @@ def main() -> int:
         except LabError as error:
             print(error, file=sys.stderr)
             return 1
+        if run.status is Status.FINISHED:
+            with suppress(Exception):  # a page that misses them makes them
+                predictions_of(run)
     return 0
 
 
-def _wait_for_end_of_input(ended: threading.Event) -> None:
+def wait_for_end_of_input(ended: threading.Event) -> None:
+    """Return, and set an event, when the process that started this one is gone."""
     # Not sys.stdin.read(): a thread that waits in it keeps Python from ending in order.
-    while os.read(sys.stdin.fileno(), 4096):
-        pass
+    with suppress(ConnectionResetError):  # so it ends where the other process has not read all that it was sent
+        while os.read(sys.stdin.fileno(), 4096):
+            pass
     ended.set()
 
 

@@ -10,7 +10,7 @@ from cnnlab.training import available_cores
 from cnnlab.ui.live import refresh_seconds
 from cnnlab.ui.page import begin_page
 from cnnlab.ui.recipe_form import recipe_form
-from cnnlab.ui.run_list import damaged_run_links, run_links
+from cnnlab.ui.run_list import cluster_line, damaged_run_links, run_links
 from cnnlab.ui.run_view import attempt, run_view, show_again
 from cnnlab.ui.speed_view import why_it_is_fast
 from cnnlab.ui.wording import as_text, plural
@@ -82,6 +82,7 @@ def list_of_runs(chosen: Run | None, status_shown: Status | None, pace: float) -
             show_again(chosen)  # somebody else resumed or stopped it, or the class has grown
     except NoSuchRun:
         show_again(chosen)
+    cluster_line()
     damaged_run_links(damaged_runs())
     runs = all_runs()
     shown = st.session_state.get("runs_shown", RUNS_SHOWN)

@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 [ -x .venv/bin/python ] || python3 -m venv .venv
-.venv/bin/pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+.venv/bin/pip install --quiet --disable-pip-version-check -r tests/requirements.txt -r cnnlab/requirements-ray.txt
 
 if ! command -v chromium >/dev/null && ! command -v google-chrome >/dev/null; then
   sudo=$([ "$(id -u)" = 0 ] || echo sudo)

@@ -5,6 +5,7 @@ from typing import Literal
 import streamlit as st
 
 from cnnlab.runs import DamagedRun, NoSuchRun, Run, Status
+from cnnlab.scheduler import scheduler
 from cnnlab.ui.wording import ago, as_text, percent
 
 _ICONS = {
@@ -49,6 +50,14 @@ def damaged_run_links(damages: list[DamagedRun]) -> None:
     """Show a link to each run whose state cannot be read, and below it the file that is damaged."""
     for damage in damages:
         _link(damage.run_id, damage.run_id, _DAMAGED_ICON, [_damage_told(damage)])
+
+
+def cluster_line() -> None:
+    """Say where runs train if that is a cluster, and what is wrong where it does not answer."""
+    if problem := scheduler().cluster_problem:
+        st.error(as_text(f"{problem} Runs wait until it answers."))
+    elif scheduler().trains_on_cluster:
+        st.caption("Runs train on a Ray cluster, and what comes of them is kept here.")
 
 
 def _link(run_id: str, label: str, icon: str, told: list[str], *, is_chosen: bool = False) -> None:

@@ -16,6 +16,7 @@ from cnnlab.sweep_charts import CELL, heat_map, parallel_coordinates, title_of
 from cnnlab.sweeps import MOST_RUNS, Plan, Sweep
 from cnnlab.training import KERNELS, OPTIMIZERS, SCHEDULES
 from cnnlab.ui.live import refresh_seconds
+from cnnlab.ui.run_list import cluster_line
 from cnnlab.ui.run_view import attempt
 from cnnlab.ui.wording import as_text, csv_of, duration, percent, plural
 
@@ -151,6 +152,7 @@ def _live(sweep: Sweep, was_active: bool, pace: float) -> None:
     if (ended < len(table)) is not was_active or refresh_seconds(_REFRESH_SECONDS) != pace:
         st.query_params["sweep"] = sweep.id  # a timed part may have been given an older one by the browser
         st.rerun()
+    cluster_line()
     st.progress(ended / max(1, len(table)), text=f"{ended:,} of {plural(len(table), 'run')} ended")
     told = table.dropna(subset=["test_accuracy"])
     if told.empty:

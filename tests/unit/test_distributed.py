@@ -1,0 +1,95 @@
+"""One run over two processes that torchrun starts."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from cnnlab.models import DEFINITIONS
+from cnnlab.runs import Run, RunWriter, Status, all_runs
+from cnnlab.training import TrainingConfig
+from cnnlab.worker import work
+
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+
+
+@pytest.fixture
+def start_torchrun():
+    """Return a function that starts two processes of ``cnnlab train`` with torchrun."""
+    started = []
+
+    def start(*arguments, options=("--standalone",)):
+        command = [*TORCHRUN, *options, "-m", "cnnlab", "train", "--threads", "1", *arguments]
+        output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        started.append(subprocess.Popen(command, start_new_session=True, **output))
+        return started[-1]
+
+    yield start
+    for each in started:
+        if each.poll() is None:
+            os.killpg(each.pid, signal.SIGKILL)
+        each.communicate()
+
+
+def processes_of(torchrun):
+    listed = subprocess.run(["ps", "--ppid", str(torchrun.pid), "-o", "pid="], capture_output=True, text=True)
+    return [int(line) for line in listed.stdout.split()]
+
+
+def trained_by_one_process(**recipe):
+    run = Run.create(DEFINITIONS["sequential"], TrainingConfig(threads=1, **recipe))
+    with RunWriter.claim(run) as writer:
+        list(work(run, writer))
+    return run.history()
+
+
+def test_two_processes_of_which_one_is_killed_have_the_losses_of_one(start_torchrun, wait_for):
+    torchrun = start_torchrun("--epochs", "2", options=("--standalone", "--max-restarts", "1"))
+    wait_for(all_runs)
+    (run,) = all_runs()
+    wait_for(lambda: run.history().step > run.steps_per_epoch + 100)
+    os.kill(processes_of(torchrun)[-1], signal.SIGKILL)
+    output, _ = torchrun.communicate(timeout=120)
+
+    assert torchrun.returncode == 0, output
+    assert run.status is Status.FINISHED
+    history = run.history()
+    assert len(history.starts) == 2
+    assert history.starts[1] >= run.steps_per_epoch
+    assert history.batches["step"].tolist() == list(range(1, run.total_steps + 1))
+    alone = trained_by_one_process(epochs=1)
+    assert abs(history.epochs["train_loss"][0] - alone.epochs["train_loss"][0]) < 1e-3
+    assert history.batches["loss"][:20].tolist() == pytest.approx(alone.batches["loss"][:20].tolist(), rel=1e-3)
+    assert [each.id for each in all_runs()][1:] == [run.id], "the restart made another run"
+
+
+def test_changed_images_are_those_of_one_process(start_torchrun):
+    torchrun = start_torchrun("--epochs", "1", "--preset", "drawing", "--batch-size", "6000", options=())
+    output, _ = torchrun.communicate(timeout=120)
+    assert torchrun.returncode == 0, output
+    (run,) = all_runs()
+    with RunWriter.claim(alone := Run.create(DEFINITIONS["sequential"], run.config)) as writer:
+        list(work(alone, writer))
+    assert run.history().batches["loss"].tolist() == pytest.approx(alone.history().batches["loss"].tolist(), rel=1e-3)
+
+
+def test_ctrl_c_stops_all_with_a_checkpoint(start_torchrun, wait_for):
+    torchrun = start_torchrun("--epochs", "50")
+    wait_for(all_runs)
+    (run,) = all_runs()
+    wait_for(lambda: run.history().step > 0)
+    os.killpg(torchrun.pid, signal.SIGINT)
+    for process in processes_of(torchrun):  # torchrun has given them sessions of their own
+        os.kill(process, signal.SIGINT)
+    torchrun.communicate(timeout=60)
+    assert run.status is Status.STOPPED
+    assert run.load_checkpoint()["position"]["step"] == run.history().step
+
+
+def test_a_batch_too_small_for_its_processes_is_refused(start_torchrun):
+    torchrun = start_torchrun("--epochs", "1", "--batch-size", "59999")
+    output, _ = torchrun.communicate(timeout=120)
+    assert torchrun.returncode != 0
+    assert "batch_size is 59999; allowed is one that leaves each of the 2 processes an image of every batch" in output
