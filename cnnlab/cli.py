@@ -1,4 +1,4 @@
-"""The command line: ``python -m cnnlab`` with train, runs, predict, export, import, equivalence or bench."""
+"""The command line: ``python -m cnnlab`` with train, runs, predict, export, import, sweep, equivalence or bench."""
 
 import json
 import signal
@@ -284,15 +284,20 @@ def import_files(files: tuple[Path, ...]) -> None:
 
 @main.command("sweep")
 @click.argument("file", required=False, type=click.Path(path_type=Path), metavar="[FILE.toml]")
+@click.option("--add-to", metavar="SWEEP", help="Train those runs of the plan that this sweep does not have.")
 @click.option("--resume", metavar="SWEEP", help="Go on with those of its runs that have not finished instead.")
-def train_sweep(file: Path | None, resume: str | None) -> None:
+def train_sweep(file: Path | None, add_to: str | None, resume: str | None) -> None:
     """Train the runs of a plan, all combinations or random draws. Ctrl-C stops them; they keep their checkpoints."""
-    if (file is None) == (resume is None):
+    if (file is None) == (resume is None) or (add_to and resume):
         raise click.UsageError("Give a plan, or --resume with a sweep, and not both.")
     try:
         if file is not None:
             name, plan = plan_in(file.read_text())
-            sweep = Sweep.start(plan, name)
+            if add_to:
+                sweep = find_sweep(add_to)
+                sweep.add(plan)
+            else:
+                sweep = Sweep.start(plan, name)
         else:
             sweep = find_sweep(str(resume))
             sweep.resume()

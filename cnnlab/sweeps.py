@@ -211,8 +211,8 @@ class Sweep:
     ----------
     id
         The identifier. Newer sweeps have greater ones.
-    name, plan
-        What people call it, and what it tries.
+    name, plans
+        What people call it, and what it tries: the plan that it began with, and those that were added.
     run_ids
         The identifiers of its runs, in the order in which they were queued.
 
@@ -228,7 +228,7 @@ class Sweep:
             content = unsealed(json.loads(path.read_text()))
             self.name: str = content["name"]
             self.run_ids: list[str] = content["runs"]
-            self.plan = _plan_from(content["plan"])
+            self.plans = [_plan_from(plan) for plan in content["plans"]]
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise NoSuchSweep(f"The sweep {self.id} is damaged: {path} cannot be read.") from error
 
@@ -246,20 +246,57 @@ class Sweep:
         recipes = plan.recipes()
         name = checked_name(name) if name else _name_of(plan)
         runs = [Run.create(definition, config) for definition, config in recipes]
-        identifier = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
-        content = {"name": name, "plan": _plan_as_json(plan), "runs": [run.id for run in runs]}
-        path = _folder() / f"{identifier}.json"
+        path = _folder() / f"{datetime.now(UTC).strftime('%Y%m%d-%H%M%S-%f')}.json"
         with writing_to_home():
             _folder().mkdir(parents=True, exist_ok=True)
-            with replacing(path) as unfinished:
-                unfinished.write_text(json.dumps(sealed(content)))
+        _write(path, name, [plan], [run.id for run in runs])
         enqueue_all(runs)
         return cls(path)
+
+    def recipes_lacking(self, plan: Plan) -> list[tuple[Definition, TrainingConfig]]:
+        """Return the runs of a plan that the sweep does not have.
+
+        Raises
+        ------
+        InvalidSweep, UnknownDefinition, InvalidConfig
+            If the plan cannot be carried out.
+        """
+        had = {(run.model, run.config) for run in self.runs()}
+        return [(definition, config) for definition, config in plan.recipes() if (definition.name, config) not in had]
+
+    def add(self, plan: Plan) -> int:
+        """Make those runs of a plan that the sweep does not have, queue them, and return how many they are.
+
+        Raises
+        ------
+        InvalidSweep, UnknownDefinition, InvalidConfig
+            If the plan cannot be carried out, before any run is made.
+        HomeError
+            If the home cannot be written.
+        """
+        lacking = self.recipes_lacking(plan)
+        if len(self.run_ids) + len(lacking) > MOST_RUNS:
+            raise InvalidSweep(f"With {len(lacking):,} more runs the sweep has more than {MOST_RUNS:,}.")
+        runs = [Run.create(definition, config) for definition, config in lacking]
+        self.plans = [*self.plans, plan]
+        self.run_ids = [*self.run_ids, *(run.id for run in runs)]
+        _write(_folder() / f"{self.id}.json", self.name, self.plans, self.run_ids)
+        enqueue_all(runs)
+        return len(runs)
 
     def runs(self) -> list[Run]:
         """Return its runs; those that were deleted are left out."""
         known = {run.id: run for run in all_runs()}
         return [known[run_id] for run_id in self.run_ids if run_id in known]
+
+    @property
+    def tried(self) -> list[str]:
+        """The fields that differ from run to run."""
+        return self._tried_by(self.runs())
+
+    def _tried_by(self, runs: list[Run]) -> list[str]:
+        fields = dict.fromkeys(name for plan in self.plans for name in plan.settings)
+        return [name for name in fields if len({_setting_of(run, name) for run in runs}) > 1]
 
     def resume(self) -> int:
         """Queue those of its runs that ended before their last epoch, and return how many."""
@@ -273,26 +310,34 @@ class Sweep:
         Returns
         -------
         DataFrame
-            A row for each run: run (its identifier), status, a column for each field that the plan tries, and of its
-            newest epoch epoch, train_loss, test_loss and test_accuracy, which are NaN before it has one.
+            A row for each run: run (its identifier), status, a column for each of `tried`, and of its newest epoch
+            epoch, train_loss, test_loss and test_accuracy, which are NaN before it has one.
         """
+        runs = self.runs()
+        tried = self._tried_by(runs)
         rows = []
-        for run in self.runs():
+        for run in runs:
             with suppress(NoSuchRun):
                 epoch = run.last_epoch()
                 rows.append(
                     {
                         "run": run.id,
                         "status": run.status,
-                        **{name: _setting_of(run, name) for name in self.plan.tried},
+                        **{name: _setting_of(run, name) for name in tried},
                         "epoch": epoch.epoch if epoch else 0,
                         "train_loss": epoch.train_loss if epoch else math.nan,
                         "test_loss": epoch.test_loss if epoch else math.nan,
                         "test_accuracy": epoch.test_accuracy if epoch else math.nan,
                     }
                 )
-        columns = ["run", "status", *self.plan.tried, "epoch", "train_loss", "test_loss", "test_accuracy"]
+        columns = ["run", "status", *tried, "epoch", "train_loss", "test_loss", "test_accuracy"]
         return pd.DataFrame(rows, columns=columns)
+
+
+def _write(path: Path, name: str, plans: list[Plan], run_ids: list[str]) -> None:
+    content = {"name": name, "plans": [_plan_as_json(plan) for plan in plans], "runs": run_ids}
+    with writing_to_home(), replacing(path) as unfinished:
+        unfinished.write_text(json.dumps(sealed(content)))
 
 
 def _setting_of(run: Run, name: str) -> Any:

@@ -13,17 +13,27 @@ def start(plan: Plan) -> None:
     st.query_params["sweep"] = Sweep.start(plan).id
 
 
-def start_button(plan: Plan | None) -> None:
-    """Show what a plan costs, and start it when the person presses the button."""
+def start_buttons(plan: Plan | None, shown: Sweep | None) -> None:
+    """Show what a plan costs, and start it, or add it to the sweep that is shown, when the person presses a button."""
     if plan is None:
         return
     st.caption(cost_line(plan))
     is_sure = plan.count <= MANY_RUNS or st.checkbox(f"Yes, start {plan.count:,} runs")
-    if st.button("Start the sweep", type="primary", icon=":material/play_arrow:", disabled=not is_sure):
+    with st.container(horizontal=True):
+        wants_start = st.button("Start the sweep", type="primary", icon=":material/play_arrow:", disabled=not is_sure)
+        wants_more = shown is not None and st.button(
+            "Add to the sweep below",
+            icon=":material/add:",
+            disabled=not (is_sure and shown.recipes_lacking(plan)),
+            help="Trains those of these runs that it does not have yet.",
+        )
+    if wants_start or wants_more:
         try:
-            start(plan)
+            start(plan) if wants_start else shown.add(plan)
         except LabError as error:
             st.error(as_text(str(error)))
+            return
+        st.rerun()
 
 
 begin_page("Sweep")
@@ -33,11 +43,11 @@ st.write(
     "several seeds one sees how far chance alone moves a result, and which setting moves it further. All others are "
     "the tutorial's. The test set is what is compared here, so the best of many runs looks a little better than it is."
 )
-start_button(plan_form())
+sweeps = {sweep.id: sweep for sweep in all_sweeps()}
+start_buttons(plan_form(), sweeps.get(st.query_params.get("sweep"), next(iter(sweeps.values()), None)))
 
 if action_error := st.session_state.pop("run_error", None):
     st.error(as_text(action_error))
-sweeps = {sweep.id: sweep for sweep in all_sweeps()}
 if not sweeps:
     st.info("No sweep yet. The fields above hold one of nine runs.")
     st.stop()

@@ -159,9 +159,9 @@ def _live(sweep: Sweep, was_active: bool, pace: float) -> None:
         st.caption("Nothing to compare yet: the first results come with the first epochs.")
         return
     best = told.nlargest(1, "test_accuracy").to_dict("records")[0]
-    chosen = ", ".join(f"{title_of(name).lower()} {_written(best[name])}" for name in sweep.plan.tried)
+    chosen = ", ".join(f"{title_of(name).lower()} {_written(best[name])}" for name in sweep.tried)
     st.markdown(f"**Best so far: {percent(best['test_accuracy'])}** on the test set, with {as_text(chosen or 'it')}.")
-    tried = [name for name in sweep.plan.tried if table[name].nunique() > 1]
+    tried = [name for name in sweep.tried if told[name].nunique() > 1]
     if len(tried) > 1:
         _heat_map_view(told, tried)
         st.plotly_chart(parallel_coordinates(told, tried), key="sweep_coordinates", config={"displayModeBar": False})

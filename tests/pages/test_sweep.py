@@ -59,6 +59,19 @@ def test_more_than_a_hundred_runs_ask_first(sweep_page):
     assert not button(sweep_page, "Start the sweep").disabled
 
 
+def test_values_are_added_to_the_sweep_that_is_shown(app):
+    sweep = Sweep.start(Plan({"epochs": 3, "threads": 1, "learning_rate": 0.001, "seed": (0, 1)}))
+    page = app.switch_page("pages/sweep.py").run()
+    assert not button(page, "Add to the sweep below").disabled
+    written(page, "Learning rate").set_value("0.001").run()
+    written(page, "Seed").set_value("1, 5").run()
+    button(page, "Add to the sweep below").click().run()
+    assert not page.exception
+    assert [run.config.seed for run in all_sweeps()[0].runs()] == [0, 1, 5]
+    assert [each.id for each in all_sweeps()] == [sweep.id]
+    assert button(page, "Add to the sweep below").disabled
+
+
 def test_ten_thousand_are_the_most(sweep_page):
     written(sweep_page, "Seed").set_value(", ".join(map(str, range(100)))).run()
     written(sweep_page, "Learning rate").set_value(", ".join(f"0.{number:03}" for number in range(1, 102))).run()

@@ -103,10 +103,28 @@ def test_a_sweep_queues_its_runs_in_order_and_is_found_again():
     sweep = Sweep.start(Plan({"epochs": 1, "seed": (3, 1, 2)}), "Seeds")
     assert [run.config.seed for run in waiting_runs()] == [3, 1, 2]
     found = find_sweep(sweep.id)
-    assert (found.name, found.plan, found.run_ids) == ("Seeds", sweep.plan, sweep.run_ids)
+    assert (found.name, found.plans, found.run_ids) == ("Seeds", sweep.plans, sweep.run_ids)
     assert [each.id for each in all_sweeps()] == [sweep.id]
     with pytest.raises(NoSuchSweep):
         find_sweep("../sweeps")
+
+
+def test_values_can_be_added_and_what_is_there_is_not_made_again():
+    sweep = Sweep.start(Plan({"epochs": 1, "seed": (0, 1)}))
+    assert sweep.add(Plan({"epochs": 1, "seed": (1, 2), "learning_rate": (0.001, 0.01)})) == 3
+    found = find_sweep(sweep.id)
+    assert found.tried == ["seed", "learning_rate"]
+    assert {(run.config.seed, run.config.learning_rate) for run in found.runs()} == {
+        (0, 0.001),
+        (1, 0.001),
+        (2, 0.001),
+        (1, 0.01),
+        (2, 0.01),
+    }
+    assert [run.id for run in waiting_runs()] == found.run_ids
+    assert found.add(Plan({"epochs": 1, "seed": (0, 1, 2)})) == 0
+    with pytest.raises(InvalidSweep, match="more than 10,000"):
+        found.add(Plan({"seed": tuple(range(10_000))}))
 
 
 def test_its_table_tells_what_came_of_each_run_and_leaves_out_deleted_ones():
