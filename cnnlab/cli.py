@@ -73,6 +73,7 @@ def recipe_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--schedule", help=f"One of {', '.join(SCHEDULES)}  [default: {_TUTORIAL.schedule}]"),
         click.option("--augment/--no-augment", default=None, help="Change the images at random  [default: no]"),
         click.option("--shift", type=int, help=f"Pixels that images are moved by  [default: {_TUTORIAL.shift}]"),
+        click.option("--validation", type=int, help="Training images to choose by, not trained on  [default: none]"),
         click.option("--seed", type=int, help=f"Of the weights and the order  [default: {_TUTORIAL.seed}]"),
         click.option("--device", help=f"One of {', '.join(DEVICES)}  [default: {_TUTORIAL.device}]"),
         click.option("--threads", type=int, help=f"CPU threads  [default: all, here {_TUTORIAL.threads}]"),
@@ -301,7 +302,7 @@ def train_sweep(file: Path | None, add_to: str | None, resume: str | None) -> No
         else:
             sweep = find_sweep(str(resume))
             sweep.resume()
-        click.echo(f"{sweep.name} ({sweep.id}): {len(sweep.run_ids):,} runs", err=True)
+        click.echo(f"{sweep.name} ({sweep.id}): {sweep.count:,} runs", err=True)
         _wait_for_the_runs_of(sweep)
     except (OSError, UnicodeDecodeError) as error:
         raise click.UsageError(f"{file} cannot be read: name a plan in TOML.") from error
@@ -309,7 +310,7 @@ def train_sweep(file: Path | None, add_to: str | None, resume: str | None) -> No
         raise click.UsageError(str(error)) from error
     except LabError as error:
         raise click.ClickException(str(error)) from error
-    click.echo(sweep.table().to_csv(index=False, sep="\t"), nl=False)
+    click.echo(find_sweep(sweep.id).table().to_csv(index=False, sep="\t"), nl=False)
 
 
 def _wait_for_the_runs_of(sweep: Sweep) -> None:
@@ -318,19 +319,23 @@ def _wait_for_the_runs_of(sweep: Sweep) -> None:
     for sent in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sent, lambda *_: is_told_to_end.set())
     scheduler()
-    count = len(sweep.runs())
-    with click.progressbar(length=count, file=sys.stderr) as bar:
-        while active := [run for run in sweep.runs() if run.status.is_active]:
-            bar.update(count - len(active) - bar.pos)
+    with click.progressbar(length=sweep.count, file=sys.stderr) as bar:
+        while True:
+            sweep = find_sweep(sweep.id)  # a search has made further runs
+            active = [run for run in sweep.runs() if run.status.is_active]
+            if not (active or sweep.is_searching):
+                break
+            bar.update(len(sweep.run_ids) - len(active) - bar.pos)
             problem = scheduler().cluster_problem
             if problem or is_told_to_end.wait(timeout=0.5):
+                sweep.end_search()
                 for run in active:
                     scheduler().stop(run)
                 is_told_to_end.clear()
                 click.echo(f"\nStopped. To go on: python -m cnnlab sweep --resume {sweep.id}", err=True)
             if problem:
                 raise click.ClickException(problem)
-        bar.update(count - bar.pos)
+        bar.update(len(sweep.run_ids) - bar.pos)
 
 
 @main.command("bench")

@@ -46,7 +46,6 @@ import torch
 from safetensors.torch import load
 from torch import Tensor
 
-from cnnlab.data import TRAIN_IMAGES
 from cnnlab.errors import LabError
 from cnnlab.home import home, remove_unfinished, replacing, unfinished_path, writing_to_home
 from cnnlab.models import Definition, definition_named
@@ -133,7 +132,7 @@ class History:
     batches
         A row for each step: step, loss, seconds (of training, since the run began).
     epochs
-        A row for each epoch, with the fields of `EpochEvent`.
+        A row for each epoch, with the fields of `EpochEvent`; those of validation only if there are any.
     starts
         The steps that were done each time a worker began or went on; empty while the run waits or gets ready.
     reason
@@ -286,7 +285,7 @@ class Run:
     @property
     def steps_per_epoch(self) -> int:
         """How many batches an epoch has."""
-        return math.ceil(TRAIN_IMAGES / self.config.batch_size)
+        return math.ceil(self.config.images_per_epoch / self.config.batch_size)
 
     @property
     def total_steps(self) -> int:
@@ -621,7 +620,8 @@ class RunWriter:
     def append_training(self, event: Event) -> None:
         """Add what the training loop told to the log."""
         kind = "batch" if isinstance(event, BatchEvent) else "epoch"
-        self._append({"event": kind, **asdict(event)})
+        told = {name: value for name, value in asdict(event).items() if value is not None}
+        self._append({"event": kind, **told})
 
     def save(self, state: TrainingState, *, weights: bool) -> None:
         """Write a checkpoint, and the weights if asked, each in place of the one before."""
@@ -1032,6 +1032,8 @@ class _LogReader:
                     {"step": np.array(self._steps), "loss": np.array(self._losses), "seconds": np.array(self._seconds)}
                 )
                 epochs = pd.DataFrame(list(self._epochs.values()), columns=list(EpochEvent.__dataclass_fields__))
+                if epochs["validation_accuracy"].isna().all():
+                    epochs = epochs.drop(columns=["validation_loss", "validation_accuracy"])
                 self._history = History(
                     batches, epochs, list(self._starts), self._reason, self._kernels, self._kernels_reason
                 )

@@ -20,6 +20,7 @@ from cnnlab import TRAINING_ENVIRONMENT
 from cnnlab.errors import LabError
 from cnnlab.home import home, replacing, unfinished_suffix, writing_to_home
 from cnnlab.runs import Run, RunBusy, RunWriter, Status, all_runs, remove_leftovers, waiting_runs
+from cnnlab.search import advance_searches
 from cnnlab.training import available_cores
 
 MAX_PARALLEL_RUNS = 16
@@ -134,6 +135,7 @@ class Scheduler:
         self._workers = [worker for worker in self._workers if not worker.has_ended]
 
     def _look_at_queue(self) -> None:
+        advance_searches()
         if self._cluster:
             self._cluster.look_after()
             return

@@ -68,7 +68,7 @@ torch.manual_seed(SEED)
 model = $factory().to(device)
 optimizer = torch.optim.$optimizer(model.parameters(), $arguments)
 
-train_images, train_labels = load(train=True)
+train_images, train_labels = (each[:$train_images] for each in load(train=True))
 test_images, test_labels = load(train=False)
 has_channels_last = takes_channels_last(model)
 torch.manual_seed(SEED)
@@ -111,6 +111,7 @@ def training_script(source: str, config: TrainingConfig) -> str:
     return _TEMPLATE.substitute(
         epochs=config.epochs,
         batch_size=config.batch_size,
+        train_images=config.images_per_epoch,
         seed=config.seed,
         source=source,
         import_torchvision=inspect.getsource(import_torchvision),

@@ -8,8 +8,8 @@ import plotly.graph_objects as go
 CELL = "cell"
 
 
-def heat_map(table: pd.DataFrame, rows: str, columns: str) -> alt.LayerChart:
-    """Return the test accuracy over two settings as a chart whose cells can be clicked.
+def heat_map(table: pd.DataFrame, rows: str, columns: str, accuracy: str) -> alt.LayerChart:
+    """Return the accuracy over two settings as a chart whose cells can be clicked.
 
     Parameters
     ----------
@@ -17,10 +17,12 @@ def heat_map(table: pd.DataFrame, rows: str, columns: str) -> alt.LayerChart:
         As `Sweep.table` returns it. Runs that share both settings are one cell, with their mean.
     rows, columns
         Two of its settings.
+    accuracy
+        Its column that is shown.
     """
-    told = table.dropna(subset=["test_accuracy"])
+    told = table.dropna(subset=[accuracy])
     means = told.groupby([rows, columns], as_index=False, sort=True).agg(
-        test_accuracy=("test_accuracy", "mean"), runs=("run", "size")
+        **{accuracy: (accuracy, "mean"), "runs": ("run", "size")}
     )
     cell = alt.selection_point(name=CELL, fields=[rows, columns])
     base = alt.Chart(means).encode(
@@ -29,21 +31,21 @@ def heat_map(table: pd.DataFrame, rows: str, columns: str) -> alt.LayerChart:
         tooltip=[
             alt.Tooltip(f"{rows}:N", title=title_of(rows)),
             alt.Tooltip(f"{columns}:N", title=title_of(columns)),
-            alt.Tooltip("test_accuracy:Q", title="Test accuracy", format=".2%"),
+            alt.Tooltip(f"{accuracy}:Q", title=title_of(accuracy), format=".2%"),
             alt.Tooltip("runs:Q", title="Runs"),
         ],
     )
     colors = alt.Scale(range=["#4f74ee22", "#4f74eecc"], zero=False)
     squares = base.mark_rect(stroke="#8888", cursor="pointer").encode(
-        color=alt.Color("test_accuracy:Q", scale=colors, legend=None)
+        color=alt.Color(f"{accuracy}:Q", scale=colors, legend=None)
     )
-    numbers = base.mark_text(fontSize=13).encode(text=alt.Text("test_accuracy:Q", format=".2%"))
+    numbers = base.mark_text(fontSize=13).encode(text=alt.Text(f"{accuracy}:Q", format=".2%"))
     height = max(120, 46 * means[rows].nunique() + 60)
     return alt.LayerChart(layer=[squares.add_params(cell), numbers]).properties(height=height)
 
 
-def parallel_coordinates(table: pd.DataFrame, settings: list[str]) -> go.Figure:
-    """Return a line for each run through its settings to its test accuracy, which also colours it.
+def parallel_coordinates(table: pd.DataFrame, settings: list[str], accuracy: str) -> go.Figure:
+    """Return a line for each run through its settings to its accuracy, which also colours it.
 
     Parameters
     ----------
@@ -51,14 +53,16 @@ def parallel_coordinates(table: pd.DataFrame, settings: list[str]) -> go.Figure:
         As `Sweep.table` returns it.
     settings
         Some of its settings, in the order of the axes.
+    accuracy
+        Its column that is shown.
     """
-    told = table.dropna(subset=["test_accuracy"])
-    accuracies = told["test_accuracy"] * 100
+    told = table.dropna(subset=[accuracy])
+    accuracies = told[accuracy] * 100
     axes = [_axis(title_of(name), told[name]) for name in settings]
     figure = go.Figure(
         go.Parcoords(
             line={"color": accuracies, "colorscale": [[0, "#e8833a"], [1, "#4f74ee"]]},
-            dimensions=[*axes, {"label": "Test accuracy (%)", "values": accuracies}],
+            dimensions=[*axes, {"label": f"{title_of(accuracy)} (%)", "values": accuracies}],
         )
     )
     return figure.update_layout(height=340, margin={"l": 70, "r": 50, "t": 60, "b": 30})

@@ -1,16 +1,17 @@
-"""Many runs that differ in a few settings: all combinations of some values, or random draws.
+"""Many runs that differ in a few settings: all combinations of some values, random draws, or a search for the best.
 
-A sweep is a file in the lab's home that holds its plan and names its runs. These are runs like any other.
+A sweep is a file in the lab's home that holds its plans and names its runs. These are runs like any other.
 """
 
+import fcntl
 import json
 import math
 import os
 import random
 import tomllib
-from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
@@ -28,6 +29,9 @@ from cnnlab.training import TrainingConfig
 MOST_RUNS = 10_000
 # What a sweep can try: the definition, and every setting of the recipe.
 FIELDS = ("model", *(field.name for field in fields(TrainingConfig)))
+SAMPLERS = ("tpe", "random")
+# Of the training images: what a search chooses by, where its plan does not say how many.
+_VALIDATION = 10_000
 _WHOLE = {field.name for field in fields(TrainingConfig) if field.type is int}
 
 
@@ -55,6 +59,36 @@ class Between:
 
 
 @dataclass(frozen=True)
+class Search:
+    """How a sweep looks for the best settings, by the accuracy on images that are not trained on; see `cnnlab.search`.
+
+    Attributes
+    ----------
+    runs
+        How many it makes.
+    at_once
+        How many of them wait or train at a time. The more, the less each one knows of the others.
+    sampler
+        One of `SAMPLERS`, Optuna's: "tpe" learns from the runs so far, "random" does not.
+    seed
+        Decides the draws.
+    """
+
+    runs: int
+    at_once: int = 2
+    sampler: str = "tpe"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, most in (("runs", MOST_RUNS), ("at_once", MOST_RUNS), ("seed", 2**32 - 1)):
+            value, least = getattr(self, name), 0 if name == "seed" else 1
+            if not (type(value) is int and least <= value <= most):
+                raise InvalidSweep(f"{name} of a search is {value!r}; allowed is a whole number, {least} to {most:,}.")
+        if self.sampler not in SAMPLERS:
+            raise InvalidSweep(f"sampler of a search is {self.sampler!r}; allowed is one of {', '.join(SAMPLERS)}.")
+
+
+@dataclass(frozen=True)
 class Plan:
     """What a sweep tries.
 
@@ -67,6 +101,8 @@ class Plan:
         How many different runs are drawn at random; None for one of each combination.
     draws_seed
         Decides which.
+    search
+        How the best are looked for; None for making all runs at once.
 
     Raises
     ------
@@ -77,6 +113,7 @@ class Plan:
     settings: Mapping[str, Any]
     draws: int | None = None
     draws_seed: int = 0
+    search: Search | None = None
 
     def __post_init__(self) -> None:
         for name, value in self.settings.items():
@@ -88,13 +125,17 @@ class Plan:
                 raise InvalidSweep(f"{name} has a value twice: {', '.join(map(str, value))}.")
             if isinstance(value, Between):
                 self._require_sound(name, value)
+        if self.search and self.draws is not None:
+            raise InvalidSweep("A search draws its runs itself: leave out the draws, or the search.")
+        if self.search and self.settings.get("validation") == 0:
+            raise InvalidSweep("A search chooses by images that are not trained on: validation must be above 0.")
         if self.draws is not None and not (type(self.draws) is int and 1 <= self.draws <= MOST_RUNS):
             raise InvalidSweep(f"draws is {self.draws!r}; allowed is a whole number from 1 to {MOST_RUNS:,}.")
         if self.count > MOST_RUNS:
             raise InvalidSweep(f"These are {self.count:,} runs; a sweep has at most {MOST_RUNS:,}.")
 
     def _require_sound(self, name: str, between: Between) -> None:
-        if self.draws is None:
+        if self.draws is None and self.search is None:
             raise InvalidSweep(f"{name} lies between two numbers: say how many runs to draw, or list its values.")
         numbers = (between.low, between.high)
         if not all(type(each) in (int, float) and math.isfinite(each) for each in numbers):
@@ -117,12 +158,16 @@ class Plan:
     @property
     def count(self) -> int:
         """How many runs it makes."""
+        if self.search:
+            return self.search.runs
         if self.draws is not None:
             return self.draws
         return math.prod(len(value) for value in self.settings.values() if isinstance(value, tuple))
 
     def recipes(self) -> list[tuple[Definition, TrainingConfig]]:
-        """Return the runs to make: all combinations, the last field changing fastest, or the draws.
+        """Return the runs to make at once: all combinations, the last field changing fastest, or the draws.
+
+        Those of a search come one after another; of these, the ends of what it tries are returned.
 
         Raises
         ------
@@ -131,8 +176,33 @@ class Plan:
         UnknownDefinition, InvalidConfig
             If a value is not allowed.
         """
-        chosen = self._draws() if self.draws is not None else self._combinations()
-        return [_recipe(settings) for settings in chosen]
+        if self.search:
+            chosen = self._ends()
+        elif self.draws is not None:
+            chosen = self._draws()
+        else:
+            chosen = self._combinations()
+        return [self.recipe(settings) for settings in chosen]
+
+    def recipe(self, settings: Mapping[str, Any]) -> tuple[Definition, TrainingConfig]:
+        """Return the run with some settings, one value for each that the plan names."""
+        definition = definition_named(settings.get("model", next(iter(DEFINITIONS))))
+        config = TrainingConfig(**{name: value for name, value in settings.items() if name != "model"})
+        if self.search and not config.validation:
+            config = replace(config, validation=_VALIDATION)
+        return definition, config
+
+    def _ends(self) -> list[dict[str, Any]]:
+        values = {
+            name: (value.low, value.high)
+            if isinstance(value, Between)
+            else value
+            if isinstance(value, tuple)
+            else (value,)
+            for name, value in self.settings.items()
+        }
+        most = max((len(each) for each in values.values()), default=1)
+        return [{name: each[min(place, len(each) - 1)] for name, each in values.items()} for place in range(most)]
 
     def _combinations(self) -> list[dict[str, Any]]:
         values = [value if isinstance(value, tuple) else (value,) for value in self.settings.values()]
@@ -149,27 +219,28 @@ class Plan:
         raise InvalidSweep(f"There are fewer than {self.draws:,} different runs to draw: ask for fewer.")
 
 
+def is_whole(name: str) -> bool:
+    """Return whether a field takes whole numbers."""
+    return name in _WHOLE
+
+
 def _draw(name: str, value: Any, chance: random.Random) -> Any:
     match value:
         case Between():
             number = value.draw(chance)
-            return round(number) if name in _WHOLE else float(f"{number:.3g}")
+            return round(number) if is_whole(name) else float(f"{number:.3g}")
         case tuple():
             return chance.choice(value)
         case _:
             return value
 
 
-def _recipe(settings: Mapping[str, Any]) -> tuple[Definition, TrainingConfig]:
-    definition = definition_named(settings.get("model", next(iter(DEFINITIONS))))
-    return definition, TrainingConfig(**{name: value for name, value in settings.items() if name != "model"})
-
-
 def plan_in(content: str) -> tuple[str | None, Plan]:
     """Read a plan that somebody wrote in TOML, and the sweep's name if it has one.
 
     A list holds values to try; a table with low, high and perhaps log = true numbers to draw between; anything else is
-    what all runs share. The table [draws] says how many runs to draw, and with which seed.
+    what all runs share. The table [draws] says how many runs to draw, and with which seed; the table [search] has the
+    fields of `Search`.
 
     Raises
     ------
@@ -181,15 +252,18 @@ def plan_in(content: str) -> tuple[str | None, Plan]:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise InvalidSweep(f"The plan is not TOML: {error}.") from error
     name = read.pop("name", None)
-    draws = read.pop("draws", {})
+    draws, search = read.pop("draws", {}), read.pop("search", None)
     if not (name is None or isinstance(name, str)):
         raise InvalidSweep(f"name is {name!r}; it must be a text.")
     if not isinstance(draws, dict) or not draws.keys() <= {"count", "seed"} or (draws and "count" not in draws):
         raise InvalidSweep("[draws] must have a count, can have a seed, and nothing else.")
     if type(draws.get("seed", 0)) is not int:
         raise InvalidSweep(f"The seed of [draws] is {draws['seed']!r}; allowed is a whole number.")
+    names = [field.name for field in fields(Search)]
+    if search is not None and not (isinstance(search, dict) and "runs" in search and search.keys() <= set(names)):
+        raise InvalidSweep(f"[search] must have runs, can have {', '.join(names[1:])}, and nothing else.")
     settings = {field: _values_in(field, value) for field, value in read.items()}
-    return name, Plan(settings, draws.get("count"), draws.get("seed", 0))
+    return name, Plan(settings, draws.get("count"), draws.get("seed", 0), Search(**search) if search else None)
 
 
 def _values_in(name: str, value: Any) -> Any:
@@ -215,6 +289,10 @@ class Sweep:
         What people call it, and what it tries: the plan that it began with, and those that were added.
     run_ids
         The identifiers of its runs, in the order in which they were queued.
+    pruned_ids
+        Of these, the runs that a search has stopped since others did better.
+    is_searching
+        Whether a search makes further runs, or stops some.
 
     Raises
     ------
@@ -224,17 +302,23 @@ class Sweep:
 
     def __init__(self, path: Path) -> None:
         self.id = path.stem
+        self._path = path
+        self._read()
+
+    def _read(self) -> None:
         try:
-            content = unsealed(json.loads(path.read_text()))
+            content = unsealed(json.loads(self._path.read_text()))
             self.name: str = content["name"]
-            self.run_ids: list[str] = content["runs"]
             self.plans = [_plan_from(plan) for plan in content["plans"]]
+            self.run_ids: list[str] = content["runs"]
+            self.pruned_ids: list[str] = content["pruned"]
+            self.is_searching: bool = content["is_searching"]
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise NoSuchSweep(f"The sweep {self.id} is damaged: {path} cannot be read.") from error
+            raise NoSuchSweep(f"The sweep {self.id} is damaged: {self._path} cannot be read.") from error
 
     @classmethod
     def start(cls, plan: Plan, name: str | None = None) -> "Sweep":
-        """Make the runs of a plan, and queue them.
+        """Make the runs of a plan, and queue them; or begin its search.
 
         Raises
         ------
@@ -245,13 +329,40 @@ class Sweep:
         """
         recipes = plan.recipes()
         name = checked_name(name) if name else _name_of(plan)
-        runs = [Run.create(definition, config) for definition, config in recipes]
+        runs = [] if plan.search else [Run.create(definition, config) for definition, config in recipes]
         path = _folder() / f"{datetime.now(UTC).strftime('%Y%m%d-%H%M%S-%f')}.json"
         with writing_to_home():
             _folder().mkdir(parents=True, exist_ok=True)
-        _write(path, name, [plan], [run.id for run in runs])
+        content = {
+            "name": name,
+            "plans": [_plan_as_json(plan)],
+            "runs": [run.id for run in runs],
+            "pruned": [],
+            "is_searching": plan.search is not None,
+        }
+        _write(path, content)
         enqueue_all(runs)
         return cls(path)
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Read the sweep anew, let the body change it, and write it; no other process does so meanwhile."""
+        with writing_to_home(), (_folder() / f".{self.id}.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self._read()
+            before = self._content()
+            yield
+            if self._content() != before:
+                _write(self._path, self._content())
+
+    def _content(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "plans": [_plan_as_json(plan) for plan in self.plans],
+            "runs": list(self.run_ids),
+            "pruned": list(self.pruned_ids),
+            "is_searching": self.is_searching,
+        }
 
     def recipes_lacking(self, plan: Plan) -> list[tuple[Definition, TrainingConfig]]:
         """Return the runs of a plan that the sweep does not have.
@@ -274,15 +385,33 @@ class Sweep:
         HomeError
             If the home cannot be written.
         """
+        if plan.search or self.search:
+            raise InvalidSweep("A search decides itself which runs it makes: start another sweep.")
         lacking = self.recipes_lacking(plan)
         if len(self.run_ids) + len(lacking) > MOST_RUNS:
             raise InvalidSweep(f"With {len(lacking):,} more runs the sweep has more than {MOST_RUNS:,}.")
         runs = [Run.create(definition, config) for definition, config in lacking]
-        self.plans = [*self.plans, plan]
-        self.run_ids = [*self.run_ids, *(run.id for run in runs)]
-        _write(_folder() / f"{self.id}.json", self.name, self.plans, self.run_ids)
+        with self.changing():
+            self.plans.append(plan)
+            self.run_ids += [run.id for run in runs]
         enqueue_all(runs)
         return len(runs)
+
+    @property
+    def search(self) -> Search | None:
+        """How it looks for the best settings; None if it has made all its runs at once."""
+        return self.plans[0].search
+
+    @property
+    def count(self) -> int:
+        """How many runs it has, or will have made when its search has ended."""
+        return max(len(self.run_ids), self.search.runs) if self.search and self.is_searching else len(self.run_ids)
+
+    def end_search(self) -> None:
+        """Have a search make no further runs."""
+        if self.is_searching:
+            with self.changing():
+                self.is_searching = False
 
     def runs(self) -> list[Run]:
         """Return its runs; those that were deleted are left out."""
@@ -296,13 +425,25 @@ class Sweep:
 
     def _tried_by(self, runs: list[Run]) -> list[str]:
         fields = dict.fromkeys(name for plan in self.plans for name in plan.settings)
-        return [name for name in fields if len({_setting_of(run, name) for run in runs}) > 1]
+        return [name for name in fields if len({setting_of(run, name) for run in runs}) > 1]
 
     def resume(self) -> int:
-        """Queue those of its runs that ended before their last epoch, and return how many."""
-        runs = [run for run in self.runs() if run.can_resume]
+        """Queue those of its runs that ended before their last epoch, save pruned ones, and return how many.
+
+        A search goes on.
+        """
+        runs = [run for run in self.runs() if run.can_resume and run.id not in self.pruned_ids]
+        if self.search and (runs or len(self.run_ids) < self.search.runs):
+            with self.changing():
+                self.is_searching = True
         enqueue_all(runs)
         return len(runs)
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether `resume` would make anything train."""
+        lacks_runs = self.search is not None and not self.is_searching and len(self.run_ids) < self.search.runs
+        return lacks_runs or any(run.can_resume and run.id not in self.pruned_ids for run in self.runs())
 
     def table(self) -> pd.DataFrame:
         """Return what came of its runs.
@@ -311,7 +452,8 @@ class Sweep:
         -------
         DataFrame
             A row for each run: run (its identifier), status, a column for each of `tried`, and of its newest epoch
-            epoch, train_loss, test_loss and test_accuracy, which are NaN before it has one.
+            epoch, train_loss, test_loss and test_accuracy, which are NaN before it has one. Where images are kept for
+            it, validation_accuracy too. The status of a run that a search has stopped is "pruned".
         """
         runs = self.runs()
         tried = self._tried_by(runs)
@@ -322,31 +464,35 @@ class Sweep:
                 rows.append(
                     {
                         "run": run.id,
-                        "status": run.status,
-                        **{name: _setting_of(run, name) for name in tried},
+                        "status": "pruned" if run.id in self.pruned_ids and not run.status.is_active else run.status,
+                        **{name: setting_of(run, name) for name in tried},
                         "epoch": epoch.epoch if epoch else 0,
                         "train_loss": epoch.train_loss if epoch else math.nan,
                         "test_loss": epoch.test_loss if epoch else math.nan,
                         "test_accuracy": epoch.test_accuracy if epoch else math.nan,
+                        "validation_accuracy": epoch.validation_accuracy if epoch else math.nan,
                     }
                 )
         columns = ["run", "status", *tried, "epoch", "train_loss", "test_loss", "test_accuracy"]
+        if any(run.config.validation for run in runs):
+            columns.append("validation_accuracy")
         return pd.DataFrame(rows, columns=columns)
 
 
-def _write(path: Path, name: str, plans: list[Plan], run_ids: list[str]) -> None:
-    content = {"name": name, "plans": [_plan_as_json(plan) for plan in plans], "runs": run_ids}
+def _write(path: Path, content: dict[str, Any]) -> None:
     with writing_to_home(), replacing(path) as unfinished:
         unfinished.write_text(json.dumps(sealed(content)))
 
 
-def _setting_of(run: Run, name: str) -> Any:
+def setting_of(run: Run, name: str) -> Any:
+    """Return what a run has for one of `FIELDS`."""
     return run.model if name == "model" else getattr(run.config, name)
 
 
 def _name_of(plan: Plan) -> str:
     tried = ", ".join(name.replace("_", " ") for name in plan.tried)
-    return f"Sweep over {tried or 'one run'}"[:MAX_NAME_LENGTH]
+    kind = "Search" if plan.search else "Sweep"
+    return f"{kind} over {tried or 'one run'}"[:MAX_NAME_LENGTH]
 
 
 def find_sweep(sweep_id: str) -> Sweep:
@@ -390,9 +536,11 @@ def _plan_as_json(plan: Plan) -> dict[str, Any]:
         return list(value) if isinstance(value, tuple) else value
 
     settings = {name: value_of(value) for name, value in plan.settings.items()}
-    return {"settings": settings, "draws": plan.draws, "draws_seed": plan.draws_seed}
+    search = asdict(plan.search) if plan.search else None
+    return {"settings": settings, "draws": plan.draws, "draws_seed": plan.draws_seed, "search": search}
 
 
 def _plan_from(content: dict[str, Any]) -> Plan:
     settings = {name: _values_in(name, value) for name, value in content["settings"].items()}
-    return Plan(settings, content["draws"], content["draws_seed"])
+    search = Search(**content["search"]) if content["search"] else None
+    return Plan(settings, content["draws"], content["draws_seed"], search)

@@ -50,6 +50,8 @@ MAX_LEARNING_RATE = 1_000
 MAX_WEIGHT_DECAY = 1
 MAX_SHIFT = 4
 MAX_THREADS = 256
+# Of the training images: half of them.
+MAX_VALIDATION = TRAIN_IMAGES // 2
 
 
 def available_cores() -> int:
@@ -109,6 +111,9 @@ class TrainingConfig:
         Whether the training images are changed at random, as `cnnlab.augmentation` says.
     shift
         By how many pixels they are moved at random, at most.
+    validation
+        How many of the training images, the last ones, are kept out of training. Recipes are compared on them, so that
+        nothing is chosen by the test set.
     seed
         Decides the initial weights, the order of the images and their random changes.
     device
@@ -135,6 +140,7 @@ class TrainingConfig:
     schedule: str = "constant"
     augment: bool = False
     shift: int = 0
+    validation: int = 0
     seed: int = 0
     device: str = "auto"
     threads: int = field(default_factory=available_cores)
@@ -162,10 +168,19 @@ class TrainingConfig:
         self._require_choice("schedule", SCHEDULES)
         self._require("augment", isinstance(self.augment, bool), "true or false")
         self._require_whole("shift", 0, MAX_SHIFT)
+        self._require_whole("validation", 0, MAX_VALIDATION)
         self._require_whole("seed", 0, MAX_SEED)
         self._require_choice("device", DEVICES)
         self._require_whole("threads", 1, MAX_THREADS)
         self._require_choice("kernels", KERNELS)
+        self._require(
+            "batch_size", self.batch_size <= self.images_per_epoch, f"at most {self.images_per_epoch:,} images"
+        )
+
+    @property
+    def images_per_epoch(self) -> int:
+        """How many of MNIST's training images are trained on."""
+        return TRAIN_IMAGES - self.validation
 
     def _require(self, name: str, is_allowed: bool, allowed: str) -> None:
         if not is_allowed:
@@ -245,6 +260,8 @@ class EpochEvent:
         Time spent training in this epoch, without evaluating.
     images_per_second
         Training images over `seconds`.
+    validation_loss, validation_accuracy
+        The same as on the test set, on the images that the recipe keeps out of training; None if it keeps none.
     """
 
     epoch: int
@@ -254,6 +271,8 @@ class EpochEvent:
     test_accuracy: float
     seconds: float
     images_per_second: float
+    validation_loss: float | None = None
+    validation_accuracy: float | None = None
 
 
 Event = BatchEvent | EpochEvent
@@ -527,7 +546,7 @@ def train(model: nn.Module, data: MNIST, config: TrainingConfig, state: Training
     Diverged
         If a loss is NaN or infinite.
     """
-    size = len(data.train_labels)
+    size = len(data.train_labels) - config.validation
     if config.batch_size > size:
         raise InvalidConfig("batch_size", config.batch_size, f"at most {size:,}, the size of the training set")
     state = state or TrainingState(model, config)
@@ -577,6 +596,7 @@ def train(model: nn.Module, data: MNIST, config: TrainingConfig, state: Training
         if not math.isfinite(test_loss):
             weights.put_back()
             raise Diverged(_divergence("test loss", test_loss, config, state.epoch, state.step))
+        validation_loss, validation_accuracy = _validate(model, data, config)
         event = EpochEvent(
             epoch=state.epoch,
             step=state.step,
@@ -585,12 +605,23 @@ def train(model: nn.Module, data: MNIST, config: TrainingConfig, state: Training
             test_accuracy=test_accuracy,
             seconds=state.epoch_seconds,
             images_per_second=size / state.epoch_seconds,
+            validation_loss=validation_loss,
+            validation_accuracy=validation_accuracy,
         )
         state.epoch += 1
         state.batch = 0
         state.epoch_loss_sum = 0.0
         state.epoch_seconds = 0.0
         yield event
+
+
+def _validate(model: nn.Module, data: MNIST, config: TrainingConfig) -> tuple[float, float] | tuple[None, None]:
+    if not config.validation:
+        return None, None
+    images = data.train_images[-config.validation :]
+    if images.dtype == torch.uint8:
+        images = as_input(images)
+    return evaluate(model, images, data.train_labels[-config.validation :])
 
 
 def _threads_between_kernels(config: TrainingConfig, state: TrainingState) -> int:

@@ -21,11 +21,15 @@ def start_buttons(plan: Plan | None, shown: Sweep | None) -> None:
     is_sure = plan.count <= MANY_RUNS or st.checkbox(f"Yes, start {plan.count:,} runs")
     with st.container(horizontal=True):
         wants_start = st.button("Start the sweep", type="primary", icon=":material/play_arrow:", disabled=not is_sure)
-        wants_more = shown is not None and st.button(
-            "Add to the sweep below",
-            icon=":material/add:",
-            disabled=not (is_sure and shown.recipes_lacking(plan)),
-            help="Trains those of these runs that it does not have yet.",
+        wants_more = (
+            shown
+            and not (plan.search or shown.search)
+            and st.button(
+                "Add to the sweep below",
+                icon=":material/add:",
+                disabled=not (is_sure and shown.recipes_lacking(plan)),
+                help="Trains those of these runs that it does not have yet.",
+            )
         )
     if wants_start or wants_more:
         try:
@@ -41,7 +45,8 @@ st.title("Sweep", anchor=False)
 st.write(
     "One run answers little. Choose values for some settings, and the lab trains a run for each combination: with "
     "several seeds one sees how far chance alone moves a result, and which setting moves it further. All others are "
-    "the tutorial's. The test set is what is compared here, so the best of many runs looks a little better than it is."
+    "the tutorial's. The test set is what is compared here, so the best of many runs looks a little better than it is; "
+    "*Find the best* goes by other images."
 )
 sweeps = {sweep.id: sweep for sweep in all_sweeps()}
 start_buttons(plan_form(), sweeps.get(st.query_params.get("sweep"), next(iter(sweeps.values()), None)))

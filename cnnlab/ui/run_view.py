@@ -269,6 +269,7 @@ def epoch_table(epochs: pd.DataFrame, tutorial_losses: tuple[float, ...], planne
 
     Epochs to come have their row too, up to `_TABLE_ROWS`, so that the table does not grow while one looks.
     """
+    has_validation = "validation_accuracy" in epochs
     done = {row["epoch"]: row for row in epochs.to_dict("records")}
     rows = []
     for epoch in range(1, max(len(done), min(planned_epochs, _TABLE_ROWS)) + 1):
@@ -280,6 +281,7 @@ def epoch_table(epochs: pd.DataFrame, tutorial_losses: tuple[float, ...], planne
                 "Tutorial's": f"{tutorial_losses[epoch - 1]:.4f}" if epoch <= len(tutorial_losses) else "",
                 "Test loss": f"{row['test_loss']:.4f}" if row else "",
                 "Test accuracy": percent(row["test_accuracy"]) if row else "",
+                **({"Validation": percent(row["validation_accuracy"]) if row else ""} if has_validation else {}),
                 "Seconds": f"{row['seconds']:.1f}" if row else "",
                 "Images/s": f"{row['images_per_second']:,.0f}" if row else "",
             }

@@ -1,20 +1,21 @@
 """The plan of a sweep as a form, and what comes of its runs, live."""
 
+import re
 import tomllib
+from contextlib import suppress
 from statistics import median
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from cnnlab.data import TRAIN_IMAGES
 from cnnlab.errors import LabError
 from cnnlab.models import DEFINITIONS
 from cnnlab.runs import Status, all_runs
 from cnnlab.scheduler import scheduler
 from cnnlab.sweep_charts import CELL, heat_map, parallel_coordinates, title_of
-from cnnlab.sweeps import MOST_RUNS, Plan, Sweep
-from cnnlab.training import KERNELS, OPTIMIZERS, SCHEDULES
+from cnnlab.sweeps import MOST_RUNS, Between, Plan, Search, Sweep, find_sweep
+from cnnlab.training import KERNELS, OPTIMIZERS, SCHEDULES, available_cores
 from cnnlab.ui.live import refresh_seconds
 from cnnlab.ui.run_list import cluster_line
 from cnnlab.ui.run_view import attempt
@@ -30,6 +31,9 @@ _CHOICES: dict[str, list[Any]] = {
     "augment": [False, True],
     "kernels": list(KERNELS),
 }
+_KINDS = {"grid": "Every combination", "draws": "Random draws", "search": "Find the best"}
+# Settings whose powers of ten matter.
+_LOGARITHMIC = ("learning_rate", "weight_decay")
 _NUMBERS = {
     "learning_rate": "0.0003, 0.001, 0.003",
     "momentum": "0, 0.5, 0.9",
@@ -63,21 +67,28 @@ def plan_form() -> Plan | None:
                 written = st.text_input(
                     title_of(name), _NUMBERS[name], key=f"sweep_{name}", persist_state="session", max_chars=5_000
                 )
-                settings[name] = _numbers_in(written)
+                settings[name] = _values_in(name, written)
+    kind = st.segmented_control(
+        "Runs",
+        list(_KINDS),
+        default="grid",
+        required=True,
+        format_func=_KINDS.__getitem__,
+        key="sweep_kind",
+        help="Between two numbers, such as 0.0001 to 0.1, can be drawn and looked for. *Find the best* keeps "
+        "10,000 training images out of training and goes by the accuracy on them: Optuna proposes each run by "
+        "those before it, and stops those that fall behind.",
+    )
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if "epochs" not in tried:
             settings["epochs"] = st.number_input("Epochs of each run", 1, 1000, 3, key="sweep_epochs", width=180)
         settings["threads"] = st.number_input("Threads of each run", 1, 256, 1, key="sweep_threads", width=180)
-        draws = st.number_input(
-            "Runs to draw at random",
-            0,
-            MOST_RUNS,
-            key="sweep_draws",
-            width=220,
-            help="0 makes a run of each combination; another number as many runs, each with values drawn from these.",
-        )
+        if kind != "grid":
+            count = st.number_input("How many runs", 1, MOST_RUNS, 20, key="sweep_count", width=180)
     try:
-        plan = Plan(settings, draws or None)
+        draws = count if kind == "draws" else None
+        search = Search(count, at_once=at_once(settings["threads"])) if kind == "search" else None
+        plan = Plan(settings, draws, search=search)
         plan.recipes()
     except LabError as error:
         st.error(as_text(str(error)))
@@ -85,8 +96,17 @@ def plan_form() -> Plan | None:
     return plan
 
 
-def _numbers_in(written: str) -> tuple[Any, ...]:
-    """Return the numbers that somebody wrote with commas between them; what is none is left for the plan to refuse."""
+def at_once(threads: int) -> int:
+    """Return how many runs of a search train at a time."""
+    return scheduler().parallel_runs or max(1, available_cores() // threads)
+
+
+def _values_in(name: str, written: str) -> tuple[Any, ...] | Between:
+    """Return the numbers that somebody wrote, with commas or "to" between them; others are for the plan to refuse."""
+    if between := re.fullmatch(r"\s*(\S+)\s+to\s+(\S+)\s*", written):
+        with suppress(ValueError):
+            low, high = (float(each) for each in between.groups())
+            return Between(low, high, is_logarithmic=name in _LOGARITHMIC and low > 0)
     try:
         return tuple(tomllib.loads(f"numbers = [{written}]")["numbers"])
     except (tomllib.TOMLDecodeError, RecursionError):
@@ -103,19 +123,22 @@ def cost_line(plan: Plan) -> str:
     line = plural(plan.count, "run")
     if not speeds:
         return f"{line}."
-    epochs = sum(config.epochs for _, config in plan.recipes())
-    seconds = epochs * TRAIN_IMAGES / median(speeds)
+    images = [config.epochs * config.images_per_epoch for _, config in plan.recipes()]
+    if plan.search:
+        most = duration(plan.count * max(images) / median(speeds))
+        return f"{line}, at most {most} of training one after the other, as fast as the newest runs were."
+    seconds = sum(images) / median(speeds)
     return f"{line}, about {duration(seconds)} of training one after the other, as fast as the newest runs were."
 
 
 def sweep_view(sweep: Sweep) -> None:
     """Show what has come of a sweep so far. While its runs train, what they tell appears by itself."""
-    active = [run for run in sweep.runs() if run.status.is_active]
+    is_active = _is_active(sweep)
     with st.container(horizontal=True):
         st.button(
             "Stop all",
             icon=":material/stop:",
-            disabled=not active,
+            disabled=not is_active,
             on_click=attempt,
             args=(_stop, sweep),
             help="Weights and checkpoints are kept.",
@@ -123,7 +146,7 @@ def sweep_view(sweep: Sweep) -> None:
         st.button(
             "Resume",
             icon=":material/play_arrow:",
-            disabled=not any(run.can_resume for run in sweep.runs()),
+            disabled=not sweep.can_resume,
             on_click=attempt,
             args=(sweep.resume,),
             help="Queues those that have not finished.",
@@ -137,34 +160,47 @@ def sweep_view(sweep: Sweep) -> None:
             on_click="ignore",
         )
     pace = refresh_seconds(_REFRESH_SECONDS)
-    st.fragment(_live, run_every=pace if active else None)(sweep, bool(active), pace)
+    st.fragment(_live, run_every=pace if is_active else None)(sweep.id, is_active, pace)
+
+
+def _is_active(sweep: Sweep) -> bool:
+    return sweep.is_searching or any(run.status.is_active for run in sweep.runs())
 
 
 def _stop(sweep: Sweep) -> None:
+    sweep.end_search()
     for run in sweep.runs():
         if run.status.is_active:
             scheduler().stop(run)
 
 
-def _live(sweep: Sweep, was_active: bool, pace: float) -> None:
+def _live(sweep_id: str, was_active: bool, pace: float) -> None:
+    sweep = find_sweep(sweep_id)  # a search makes further runs
     table = sweep.table()
-    ended = sum(not Status(status).is_active for status in table["status"])
-    if (ended < len(table)) is not was_active or refresh_seconds(_REFRESH_SECONDS) != pace:
+    ended = sum(status not in (Status.QUEUED, Status.RUNNING) for status in table["status"])
+    if _is_active(sweep) is not was_active or refresh_seconds(_REFRESH_SECONDS) != pace:
         st.query_params["sweep"] = sweep.id  # a timed part may have been given an older one by the browser
         st.rerun()
     cluster_line()
-    st.progress(ended / max(1, len(table)), text=f"{ended:,} of {plural(len(table), 'run')} ended")
-    told = table.dropna(subset=["test_accuracy"])
+    count = max(len(table), sweep.count if sweep.is_searching else 0)
+    pruned = f", {len(sweep.pruned_ids):,} of them early" if sweep.pruned_ids else ""
+    st.progress(min(1.0, ended / max(1, count)), text=f"{ended:,} of {plural(count, 'run')} ended{pruned}")
+    accuracy, on_what = "test_accuracy", "the test set"
+    if "validation_accuracy" in table:
+        accuracy, on_what = "validation_accuracy", "the images that were kept out of training"
+    told = table.dropna(subset=[accuracy])
     if told.empty:
         st.caption("Nothing to compare yet: the first results come with the first epochs.")
         return
-    best = told.nlargest(1, "test_accuracy").to_dict("records")[0]
+    best = told.nlargest(1, accuracy).to_dict("records")[0]
     chosen = ", ".join(f"{title_of(name).lower()} {_written(best[name])}" for name in sweep.tried)
-    st.markdown(f"**Best so far: {percent(best['test_accuracy'])}** on the test set, with {as_text(chosen or 'it')}.")
+    st.markdown(f"**Best so far: {percent(best[accuracy])}** on {on_what}, with {as_text(chosen or 'it')}.")
     tried = [name for name in sweep.tried if told[name].nunique() > 1]
     if len(tried) > 1:
-        _heat_map_view(told, tried)
-        st.plotly_chart(parallel_coordinates(told, tried), key="sweep_coordinates", config={"displayModeBar": False})
+        _heat_map_view(told, tried, accuracy)
+        st.plotly_chart(
+            parallel_coordinates(told, tried, accuracy), key="sweep_coordinates", config={"displayModeBar": False}
+        )
     shown = table.rename(columns=title_of)
     st.dataframe(
         shown,
@@ -173,19 +209,20 @@ def _live(sweep: Sweep, was_active: bool, pace: float) -> None:
         placeholder="–",
         column_config={
             "Test accuracy": st.column_config.NumberColumn(format="percent"),
+            "Validation accuracy": st.column_config.NumberColumn(format="percent"),
             "Train loss": st.column_config.NumberColumn(format="%.4f"),
             "Test loss": st.column_config.NumberColumn(format="%.4f"),
         },
     )
 
 
-def _heat_map_view(told: pd.DataFrame, tried: list[str]) -> None:
+def _heat_map_view(told: pd.DataFrame, tried: list[str], accuracy: str) -> None:
     with st.container(horizontal=True):
         rows = st.selectbox("Rows", tried, 0, format_func=title_of, key="sweep_rows", width=220)
         others = [name for name in tried if name != rows]
         columns = st.selectbox("Columns", others, 0, format_func=title_of, key="sweep_columns", width=220)
-    event = st.altair_chart(heat_map(told, rows, columns), key="sweep_heat_map", on_select="rerun")
-    st.caption("The mean test accuracy of the runs in each cell. Click one to compare its runs.")
+    event = st.altair_chart(heat_map(told, rows, columns, accuracy), key="sweep_heat_map", on_select="rerun")
+    st.caption(f"The mean {title_of(accuracy).lower()} of the runs in each cell. Click one to compare its runs.")
     if cells := event.selection.get(CELL):
         in_cell = (told[rows] == cells[0][rows]) & (told[columns] == cells[0][columns])
         run_ids = told.loc[in_cell, "run"][:20]

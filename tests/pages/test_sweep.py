@@ -1,7 +1,7 @@
 import pytest
 
 from cnnlab.runs import Status, all_runs
-from cnnlab.sweeps import Plan, Sweep, all_sweeps
+from cnnlab.sweeps import Between, Plan, Sweep, all_sweeps, find_sweep
 
 
 @pytest.fixture
@@ -31,8 +31,28 @@ def test_the_form_says_how_many_runs_it_makes(sweep_page):
     assert "9 runs" in captions(sweep_page)
     written(sweep_page, "Seed").set_value("0, 1").run()
     assert "6 runs" in captions(sweep_page)
-    number(sweep_page, "Runs to draw at random").set_value(4).run()
+    sweep_page.session_state["sweep_kind"] = "draws"
+    number(sweep_page.run(), "How many runs").set_value(4).run()
     assert "4 runs" in captions(sweep_page)
+
+
+def test_a_search_between_two_numbers_is_started(sweep_page):
+    sweep_page.session_state["sweep_kind"] = "search"
+    sweep_page.run()
+    written(sweep_page, "Learning rate").set_value("0.0001 to 0.1").run()
+    button(sweep_page, "Start the sweep").click().run()
+    assert not sweep_page.exception
+    (sweep,) = all_sweeps()
+    assert sweep.plans[0].settings["learning_rate"] == Between(1e-4, 1e-1, is_logarithmic=True)
+    assert (sweep.plans[0].search.runs, sweep.is_searching) == (20, True)
+    assert not any(each.label == "Add to the sweep below" for each in sweep_page.button)
+    button(sweep_page, "Stop all").click().run()
+    assert not find_sweep(sweep.id).is_searching
+
+
+def test_a_range_needs_draws_or_a_search(sweep_page):
+    written(sweep_page, "Learning rate").set_value("0.0001 to 0.1").run()
+    assert "say how many runs to draw" in sweep_page.error[0].value
 
 
 @pytest.mark.parametrize(

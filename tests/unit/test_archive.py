@@ -39,6 +39,11 @@ def run():
     return made
 
 
+def told_of(event):
+    """Return an epoch as the log tells it."""
+    return {name: value for name, value in asdict(event).items() if value is not None}
+
+
 def files_of(content):
     with zipfile.ZipFile(io.BytesIO(content)) as file:
         return {name: file.read(name) for name in file.namelist()}
@@ -224,8 +229,8 @@ def test_a_missing_file_is_named(name, run):
         {"event": "batch", "step": "4", "loss": 1.0, "seconds": 1.0},
         {"event": "batch", "step": 10**30, "loss": 1.0, "seconds": 1.0},
         {"event": "epoch"},
-        {"event": "epoch", **asdict(EpochEvent(2, 4, 1.0, 1.0, float("inf"), 1.0, 1.0))},
-        {"event": "epoch", **asdict(EpochEvent("2", 4, 1.0, 1.0, 1.0, 1.0, 1.0))},
+        {"event": "epoch", **told_of(EpochEvent(2, 4, 1.0, 1.0, float("inf"), 1.0, 1.0))},
+        {"event": "epoch", **told_of(EpochEvent("2", 4, 1.0, 1.0, 1.0, 1.0, 1.0))},
         {"event": "failed", "reason": "x" * 100_000},
         ["event"],
     ],
@@ -239,7 +244,7 @@ def test_a_log_that_says_what_cannot_be_is_refused(line, run):
     "line",
     [
         {"event": "batch", "step": 5, "loss": 1.0, "seconds": 1.0},
-        {"event": "epoch", **asdict(EpochEvent(3, 4, 1.0, 1.0, 1.0, 1.0, 1.0))},
+        {"event": "epoch", **told_of(EpochEvent(3, 4, 1.0, 1.0, 1.0, 1.0, 1.0))},
     ],
 )
 def test_a_log_that_goes_on_after_its_recipes_end_is_refused(line, run):

@@ -14,7 +14,7 @@ from cnnlab.training import PRESETS, EpochEvent, TrainingConfig, train
     ("name", "recipe"),
     [
         ("sequential", {}),
-        ("module", {"optimizer": "nesterov", "weight_decay": 1e-3, "shift": 1}),
+        ("module", {"optimizer": "nesterov", "weight_decay": 1e-3, "shift": 1, "validation": 20_000}),
         ("residual", PRESETS["drawing"]),
     ],
 )

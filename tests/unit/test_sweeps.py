@@ -64,6 +64,11 @@ def test_draws_are_different_lie_between_their_ends_and_depend_on_their_seed_alo
         ("seed = [1, 2]\n[draws]\ncount = 0", "allowed is a whole number from 1 to 10,000"),
         ("[draws]\nseed = 0", r"\[draws\] must have a count"),
         ("name = 3", "name is 3"),
+        ("[search]\nat_once = 2", r"\[search\] must have runs"),
+        ("[search]\nruns = 0", "runs of a search is 0"),
+        ("[search]\nruns = 2\nsampler = 'best'", "allowed is one of tpe, random"),
+        ("[search]\nruns = 2\n[draws]\ncount = 2", "leave out the draws, or the search"),
+        ("validation = 0\n[search]\nruns = 2", "validation must be above 0"),
     ],
 )
 def test_a_plan_that_cannot_be_carried_out_is_refused_in_a_sentence(content, words):

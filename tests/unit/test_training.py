@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from cnnlab.evaluation import evaluate
 from cnnlab.models import DEFINITIONS
 from cnnlab.training import (
     KERNELS,
@@ -328,3 +329,16 @@ def test_a_loss_that_is_not_finite_ends_training_and_keeps_the_last_good_weights
     assert "nan" in str(diverged.value) or "inf" in str(diverged.value)
     with torch.inference_mode():
         assert F.cross_entropy(model(mnist.train_images[:128]), mnist.train_labels[:128]).isfinite()
+
+
+def test_images_for_validation_are_not_trained_on_and_are_what_it_is_measured_on(mnist):
+    config = TrainingConfig(epochs=1, batch_size=100, threads=1, validation=300)
+    model = DEFINITIONS["sequential"].build(seed=0)
+    *batches, epoch = train(model, mnist, config)
+    assert len(batches) == 7
+    expected = evaluate(model, mnist.train_images[700:], mnist.train_labels[700:])
+    assert (epoch.validation_loss, epoch.validation_accuracy) == tuple(expected)
+
+    without = replace(mnist, train_images=mnist.train_images[:700], train_labels=mnist.train_labels[:700])
+    *others, _ = train(DEFINITIONS["sequential"].build(seed=0), without, replace(config, validation=0))
+    assert [each.loss for each in batches] == [each.loss for each in others]

@@ -1,0 +1,150 @@
+"""A search for the best settings: Optuna proposes each run by those before it, and stops runs that fall behind.
+
+What it knows it reads off the sweep's runs each time, so a search goes on wherever a scheduler looks after the home. It
+goes by the accuracy on training images that the runs do not train on, and never looks at the test set.
+"""
+
+from contextlib import suppress
+from typing import Any
+
+from cnnlab.errors import LabError
+from cnnlab.models import Definition
+from cnnlab.runs import Run, Status
+from cnnlab.sweeps import Between, Plan, Search, Sweep, all_sweeps, is_whole, setting_of
+from cnnlab.training import TrainingConfig
+
+# So often another run is asked for where the one that is proposed has been made.
+_MOST_PROPOSALS = 50
+
+
+def advance_searches() -> None:
+    """Do what there is to do for all searches in the lab's home: stop runs, or make one more."""
+    for sweep in all_sweeps():
+        if sweep.is_searching:
+            with suppress(LabError):  # its file was damaged, or the home was full, for a moment; the next look tells
+                _advance(sweep)
+
+
+def _advance(sweep: Sweep) -> None:
+    queued = None
+    with sweep.changing():
+        search = sweep.search
+        if search is None or not sweep.is_searching:  # somebody has just ended it
+            return
+        runs = sweep.runs()
+        active = [run for run in runs if run.status.is_active]
+        for run in active:
+            if run.id not in sweep.pruned_ids and run.status is Status.RUNNING and falls_behind(run, sweep):
+                sweep.pruned_ids.append(run.id)
+                run.request_stop()
+        if len(sweep.run_ids) < search.runs and len(active) < search.at_once:
+            if recipe := proposal(sweep):
+                queued = Run.create(*recipe)
+                sweep.run_ids.append(queued.id)
+            else:
+                sweep.is_searching = False  # all that can be tried has been
+        elif not active:
+            sweep.is_searching = False
+    if queued:
+        queued.enqueue()
+
+
+def proposal(sweep: Sweep) -> tuple[Definition, TrainingConfig] | None:
+    """Return the run that a search makes next; None if it finds none that it has not made."""
+    had = {(run.model, run.config) for run in sweep.runs()}
+    study = _study_of(sweep)
+    plan = sweep.plans[0]
+    for _ in range(_MOST_PROPOSALS):
+        proposed = study.ask(_distributions(plan)).params
+        settings = {name: _chosen(value, proposed.get(name)) for name, value in plan.settings.items()}
+        definition, config = plan.recipe(settings)
+        if (definition.name, config) not in had:
+            return definition, config
+    return None
+
+
+def falls_behind(run: Run, sweep: Sweep) -> bool:
+    """Return whether the best accuracy of a run so far is below the median of the others' at that epoch.
+
+    As `optuna.pruners.MedianPruner` has it, that is not so before five runs have ended.
+    """
+    study = _study_of(sweep)
+    trial = study.trials[[each.id for each in sweep.runs()].index(run.id)]
+    return bool(study.pruner.prune(study, trial))
+
+
+def _study_of(sweep: Sweep) -> Any:
+    """Return what Optuna is to know of a search: its runs so far."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    plan, runs = sweep.plans[0], sweep.runs()
+    study = optuna.create_study(
+        direction="maximize", sampler=_sampler(plan.search, len(runs)), pruner=optuna.pruners.MedianPruner()
+    )
+    distributions = _distributions(plan)
+    for run in runs:
+        epochs = run.history().epochs
+        values = dict(zip(epochs["epoch"], epochs.get("validation_accuracy", ()), strict=False))
+        state, value = _state_of(run, sweep, values)
+        params = {name: _within(setting_of(run, name), distributions[name]) for name in distributions}
+        study.add_trial(
+            optuna.trial.create_trial(
+                params=params, distributions=distributions, intermediate_values=values, state=state, value=value
+            )
+        )
+    return study
+
+
+def _state_of(run: Run, sweep: Sweep, values: dict[int, float]) -> tuple[Any, float | None]:
+    from optuna.trial import TrialState
+
+    match run.status:
+        case Status.FINISHED:
+            return TrialState.COMPLETE, values[max(values)]
+        case Status.FAILED:
+            return TrialState.FAIL, None
+        case _ if run.id in sweep.pruned_ids and values:
+            return TrialState.PRUNED, None
+        case _:
+            return TrialState.RUNNING, None
+
+
+def _sampler(search: Search | None, runs_so_far: int) -> Any:
+    from optuna.samplers import RandomSampler, TPESampler
+
+    assert search is not None
+    seed = (search.seed + runs_so_far) % 2**32  # the sampler is made anew for each run
+    return RandomSampler(seed) if search.sampler == "random" else TPESampler(seed=seed, constant_liar=True)
+
+
+def _distributions(plan: Plan) -> dict[str, Any]:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    distributions: dict[str, Any] = {}
+    for name, value in plan.settings.items():
+        match value:
+            case Between() if is_whole(name):
+                distributions[name] = IntDistribution(round(value.low), round(value.high), log=value.is_logarithmic)
+            case Between():
+                distributions[name] = FloatDistribution(value.low, value.high, log=value.is_logarithmic)
+            case tuple() if len(value) > 1:
+                distributions[name] = CategoricalDistribution(value)
+    return distributions
+
+
+def _chosen(planned: Any, proposed: Any) -> Any:
+    match planned:
+        case Between() if isinstance(proposed, float):
+            return float(f"{proposed:.3g}")
+        case tuple() if len(planned) == 1:
+            return planned[0]
+        case Between() | tuple():
+            return proposed
+        case _:
+            return planned
+
+
+def _within(value: Any, distribution: Any) -> Any:
+    """Return a value that was rounded, put back between its ends."""
+    return min(max(value, distribution.low), distribution.high) if hasattr(distribution, "low") else value

@@ -1,0 +1,133 @@
+import math
+from statistics import mean
+
+import pytest
+
+from cnnlab.runs import RunWriter, Status
+from cnnlab.scheduler import scheduler
+from cnnlab.search import advance_searches, proposal
+from cnnlab.sweeps import Between, InvalidSweep, Plan, Search, Sweep, find_sweep
+from cnnlab.training import EpochEvent
+
+RATES = {"epochs": 2, "threads": 1, "learning_rate": Between(1e-4, 1e-1, is_logarithmic=True)}
+
+
+def tell(writer, *accuracies):
+    """Write the epochs of a run, with their validation accuracies and a misleading test accuracy."""
+    for epoch, accuracy in enumerate(accuracies, start=1):
+        writer.append_training(EpochEvent(epoch, 391 * epoch, 0.5, 0.4, 1 - accuracy, 1.0, 50_000.0, 0.4, accuracy))
+
+
+def finish_next_run(sweep, accuracy_of):
+    """Have a search make a run, and finish it with the accuracy that a function gives its recipe."""
+    advance_searches()
+    run = find_sweep(sweep.id).runs()[-1]
+    with RunWriter.claim(run) as writer:
+        tell(writer, 0.5, accuracy_of(run.config))
+        writer.append("finished")
+    return run
+
+
+def test_runs_come_one_after_another_keep_images_for_validation_and_end():
+    sweep = Sweep.start(Plan(RATES, search=Search(3, at_once=1)))
+    assert sweep.runs() == []
+    runs = [finish_next_run(sweep, lambda config: 0.9) for _ in range(3)]
+    advance_searches()
+    found = find_sweep(sweep.id)
+    assert found.run_ids == [run.id for run in runs]
+    assert not found.is_searching
+    assert all(1e-4 <= run.config.learning_rate <= 1e-1 for run in runs)
+    assert {run.config.validation for run in runs} == {10_000}
+    assert found.table()["validation_accuracy"].tolist() == [0.9, 0.9, 0.9]
+
+
+def test_as_many_wait_or_train_as_is_asked_for():
+    sweep = Sweep.start(Plan(RATES, search=Search(5, at_once=2)))
+    for _ in range(4):
+        advance_searches()
+    assert [run.status for run in find_sweep(sweep.id).runs()] == [Status.QUEUED, Status.QUEUED]
+
+
+def decades_from_a_hundredth(config):
+    return abs(math.log10(config.learning_rate) + 2)
+
+
+def test_proposals_draw_nearer_than_chance_to_what_did_best_on_the_images_for_validation():
+    def mean_distance(sampler):
+        sweep = Sweep.start(Plan(RATES, search=Search(30, at_once=1, sampler=sampler)))
+        configs = [
+            finish_next_run(sweep, lambda config: 1 - decades_from_a_hundredth(config) / 4).config for _ in range(30)
+        ]
+        assert len(set(configs)) == 30
+        return mean(decades_from_a_hundredth(config) for config in configs[15:])
+
+    assert mean_distance("tpe") < mean_distance("random") / 2
+
+
+def test_the_same_search_of_the_same_results_proposes_the_same():
+    sweeps = [Sweep.start(Plan(RATES, search=Search(3, at_once=1, sampler="random"))) for _ in range(2)]
+    (_, first), (_, second) = (proposal(sweep) for sweep in sweeps)
+    assert first == second
+    (_, other) = proposal(Sweep.start(Plan(RATES, search=Search(3, sampler="random", seed=1))))
+    assert other != first
+
+
+def test_a_run_below_the_median_of_five_is_stopped_and_not_resumed_with_the_others():
+    sweep = Sweep.start(Plan(RATES, search=Search(9, at_once=1)))
+    for _ in range(5):
+        finish_next_run(sweep, lambda config: 0.95)
+    advance_searches()
+    late = find_sweep(sweep.id).runs()[-1]
+    with RunWriter.claim(late) as writer:
+        writer.append("started", step=0)
+        tell(writer, 0.6)
+        advance_searches()
+        assert not late.stop_requested  # the others were at 0.5 after their first epoch
+        tell(writer, 0.6, 0.7)
+        advance_searches()
+        assert late.stop_requested
+        writer.append("stopped")
+    found = find_sweep(sweep.id)
+    assert found.pruned_ids == [late.id]
+    assert found.table()["status"].tolist()[-1] == "pruned"
+    found.end_search()
+    found.resume()
+    assert late.status is Status.STOPPED
+    assert found.is_searching
+
+
+def test_it_ends_when_all_that_can_be_tried_has_been():
+    sweep = Sweep.start(Plan({"optimizer": ("sgd", "adam")}, search=Search(10, at_once=1)))
+    for _ in range(2):
+        finish_next_run(sweep, lambda config: 0.9)
+    advance_searches()
+    found = find_sweep(sweep.id)
+    assert {run.config.optimizer for run in found.runs()} == {"sgd", "adam"}
+    assert not found.is_searching
+
+
+def test_an_ended_search_makes_no_further_runs_until_it_is_resumed():
+    sweep = Sweep.start(Plan(RATES, search=Search(3, at_once=1)))
+    sweep.end_search()
+    advance_searches()
+    assert find_sweep(sweep.id).run_ids == []
+    assert sweep.can_resume
+    sweep.resume()
+    advance_searches()
+    assert len(find_sweep(sweep.id).run_ids) == 1
+
+
+def test_nothing_is_added_to_a_search():
+    sweep = Sweep.start(Plan(RATES, search=Search(3)))
+    with pytest.raises(InvalidSweep, match="decides itself"):
+        sweep.add(Plan({"seed": (1, 2)}))
+
+
+def test_the_scheduler_makes_and_trains_them(wait_for):
+    settings = {**RATES, "epochs": 1, "batch_size": 512, "optimizer": "nesterov"}
+    sweep = Sweep.start(Plan(settings, search=Search(3, at_once=2)))
+    scheduler()
+    wait_for(lambda: not find_sweep(sweep.id).is_searching, 120)
+    table = find_sweep(sweep.id).table()
+    assert table["status"].tolist() == [Status.FINISHED] * 3
+    assert table["validation_accuracy"].notna().all()
