@@ -46,7 +46,7 @@ st.write(
     "One run answers little. Choose values for some settings, and the lab trains a run for each combination: with "
     "several seeds one sees how far chance alone moves a result, and which setting moves it further. All others are "
     "the tutorial's. The test set is what is compared here, so the best of many runs looks a little better than it is; "
-    "*Find the best* goes by other images."
+    "*Find the best* goes by images that it keeps out of training, and leaves the test set alone."
 )
 sweeps = {sweep.id: sweep for sweep in all_sweeps()}
 start_buttons(plan_form(), sweeps.get(st.query_params.get("sweep"), next(iter(sweeps.values()), None)))

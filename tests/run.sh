@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes or reuses .venv, installs what the tests need, and runs linters and tests. Arguments go to pytest.
+# Makes or reuses .venv, installs what the tests need, and runs linters and tests, two at a time: those in a browser
+# mostly wait. Arguments go to pytest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,4 +16,4 @@ fi
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 .venv/bin/mypy
-.venv/bin/python -m pytest "$@"
+.venv/bin/python -m pytest -n 2 --dist loadfile "$@"

@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 from cnnlab.runs import all_runs
 
 pytestmark = pytest.mark.browser
+AT_REST = "[data-testid=stApp][data-test-script-state=notRunning]"
 
 
 def start(page: Page, epochs: int) -> None:
@@ -20,6 +21,7 @@ def start(page: Page, epochs: int) -> None:
     page.get_by_role("spinbutton", name="Epochs").press("Tab")
     page.get_by_role("button", name="Start training").click()
     expect(page).not_to_have_url(shown_before)
+    page.wait_for_selector(AT_REST)  # until then, what stands there may be of the run before
 
 
 def expect_status(page: Page, status: str) -> None:
