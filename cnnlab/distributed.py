@@ -72,10 +72,11 @@ class Processes:
 
     def follow(self) -> None:
         """Train the run that the first process has; for the others. That one alone tells how it went."""
-        # Who ends them all means the first process, which has the others end with it.
+        order = self._joint(None)
+        # From now on, who ends them all means the first process, which has the others end with it.
         for sent in (signal.SIGINT, signal.SIGTERM):
             signal.signal(sent, signal.SIG_IGN)
-        for _ in work(self._joint(None), _Untold(), team=self):
+        for _ in work(order, _Untold(), team=self):
             pass
 
     def _joint(self, order: Order | None) -> Assignment:

@@ -135,13 +135,13 @@ class Scheduler:
         self._workers = [worker for worker in self._workers if not worker.has_ended]
 
     def _look_at_queue(self) -> None:
-        advance_searches()
         if self._cluster:
             self._cluster.look_after()
-            return
-        self._start_waiting_runs()
-        if self._spare is None and not any(worker.is_getting_ready for worker in self._workers):
-            self._spare = _Worker()
+        else:
+            self._start_waiting_runs()
+            if self._spare is None and not any(worker.is_getting_ready for worker in self._workers):
+                self._spare = _Worker()
+        advance_searches()
 
     def _start_waiting_runs(self) -> None:
         if not (waiting := waiting_runs()):

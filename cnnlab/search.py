@@ -33,10 +33,9 @@ def _advance(sweep: Sweep) -> None:
             return
         runs = sweep.runs()
         active = [run for run in runs if run.status.is_active]
-        for run in active:
-            if run.id not in sweep.pruned_ids and run.status is Status.RUNNING and falls_behind(run, sweep):
-                sweep.pruned_ids.append(run.id)
-                run.request_stop()
+        for run in runs_behind(sweep):
+            sweep.pruned_ids.append(run.id)
+            run.request_stop()
         if len(sweep.run_ids) < search.runs and len(active) < search.at_once:
             if recipe := proposal(sweep):
                 queued = Run.create(*recipe)
@@ -52,7 +51,7 @@ def _advance(sweep: Sweep) -> None:
 def proposal(sweep: Sweep) -> tuple[Definition, TrainingConfig] | None:
     """Return the run that a search makes next; None if it finds none that it has not made."""
     had = {(run.model, run.config) for run in sweep.runs()}
-    study = _study_of(sweep)
+    study, _ = _study_of(sweep)
     plan = sweep.plans[0]
     for _ in range(_MOST_PROPOSALS):
         proposed = study.ask(_distributions(plan)).params
@@ -63,44 +62,51 @@ def proposal(sweep: Sweep) -> tuple[Definition, TrainingConfig] | None:
     return None
 
 
-def falls_behind(run: Run, sweep: Sweep) -> bool:
-    """Return whether the best accuracy of a run so far is below the median of the others' at that epoch.
+def runs_behind(sweep: Sweep) -> list[Run]:
+    """Return the runs in training whose best accuracy so far is below the median of the others' at that epoch.
 
-    As `optuna.pruners.MedianPruner` has it, that is not so before five runs have ended.
+    As `optuna.pruners.MedianPruner` has it, there is none before five runs have ended.
     """
-    study = _study_of(sweep)
-    trial = study.trials[[each.id for each in sweep.runs()].index(run.id)]
-    return bool(study.pruner.prune(study, trial))
+    study, trials = _study_of(sweep)
+    in_training = [run for run in sweep.runs() if run.status is Status.RUNNING and run.id not in sweep.pruned_ids]
+    return [run for run in in_training if run.id in trials and study.pruner.prune(study, trials[run.id])]
 
 
-def _study_of(sweep: Sweep) -> Any:
-    """Return what Optuna is to know of a search: its runs so far."""
+def _study_of(sweep: Sweep) -> tuple[Any, dict[str, Any]]:
+    """Return what Optuna is to know of a search, and of each of its runs by identifier."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     plan, runs = sweep.plans[0], sweep.runs()
     study = optuna.create_study(
-        direction="maximize", sampler=_sampler(plan.search, len(runs)), pruner=optuna.pruners.MedianPruner()
+        direction="maximize", sampler=_sampler(plan.search, len(sweep.run_ids)), pruner=optuna.pruners.MedianPruner()
     )
     distributions = _distributions(plan)
+    known = []
     for run in runs:
-        epochs = run.history().epochs
-        values = dict(zip(epochs["epoch"], epochs.get("validation_accuracy", ()), strict=False))
-        state, value = _state_of(run, sweep, values)
-        params = {name: _within(setting_of(run, name), distributions[name]) for name in distributions}
-        study.add_trial(
-            optuna.trial.create_trial(
-                params=params, distributions=distributions, intermediate_values=values, state=state, value=value
-            )
-        )
-    return study
+        with suppress(LabError):  # a damaged or deleted one is left out
+            study.add_trial(_trial_of(run, sweep, distributions))
+            known.append(run.id)
+    return study, dict(zip(known, study.trials, strict=True))
+
+
+def _trial_of(run: Run, sweep: Sweep, distributions: dict[str, Any]) -> Any:
+    from optuna.trial import create_trial
+
+    epochs = run.history().epochs
+    values = dict(zip(epochs["epoch"], epochs.get("validation_accuracy", ()), strict=False))
+    state, value = _state_of(run, sweep, values)
+    params = {name: _within(setting_of(run, name), distributions[name]) for name in distributions}
+    return create_trial(
+        params=params, distributions=distributions, intermediate_values=values, state=state, value=value
+    )
 
 
 def _state_of(run: Run, sweep: Sweep, values: dict[int, float]) -> tuple[Any, float | None]:
     from optuna.trial import TrialState
 
     match run.status:
-        case Status.FINISHED:
+        case Status.FINISHED if values:
             return TrialState.COMPLETE, values[max(values)]
         case Status.FAILED:
             return TrialState.FAIL, None

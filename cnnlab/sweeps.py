@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -307,11 +308,11 @@ class Sweep:
 
     def _read(self) -> None:
         try:
-            content = unsealed(json.loads(self._path.read_text()))
+            content = _content_in(self._path, (file := self._path.stat()).st_size, file.st_mtime_ns)
             self.name: str = content["name"]
             self.plans = [_plan_from(plan) for plan in content["plans"]]
-            self.run_ids: list[str] = content["runs"]
-            self.pruned_ids: list[str] = content["pruned"]
+            self.run_ids: list[str] = list(content["runs"])
+            self.pruned_ids: list[str] = list(content["pruned"])
             self.is_searching: bool = content["is_searching"]
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise NoSuchSweep(f"The sweep {self.id} is damaged: {self._path} cannot be read.") from error
@@ -477,6 +478,11 @@ class Sweep:
         if any(run.config.validation for run in runs):
             columns.append("validation_accuracy")
         return pd.DataFrame(rows, columns=columns)
+
+
+@lru_cache(maxsize=256)
+def _content_in(path: Path, _size: int, _modified: int) -> dict[str, Any]:
+    return unsealed(json.loads(path.read_text()))
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
