@@ -4,7 +4,8 @@
 
 Each run trains one epoch of six steps with one thread, on as many cores as there are. With --cluster they go to a Ray
 cluster on this machine, one machine of one core for each core. A run's training goes from "started" to "finished" in
-its log, evaluation included; what else its core was taken for is its cost.
+its log, evaluation included; what else its core was taken for is its cost. Last it measures what following runs in
+training costs the process that writes down here what comes back: its share of a core, for each of them.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import tempfile
 import time
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 
 from cnnlab import data
 from cnnlab.models import DEFINITIONS
@@ -37,6 +39,8 @@ def main() -> None:
             print("runs\tto make, ms\tto train, s\tcost beyond, s of a core\truns a minute")
             for count in arguments.runs:
                 print("\t".join(measure(count, cores)), flush=True)
+            if arguments.cluster:
+                print(f"Following a run in training: {following(cores):.1%} of a core", flush=True)
             scheduler().close()
             _made_scheduler.cache_clear()
 
@@ -56,6 +60,26 @@ def measure(count: int, cores: int) -> list[str]:
     cost = (wall * min(cores, count) - sum(training)) / count
     figures = (f"{1000 * made / count:.1f}", f"{statistics.median(training):.2f}", f"{cost:.2f}")
     return [f"{count:,}", *figures, f"{60 * count / wall:.0f}"]
+
+
+def following(cores: int) -> float:
+    runs = [Run.create(DEFINITIONS["sequential"], TrainingConfig(epochs=15, threads=1)) for _ in range(cores)]
+    enqueue_all(runs)
+    while not all(run.last_epoch() for run in runs):
+        time.sleep(0.2)
+    sender = scheduler()._cluster._process._process.pid
+    used, begun = processor_seconds_of(sender), time.perf_counter()
+    while all(run.status.is_active for run in runs):
+        time.sleep(0.2)
+    share = (processor_seconds_of(sender) - used) / (time.perf_counter() - begun)
+    while any(run.status.is_active for run in runs):
+        time.sleep(0.2)
+    return share / cores
+
+
+def processor_seconds_of(process: int) -> float:
+    user, system = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def seconds_of(run: Run) -> float:
