@@ -38,10 +38,18 @@ def export_run(run: Run, *, checkpoint: bool = False) -> bytes:
     ------
     DamagedRun, NoSuchRun
         If a file of it cannot be read, or it is gone.
+    RefusedArchive
+        If it is larger than an archive that is imported may be.
     """
+    files = run.export(checkpoint=checkpoint)
+    if (size := sum(map(len, files.values()))) > _MOST_UNPACKED_BYTES:
+        raise RefusedArchive(
+            f"{run.name} has {size / 1e6:,.0f} MB, most of it its log; an archive holds at most "
+            f"{_MOST_UNPACKED_BYTES / 1e6:.0f} MB. Copy its folder in the lab's home instead."
+        )
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
-        for name, content in run.export(checkpoint=checkpoint).items():
+        for name, content in files.items():
             entry = zipfile.ZipInfo(name, _NO_TIME)
             entry.external_attr = (stat.S_IFREG | 0o644) << 16
             is_packed = name.endswith(".pt")
@@ -93,7 +101,16 @@ def _unpacked(content: bytes) -> dict[str, bytes]:
                         f"This archive holds more than {_MOST_UNPACKED_BYTES / 1e6:.0f} MB, which no run has."
                     )
             return files
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        NotImplementedError,
+        ArithmeticError,
+        RuntimeError,
+        ValueError,
+        OSError,
+    ) as error:
         raise RefusedArchive("This archive is damaged, or not all of it is there. Export the run again.") from error
 
 

@@ -21,6 +21,7 @@ from cnnlab.distributed import Processes, is_one_of_several
 from cnnlab.drawing import prepare
 from cnnlab.errors import LabError
 from cnnlab.models import DEFINITIONS, UnknownDefinition, definition_named
+from cnnlab.pictures import MOST_BYTES as MOST_PICTURE_BYTES
 from cnnlab.pictures import UnreadablePicture, picture_on_canvas
 from cnnlab.runs import (
     DRAWING_RUN,
@@ -234,7 +235,8 @@ class _Unread(LabError):
 
 def _answer(run: Run, file: str) -> Answer:
     try:
-        preparation = prepare(picture_on_canvas(Path(file).read_bytes()))
+        with Path(file).open("rb") as opened:
+            preparation = prepare(picture_on_canvas(opened.read(MOST_PICTURE_BYTES + 1)))
     except OSError as error:
         raise _Unread(f"It cannot be read ({error.strerror}).") from error
     except UnreadablePicture as error:

@@ -5,8 +5,9 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cnnlab.errors import LabError
@@ -72,6 +73,20 @@ def unfinished_path(path: Path) -> Path:
 def unfinished_suffix() -> str:
     """Return how such a name ends; it begins with a dot."""
     return f".{os.getpid()}.{threading.get_ident()}"
+
+
+def identifier_after(taken: Iterable[str]) -> str:
+    """Return the time now as an identifier that is greater than those taken, even if the clock was set back."""
+    now = datetime.now(UTC)
+    for identifier in sorted(taken, reverse=True):
+        with suppress(ValueError, OverflowError):  # no time, or the last there is
+            last = datetime.strptime(f"{identifier}000", _IDENTIFIER).replace(tzinfo=UTC)
+            now = max(now, last + timedelta(milliseconds=1))
+            break
+    return now.strftime(_IDENTIFIER)[:-3]
+
+
+_IDENTIFIER = "%Y%m%d-%H%M%S-%f"  # less the last three digits: milliseconds
 
 
 def remove_unfinished(folder: Path) -> None:

@@ -156,6 +156,6 @@ def definition_named(name: str) -> Definition:
     """
     try:
         return DEFINITIONS[name]
-    except KeyError:
+    except (KeyError, TypeError):  # TypeError: what somebody wrote into a plan is a list
         known = ", ".join(DEFINITIONS)
         raise UnknownDefinition(f"There is no network named {name!r}: choose one of {known}.") from None

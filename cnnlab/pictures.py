@@ -14,6 +14,10 @@ from cnnlab.strokes import SIDE
 MOST_BYTES = 20_000_000
 # A JPEG is decoded at an eighth of its size, a PNG as a whole: with so many, either takes less than 200 MB.
 MOST_PIXELS = {"PNG": 24_000_000, "JPEG": 50_000_000}
+# A JPEG that appears step by step is held as a whole, and gone through once for each of its steps, usually ten.
+_MOST_PROGRESSIVE_PIXELS = 24_000_000
+_MOST_SCANS = 30
+_START_OF_SCAN = b"\xff\xda"
 
 # Where paper is unevenly lit, the ink of a place is what differs from the least ink around it. The neighbourhood must
 # be wider than the thickest stroke. In pixels of a picture that is a quarter as large as the canvas.
@@ -70,9 +74,13 @@ def _pixels(content: bytes) -> np.ndarray:
         raise _too_many_pixels("far more pixels than that", max(MOST_PIXELS.values())) from error
     except Exception as error:  # Pillow's readers raise whatever a damaged file makes of them
         raise damaged from error
-    most_pixels = MOST_PIXELS[image.format or ""]
+    is_progressive = image.info.get("progressive")
+    kind = "PNG" if image.format == "PNG" else "JPEG"  # or MPO, a JPEG with more pictures behind it
+    most_pixels = _MOST_PROGRESSIVE_PIXELS if is_progressive else MOST_PIXELS[kind]
     if image.width * image.height > most_pixels:
         raise _too_many_pixels(f"{image.width:,} × {image.height:,} pixels", most_pixels)
+    if is_progressive and content.count(_START_OF_SCAN) > _MOST_SCANS:
+        raise UnreadablePicture("This picture appears in more steps than can be read. Save it as a plain JPEG or PNG.")
     try:
         image.draft("RGB", (2 * SIDE, 2 * SIDE))  # a JPEG is decoded smaller at once
         image.load()

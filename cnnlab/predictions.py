@@ -5,16 +5,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load, save
-from torch import from_numpy, nn
+import torch
+from safetensors.torch import load
+from torch import Tensor, nn
 
-from cnnlab.data import TEST_IMAGES, load_test_set
+from cnnlab.data import load_test_set
 from cnnlab.errors import LabError
 from cnnlab.evaluation import predict_logits
 from cnnlab.home import replacing
 from cnnlab.models import UnknownDefinition, definition_named
 from cnnlab.runs import Run
+from cnnlab.seals import is_whole_tensors, sealed_tensors
 
 DIGITS = 10
 
@@ -52,7 +53,7 @@ def predictions_of(run: Run) -> Predictions:
         If the test images cannot be read.
     """
     weights = newest_weights_of(run)
-    fingerprint = hashlib.sha256(weights).hexdigest()
+    fingerprint = torch.tensor(list(hashlib.sha256(weights).digest()), dtype=torch.uint8)
     return _kept(run, fingerprint) or _keep(run, fingerprint, _predict(run, weights))
 
 
@@ -105,21 +106,26 @@ def _does_not_fit(run: Run) -> NoPredictions:
     )
 
 
-def _kept(run: Run, fingerprint: str) -> Predictions | None:
+def _kept(run: Run, fingerprint: Tensor) -> Predictions | None:
     try:
-        with safe_open(run.predictions_path, "numpy") as file:
-            if (file.metadata() or {}).get("weights") != fingerprint:
-                return None
-            kept = Predictions(file.get_tensor("answers"), file.get_tensor("confidences"))
-    except (OSError, SafetensorError):
+        content = run.predictions_path.read_bytes()
+    except OSError:
         return None
-    is_whole = kept.answers.shape == kept.confidences.shape == (TEST_IMAGES,) and kept.answers.max() < DIGITS
-    return kept if is_whole else None
+    if not is_whole_tensors(content):
+        return None
+    tensors = load(content)
+    if not (tensors.keys() == {"weights", "answers", "confidences"} and torch.equal(tensors["weights"], fingerprint)):
+        return None
+    return Predictions(tensors["answers"].numpy(), tensors["confidences"].numpy())
 
 
-def _keep(run: Run, fingerprint: str, made: Predictions) -> Predictions:
-    tensors = {"answers": from_numpy(made.answers), "confidences": from_numpy(made.confidences)}
+def _keep(run: Run, fingerprint: Tensor, made: Predictions) -> Predictions:
+    tensors = {
+        "weights": fingerprint,
+        "answers": torch.from_numpy(made.answers),
+        "confidences": torch.from_numpy(made.confidences),
+    }
     # Whoever finds them missing makes them again: neither a full home nor a run just deleted is an error here.
     with suppress(OSError), replacing(run.predictions_path) as unfinished:
-        unfinished.write_bytes(save(tensors, metadata={"weights": fingerprint}))
+        unfinished.write_bytes(sealed_tensors(tensors))
     return made

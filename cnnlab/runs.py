@@ -33,7 +33,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -47,9 +47,9 @@ from safetensors.torch import load
 from torch import Tensor
 
 from cnnlab.errors import LabError
-from cnnlab.home import home, remove_unfinished, replacing, unfinished_path, writing_to_home
+from cnnlab.home import home, identifier_after, remove_unfinished, replacing, unfinished_path, writing_to_home
 from cnnlab.models import Definition, definition_named
-from cnnlab.seals import is_whole_weights, is_whole_zip, sealed, sealed_weights, unsealed
+from cnnlab.seals import is_whole_tensors, is_whole_zip, sealed, sealed_tensors, unsealed
 from cnnlab.training import BatchEvent, EpochEvent, Event, TrainingConfig, TrainingState
 
 REFERENCE_RUNS = Path(__file__).parent / "assets" / "runs"
@@ -196,9 +196,11 @@ class Run:
             self.config = TrainingConfig(**manifest["config"])
             self.source: str = manifest["source"]
             self.created = datetime.fromisoformat(manifest["created"])
+            if not (isinstance(self.model, str) and isinstance(self.source, str) and self.created.tzinfo):
+                raise ValueError("A run has the name and the source of a network, and a moment in a time zone.")
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise DamagedRun(manifest_path) from error
-        for path in (folder / _NAME, self._log_path):
+        for path in (self.name_path, self._log_path):
             if not path.exists():
                 raise DamagedRun(path)
 
@@ -237,10 +239,10 @@ class Run:
     @property
     def name(self) -> str:
         """What people call the run."""
-        with self._existing(), (self.folder / _NAME).open(errors="replace") as file:
+        with self._existing(), self.name_path.open(errors="replace") as file:
             name = file.read(MAX_NAME_LENGTH)
         # Whoever wrote the file by hand may have put in what has no place in a line of text.
-        return "".join(sign if _can_be_shown(sign) else "\ufffd" for sign in name).strip() or self.id
+        return "".join(sign if can_be_shown(sign) else "\ufffd" for sign in name).strip() or self.id
 
     def rename(self, name: str) -> None:
         """Give the run another name.
@@ -253,7 +255,7 @@ class Run:
         name = checked_name(name)
         with self._existing():
             self.folder.stat()
-        with writing_to_home(), replacing(self.folder / _NAME) as unfinished:
+        with writing_to_home(), replacing(self.name_path) as unfinished:
             unfinished.write_text(name)
 
     def delete(self) -> None:
@@ -374,7 +376,7 @@ class Run:
         return None
 
     def _require_whole_files(self) -> None:
-        _require_whole(self.weights_path, is_whole_weights)
+        _require_whole(self.weights_path, is_whole_tensors)
         _require_whole(self._checkpoint_path, is_whole_zip)
 
     def load_weights(self) -> dict[str, Tensor] | None:
@@ -396,7 +398,7 @@ class Run:
         DamagedRun
             If it cannot be read.
         """
-        return _read_whole(self.weights_path, is_whole_weights)
+        return _read_whole(self.weights_path, is_whole_tensors)
 
     def load_checkpoint(self) -> dict[str, Any] | None:
         """Return the state from which training goes on, as `TrainingState.state_dict` made it, or None.
@@ -443,6 +445,11 @@ class Run:
     def errors_path(self) -> Path:
         """The file that takes a worker's standard error."""
         return self.folder / "errors.txt"
+
+    @cached_property
+    def name_path(self) -> Path:
+        """The file that holds what people call the run."""
+        return self.folder / _NAME
 
     @cached_property
     def _log_path(self) -> Path:
@@ -639,7 +646,7 @@ class RunWriter:
         """Write the weights in place of those before."""
         tensors = {name: tensor.cpu().contiguous() for name, tensor in weights.items()}
         with replacing(self.run.weights_path) as unfinished:
-            unfinished.write_bytes(sealed_weights(tensors))
+            unfinished.write_bytes(sealed_tensors(tensors))
 
     def end_at_checkpoint(self, event: str, **fields: Any) -> None:
         """Add the line that ends a run whose training was cut off: what there is of it is the last checkpoint."""
@@ -759,17 +766,50 @@ def _require_checkpoint(checkpoint: Any, definition: Definition, run: Run, steps
     unfit = UnfitRun("its checkpoint is not one that its training can go on from.")
     try:
         _require_fitting(checkpoint["model"], definition)
-        position = checkpoint["position"]
-        step = (position["epoch"] - 1) * run.steps_per_epoch + position["batch"]
-        if not (type(step) is int and 0 <= step == position["step"] <= steps_told):
-            raise unfit
         with torch.random.fork_rng(devices=[]):
             config = replace(run.config, device="cpu", threads=1, kernels="torch")
-            TrainingState(definition.build(seed=0), config).load_state_dict(checkpoint)
+            state = TrainingState(definition.build(seed=0), config)
+            if checkpoint["position"]["step"]:
+                state.optimizer.step()  # which makes its memory
+            new = state.state_dict()
+            if not (
+                _is_like(checkpoint["optimizer"]["state"], new["optimizer"]["state"])
+                and _settings_in(checkpoint) == _settings_in(new)
+                and _is_like(checkpoint["position"], new["position"])
+            ):
+                raise unfit
+            state.load_state_dict(checkpoint)
+        step = (state.epoch - 1) * run.steps_per_epoch + state.batch
+        if not (state.epoch >= 1 and 0 <= state.batch <= run.steps_per_epoch and step == state.step <= steps_told):
+            raise unfit
     except UnfitRun:
         raise
     except Exception as error:  # whatever a checkpoint that is none makes of the code that reads it
         raise unfit from error
+
+
+def _is_like(found: Any, like: Any) -> bool:
+    """Return whether two values have the same structure, names, types and shapes, and the first sound numbers."""
+    if type(found) is not type(like):
+        return False
+    match like:
+        case dict():
+            return found.keys() == like.keys() and all(_is_like(found[name], like[name]) for name in like)
+        case list() | tuple():
+            return len(found) == len(like) and all(map(_is_like, found, like))
+        case Tensor():
+            is_alike = (found.shape, found.dtype, found.stride()) == (like.shape, like.dtype, like.stride())
+            return is_alike and bool(found.isfinite().all())
+        case float():
+            return math.isfinite(found)
+        case _:
+            return True
+
+
+def _settings_in(checkpoint: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return an optimizer's settings, without the learning rate, which each step sets anew."""
+    groups = checkpoint["optimizer"]["param_groups"]
+    return [{name: group[name] for name in group.keys() - {"lr"}} for group in groups]
 
 
 def _seal(run: Run) -> None:
@@ -777,7 +817,7 @@ def _seal(run: Run) -> None:
     path = run.folder / _MANIFEST
     path.write_text(json.dumps(sealed(unsealed(json.loads(path.read_text()))), indent=2) + "\n")
     if (weights := run.load_weights()) is not None:
-        run.weights_path.write_bytes(sealed_weights(weights))
+        run.weights_path.write_bytes(sealed_tensors(weights))
 
 
 def _settle(run: Run) -> None:
@@ -850,7 +890,7 @@ def checked_name(name: str) -> str:
         If nothing is left, it is too long, or it has a character that cannot be shown.
     """
     name = name.strip()
-    if not 1 <= len(name) <= MAX_NAME_LENGTH or not all(map(_can_be_shown, name)):
+    if not 1 <= len(name) <= MAX_NAME_LENGTH or not all(map(can_be_shown, name)):
         raise InvalidName(
             f"A run's name is one line of 1 to {MAX_NAME_LENGTH} characters that can be printed; this one has "
             f"{len(name):,}, or one that cannot be."
@@ -858,16 +898,18 @@ def checked_name(name: str) -> str:
     return name
 
 
-def _can_be_shown(sign: str) -> bool:
+def can_be_shown(sign: str) -> bool:
+    """Return whether a character has a place in a line of text."""
     return sign.isprintable() or sign == _JOINER
 
 
 # Of emoji: a family is made of persons.
 _JOINER = "\u200d"
-_ID = re.compile(r"\d{8}-\d{6}-\d{3}|reference-[a-z]+")
-_ID_FORMAT = "%Y%m%d-%H%M%S-%f"  # less the last three digits: milliseconds
+_ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9]{3}|reference-[a-z]+")
 # What a file system takes for the longest line that tells how a run ended.
 _RESERVE_BYTES = 16_384
+# A loss of more could not be squared; no step, and no time, comes near.
+_GREATEST = 1e150
 
 
 def _runs_folder() -> Path:
@@ -890,7 +932,7 @@ def _move_in(unfinished: Path) -> Run:
     """Give a run's folder its place among the others, under an identifier that is greater than theirs."""
     folder = unfinished.parent
     while True:
-        target = folder / _time_after(newest=max(_run_ids(folder), default=None)).strftime(_ID_FORMAT)[:-3]
+        target = folder / identifier_after(_run_ids(folder))
         try:
             unfinished.rename(target)
             return Run(target)
@@ -907,7 +949,13 @@ def _readable_run(folder: Path) -> Run:
     except OSError as error:
         raise DamagedRun(path) from error
     run = _open_run(folder, manifest.st_size, manifest.st_mtime_ns)
-    run._last_record()
+    try:
+        run.name_path.stat()
+        run._last_record()
+    except (FileNotFoundError, NoSuchRun) as error:
+        if folder.exists():
+            raise DamagedRun(run._log_path if run.name_path.exists() else run.name_path) from error
+        raise run._gone() from error
     return run
 
 
@@ -916,15 +964,6 @@ def _run_ids(folder: Path) -> set[str]:
         return {name for name in os.listdir(folder) if _ID.fullmatch(name)}
     except OSError:
         return set()
-
-
-def _time_after(newest: str | None) -> datetime:
-    """Return the time now, or just after the newest run if the clock was set back, so that newer runs sort after."""
-    now = datetime.now(UTC)
-    if newest is None:
-        return now
-    last = datetime.strptime(newest + "000", _ID_FORMAT).replace(tzinfo=UTC)
-    return max(now, last + timedelta(milliseconds=1))
 
 
 _SETTLED = {Status.QUEUED, Status.STOPPED, Status.INTERRUPTED, Status.FAILED, Status.FINISHED}
@@ -1042,7 +1081,7 @@ class _LogReader:
     def last_epoch(self) -> EpochEvent | None:
         with self._lock:
             self._read_on()
-            return self._epochs[max(self._epochs)] if self._epochs else None
+            return self._last_epoch() if self._epochs else None
 
     def _read_on(self) -> None:
         with self._path.open("rb") as log:
@@ -1063,29 +1102,55 @@ class _LogReader:
     def _take(self, record: dict[str, Any]) -> None:
         match record.pop("event"):
             case "batch":
+                _require_numbers(record["step"], record["loss"], record["seconds"])
                 if self._steps and record["step"] <= self._steps[-1]:
                     raise ValueError("A step is told twice.")
                 self._steps.append(record["step"])
                 self._losses.append(record["loss"])
                 self._seconds.append(record["seconds"])
             case "epoch":
-                if not all(type(number) in (int, float) for number in record.values()):
-                    raise TypeError("An epoch is told in numbers.")
-                self._epochs[record["epoch"]] = EpochEvent(**record)
+                _require_numbers(*record.values())
+                epoch = EpochEvent(**record)
+                # The same one again, where training went on between an epoch's last step and its end.
+                if self._epochs and (epoch.epoch, epoch.step) < (self._last_epoch().epoch, self._last_epoch().step):
+                    raise ValueError("Epochs are told in their order.")
+                if not (epoch.test_accuracy <= 1 and (epoch.validation_accuracy or 0) <= 1):
+                    raise ValueError("An accuracy lies between 0 and 1.")
+                self._epochs[epoch.epoch] = epoch
             case "started":
+                _require_numbers(record["step"])
                 self._forget_after(record["step"])
                 self._starts.append(record["step"])
                 self._reason = None
-                self._kernels, self._kernels_reason = record.get("kernels"), record.get("kernels_reason")
+                self._kernels, self._kernels_reason = _text(record, "kernels"), _text(record, "kernels_reason")
             case _:
-                self._reason = record.get("reason")
+                self._reason = _text(record, "reason")
 
     def _forget_after(self, step: int) -> None:
         """Drop what came after the checkpoint from which a worker went on: it is trained again."""
         kept = bisect_right(self._steps, step)
         for column in (self._steps, self._losses, self._seconds):
             del column[kept:]
-        self._epochs = {epoch: event for epoch, event in self._epochs.items() if event.step <= step}
+        while self._epochs and self._last_epoch().step > step:
+            self._epochs.popitem()
+
+    def _last_epoch(self) -> EpochEvent:
+        return next(reversed(self._epochs.values()))
+
+
+def _require_numbers(*numbers: object) -> None:
+    """See that all are numbers as a log has them: none is negative, and each is one that a computer counts with."""
+    for number in numbers:
+        # Not isinstance: True is none.
+        if not (type(number) is int or type(number) is float) or not 0 <= number <= _GREATEST:
+            raise ValueError("A log has numbers from 0 on.")
+
+
+def _text(record: dict[str, Any], name: str) -> str | None:
+    text = record.get(name)
+    if not (text is None or isinstance(text, str)):
+        raise TypeError("Why something happened is told in words.")
+    return text and text.encode(errors="replace").decode()
 
 
 @lru_cache(maxsize=4096)

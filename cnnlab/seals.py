@@ -34,12 +34,12 @@ def unsealed(found: object) -> dict[str, Any]:
     return content
 
 
-def sealed_weights(weights: dict[str, Tensor]) -> bytes:
+def sealed_tensors(tensors: dict[str, Tensor]) -> bytes:
     """Return a safetensors file that has its sum in its metadata."""
-    return save(weights, metadata={_SUM: _sum_and_metadata(save(weights))[0]})
+    return save(tensors, metadata={_SUM: _sum_and_metadata(save(tensors))[0]})
 
 
-def is_whole_weights(content: bytes) -> bool:
+def is_whole_tensors(content: bytes) -> bool:
     """Return whether a safetensors file can be read and matches its sum. One without metadata has none to match."""
     try:
         load(content)

@@ -12,7 +12,6 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
-from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
@@ -21,7 +20,7 @@ from typing import Any
 import pandas as pd
 
 from cnnlab.errors import LabError
-from cnnlab.home import home, replacing, writing_to_home
+from cnnlab.home import home, identifier_after, replacing, writing_to_home
 from cnnlab.models import DEFINITIONS, Definition, definition_named
 from cnnlab.runs import MAX_NAME_LENGTH, NoSuchRun, Run, all_runs, checked_name, enqueue_all
 from cnnlab.seals import sealed, unsealed
@@ -33,6 +32,7 @@ FIELDS = ("model", *(field.name for field in fields(TrainingConfig)))
 SAMPLERS = ("tpe", "random")
 # Of the training images: what a search chooses by, where its plan does not say how many.
 _VALIDATION = 10_000
+_GREATEST = 10**12
 _WHOLE = {field.name for field in fields(TrainingConfig) if field.type is int}
 
 
@@ -139,8 +139,8 @@ class Plan:
         if self.draws is None and self.search is None:
             raise InvalidSweep(f"{name} lies between two numbers: say how many runs to draw, or list its values.")
         numbers = (between.low, between.high)
-        if not all(type(each) in (int, float) and math.isfinite(each) for each in numbers):
-            raise InvalidSweep(f"{name} lies between {between.low!r} and {between.high!r}, which are not two numbers.")
+        if not all(type(each) in (int, float) and abs(each) <= _GREATEST for each in numbers):
+            raise InvalidSweep(f"{name} must lie between two numbers, neither beyond {_GREATEST:,}.")
         if between.low >= between.high or (between.is_logarithmic and between.low <= 0):
             raise InvalidSweep(
                 f"{name} lies between {between.low:g} and {between.high:g}: the first must be smaller"
@@ -250,7 +250,7 @@ def plan_in(content: str) -> tuple[str | None, Plan]:
     """
     try:
         read = tomllib.loads(content)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: a number of thousands of digits is one
         raise InvalidSweep(f"The plan is not TOML: {error}.") from error
     name = read.pop("name", None)
     draws, search = read.pop("draws", {}), read.pop("search", None)
@@ -331,9 +331,7 @@ class Sweep:
         recipes = plan.recipes()
         name = checked_name(name) if name else _name_of(plan)
         runs = [] if plan.search else [Run.create(definition, config) for definition, config in recipes]
-        path = _folder() / f"{datetime.now(UTC).strftime('%Y%m%d-%H%M%S-%f')}.json"
-        with writing_to_home():
-            _folder().mkdir(parents=True, exist_ok=True)
+        path = _new_path()
         content = {
             "name": name,
             "plans": [_plan_as_json(plan)],
@@ -348,7 +346,7 @@ class Sweep:
     @contextmanager
     def changing(self) -> Iterator[None]:
         """Read the sweep anew, let the body change it, and write it; no other process does so meanwhile."""
-        with writing_to_home(), (_folder() / f".{self.id}.lock").open("a") as lock:
+        with writing_to_home(), _lock_path(self.id).open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             self._read()
             before = self._content()
@@ -483,6 +481,21 @@ class Sweep:
 @lru_cache(maxsize=256)
 def _content_in(path: Path, _size: int, _modified: int) -> dict[str, Any]:
     return unsealed(json.loads(path.read_text()))
+
+
+def _new_path() -> Path:
+    """Return where a new sweep's file goes: nobody else is given the same place."""
+    with writing_to_home():
+        _folder().mkdir(parents=True, exist_ok=True)
+        while True:
+            identifier = identifier_after(name.removesuffix(".json") for name in _names())
+            with suppress(FileExistsError):
+                _lock_path(identifier).touch(exist_ok=False)
+                return _folder() / f"{identifier}.json"
+
+
+def _lock_path(sweep_id: str) -> Path:
+    return _folder() / f".{sweep_id}.lock"
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:

@@ -593,10 +593,11 @@ def train(model: nn.Module, data: MNIST, config: TrainingConfig, state: Training
 
         torch.set_num_threads(config.threads)
         test_loss, test_accuracy = evaluate(model, data.test_images, data.test_labels)
-        if not math.isfinite(test_loss):
-            weights.put_back()
-            raise Diverged(_divergence("test loss", test_loss, config, state.epoch, state.step))
         validation_loss, validation_accuracy = _validate(model, data, config)
+        for which, loss in (("test loss", test_loss), ("validation loss", validation_loss or 0.0)):
+            if not math.isfinite(loss):
+                weights.put_back()
+                raise Diverged(_divergence(which, loss, config, state.epoch, state.step))
         event = EpochEvent(
             epoch=state.epoch,
             step=state.step,

@@ -41,9 +41,10 @@ def run_links(runs: list[Run], chosen: Run | None = None) -> None:
                 icon, told = _DAMAGED_ICON, [_damage_told(damage)]
             else:
                 icon, told = _ICONS[status], _told_of(run, status)
+            name = run.name
         except NoSuchRun:  # deleted from another tab just now
             continue
-        _link(run.id, run.name, icon, told, is_chosen=chosen is not None and run.id == chosen.id)
+        _link(run.id, name, icon, told, is_chosen=chosen is not None and run.id == chosen.id)
 
 
 def damaged_run_links(damages: list[DamagedRun]) -> None:

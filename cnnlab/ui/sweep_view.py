@@ -109,7 +109,7 @@ def _values_in(name: str, written: str) -> tuple[Any, ...] | Between:
             return Between(low, high, is_logarithmic=name in _LOGARITHMIC and low > 0)
     try:
         return tuple(tomllib.loads(f"numbers = [{written}]")["numbers"])
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # ValueError: a number of thousands of digits is one
         return tuple(part.strip() for part in written.split(","))
 
 

@@ -5,17 +5,20 @@ from datetime import UTC, datetime
 
 import pandas as pd
 
+from cnnlab.runs import can_be_shown
+
 _FORMULA_SIGNS = ("=", "+", "-", "@")
-# A code for an icon or an emoji (:smile:) is taken for one even where its colon is escaped. A sign that takes no room
-# and is not seen parts it.
-_CODE = re.compile(r":(?=[\w+])")
+# What is taken for a code (:smile:), an address (www.example.com) or an arrow (->) even where it is escaped. A sign
+# that takes no room and is not seen parts it.
+_PARTED = re.compile(r"([:@](?=[\w+/-])|www(?=\.)|[-<>~](?=[-=>]))", re.IGNORECASE)
 # Marks that Markdown, or Streamlit's additions to it (icons, colours, formulas), would take for its own.
 _MARKS = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&])")
 
 
 def as_text(name: str) -> str:
     """Return a name for a place where Markdown is read, so that it is shown letter by letter."""
-    return _CODE.sub(":\u2060", _MARKS.sub(r"\\\1", name))
+    line = "".join(sign if can_be_shown(sign) else "\ufffd" for sign in name)
+    return _MARKS.sub(r"\\\1", _PARTED.sub("\\1\u2060", line))
 
 
 def csv_of(table: pd.DataFrame) -> str:

@@ -23,9 +23,10 @@ def letter_by_letter(name: str) -> re.Pattern:
     [
         "<img src=x onerror=document.title='caught'><b>bold</b>",
         "**stars** :red[red] $x^2$ [link](https://example.com) :material/home: :smile: `code`",
+        ":-1: www.example.com somebody@example.com -> <- ~~gone~~",
         "👨\u200d👩\u200d👧 семь 七 \u202e=1+1",
     ],
-    ids=["HTML", "Markdown", "emoji and a mark that turns the direction"],
+    ids=["HTML", "Markdown", "an emoji's code, addresses and arrows", "emoji and a mark that turns the direction"],
 )
 def test_a_name_is_shown_letter_by_letter_on_every_page(name, open_page):
     run, other = (Run.create(DEFINITIONS["module"], TrainingConfig(epochs=1)) for _ in range(2))
@@ -44,4 +45,6 @@ def test_a_name_is_shown_letter_by_letter_on_every_page(name, open_page):
         else:
             expect(shown).to_contain_text(letter_by_letter(run.name))
         expect(page).not_to_have_title("caught")
-        expect(shown.locator("b, img[src=x], .katex, [data-testid=stException]")).to_have_count(0)
+        expect(
+            shown.locator("a[href*='example.com'], del, b, img[src=x], .katex, [data-testid=stException]")
+        ).to_have_count(0)

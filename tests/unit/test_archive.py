@@ -1,9 +1,12 @@
 import io
 import json
+import math
 import stat
 import tracemalloc
 import zipfile
-from dataclasses import asdict
+from copy import deepcopy
+from dataclasses import asdict, replace
+from itertools import islice
 
 import pytest
 import torch
@@ -17,7 +20,7 @@ from cnnlab.errors import LabError
 from cnnlab.models import DEFINITIONS
 from cnnlab.predictions import predictions_of
 from cnnlab.runs import EXPORTED_FILES, Run, RunFinished, RunWriter, Status, all_runs, reference_runs
-from cnnlab.training import BatchEvent, EpochEvent, TrainingConfig, TrainingState
+from cnnlab.training import OPTIMIZERS, BatchEvent, EpochEvent, TrainingConfig, TrainingState, train
 
 CONFIG = TrainingConfig(epochs=2, threads=1, batch_size=30_000)
 
@@ -27,6 +30,7 @@ def run():
     """Return a run that was stopped in its second epoch."""
     made = Run.create(DEFINITIONS["sequential"], CONFIG, "Mine")
     state = TrainingState(DEFINITIONS["sequential"].build(0), CONFIG)
+    state.optimizer.step()
     state.epoch, state.batch, state.step = 2, 1, 3
     with RunWriter.claim(made) as writer:
         writer.append("started", step=0, device="cpu")
@@ -119,6 +123,26 @@ def test_with_its_checkpoint_an_imported_run_goes_on(run):
     assert imported.load_checkpoint()["position"]["step"] == 3
 
 
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("steps", [0, 1, 3])
+def test_a_checkpoint_of_any_optimizer_can_be_imported(optimizer, steps, mnist):
+    config = replace(CONFIG, optimizer=optimizer, batch_size=100)
+    made = Run.create(DEFINITIONS["sequential"], config)
+    state = TrainingState(DEFINITIONS["sequential"].build(0), config)
+    with RunWriter.claim(made) as writer:
+        for event in islice(train(state.model, mnist, config, state), steps):
+            writer.append_training(event)
+        writer.save(state, weights=False)
+    assert import_run(export_run(made, checkpoint=True)).has_checkpoint
+
+
+def test_a_checkpoint_between_an_epochs_last_step_and_its_end_can_be_imported(run):
+    checkpoint = run.load_checkpoint()
+    checkpoint["position"] |= {"epoch": 1, "batch": 2, "step": 2}
+    files = files_of(export_run(run, checkpoint=True)) | {"checkpoint.pt": saved(checkpoint)}
+    assert import_run(zipped(files)).can_resume
+
+
 def test_without_one_it_says_so(run):
     imported = import_run(export_run(run))
     assert not imported.can_resume
@@ -169,6 +193,12 @@ def test_a_link_or_another_special_file_is_refused(kind, run):
         entry.external_attr = (kind | 0o777) << 16
         file.writestr(entry, "/etc/passwd")
     refuse(content.getvalue(), "a link, encrypted, or packed")
+
+
+def test_a_run_that_is_larger_than_what_can_be_imported_is_not_exported(run, monkeypatch):
+    monkeypatch.setattr(archive, "_MOST_UNPACKED_BYTES", 1_000)
+    with pytest.raises(RefusedArchive, match="Mine has 0 MB, most of it its log; an archive holds at most 0 MB"):
+        export_run(run)
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
@@ -228,7 +258,15 @@ def test_a_missing_file_is_named(name, run):
         {"event": "batch", "step": 4, "loss": float("nan"), "seconds": 1.0},
         {"event": "batch", "step": "4", "loss": 1.0, "seconds": 1.0},
         {"event": "batch", "step": 10**30, "loss": 1.0, "seconds": 1.0},
+        {"event": "batch", "step": 4, "loss": -1.0, "seconds": 1.0},
+        {"event": "batch", "step": 4, "loss": 1.0, "seconds": float("inf")},
+        {"event": "batch", "step": 4, "loss": 1.0, "seconds": True},
+        {"event": "started", "step": -1},
+        {"event": "started", "step": 3, "kernels_reason": ["none"]},
+        {"event": "stopped", "reason": 3},
         {"event": "epoch"},
+        {"event": "epoch", **told_of(EpochEvent(2, 4, 1.0, 1.0, 9.98, 1.0, 1.0))},
+        {"event": "epoch", **told_of(EpochEvent(0, 0, 1.0, 1.0, 0.9, 1.0, 1.0))},
         {"event": "epoch", **told_of(EpochEvent(2, 4, 1.0, 1.0, float("inf"), 1.0, 1.0))},
         {"event": "epoch", **told_of(EpochEvent("2", 4, 1.0, 1.0, 1.0, 1.0, 1.0))},
         {"event": "failed", "reason": "x" * 100_000},
@@ -286,6 +324,21 @@ class Malicious:
         return print, ("this must not be called",)
 
 
+def with_memory(checkpoint, tensor):
+    """Return the optimizer's state with another tensor in the place of what it remembers of the gradients."""
+    optimizer = deepcopy(checkpoint["optimizer"])
+    (memory,) = optimizer["state"].values()
+    (name,) = (name for name, found in memory.items() if found.shape == (29_322,) and "momentum" in name)
+    memory[name] = tensor
+    return optimizer
+
+
+def with_setting(checkpoint, name, value):
+    optimizer = deepcopy(checkpoint["optimizer"])
+    optimizer["param_groups"][0][name] = value
+    return optimizer
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -296,6 +349,13 @@ class Malicious:
         lambda checkpoint: checkpoint | {"position": checkpoint["position"] | {"epoch": "2"}},
         lambda checkpoint: checkpoint | {"optimizer": {"state": {}, "param_groups": []}},
         lambda checkpoint: checkpoint | {"rng": {"cpu": torch.zeros(3)}},
+        lambda checkpoint: checkpoint | {"optimizer": with_memory(checkpoint, torch.zeros(1).expand(29_322))},
+        lambda checkpoint: checkpoint | {"optimizer": with_memory(checkpoint, torch.zeros(29_321))},
+        lambda checkpoint: checkpoint | {"optimizer": with_memory(checkpoint, torch.full((29_322,), math.nan))},
+        lambda checkpoint: checkpoint | {"optimizer": with_setting(checkpoint, "foreach", "yes")},
+        lambda checkpoint: checkpoint | {"optimizer": with_setting(checkpoint, "more", [0] * 1_000)},
+        lambda checkpoint: checkpoint | {"position": checkpoint["position"] | {"seconds": math.inf}},
+        lambda checkpoint: checkpoint | {"position": checkpoint["position"] | {"epoch": 3, "batch": -1}},
     ],
 )
 def test_a_checkpoint_that_training_cannot_go_on_from_is_refused(change, run):

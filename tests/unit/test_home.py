@@ -2,10 +2,11 @@ import errno
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cnnlab.home import HomeError, home, remove_unfinished, replacing, writing_to_home
+from cnnlab.home import HomeError, home, identifier_after, remove_unfinished, replacing, writing_to_home
 
 
 def test_the_home_is_the_variable_or_a_folder_here(monkeypatch, tmp_path):
@@ -34,6 +35,24 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path):
         raise ZeroDivisionError
     assert path.read_text() == "old"
     assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("taken", "next_one"),
+    [
+        (["20991231-235959-999"], "21000101-000000-000"),
+        (["20991231-235959-001", "20261125-000000-000", "no time"], "20991231-235959-002"),
+        (["20991231-235959-999", "99991231-235959-999", "99999999-999999-999"], "21000101-000000-000"),
+    ],
+)
+def test_an_identifier_is_greater_than_those_that_are_a_time_with_one_after_it(taken, next_one):
+    assert identifier_after(taken) == next_one
+
+
+def test_an_identifier_is_the_time_now():
+    before, after = (datetime.now(UTC) + timedelta(seconds=seconds) for seconds in (-1, 60))
+    made = datetime.strptime(f"{identifier_after([])}000", "%Y%m%d-%H%M%S-%f").replace(tzinfo=UTC)
+    assert before < made < after
 
 
 @pytest.fixture(

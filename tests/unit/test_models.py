@@ -41,6 +41,7 @@ def test_the_residual_network_is_of_the_size_of_the_others():
     assert sizes["residual"] == pytest.approx(sizes["module"], rel=0.03)
 
 
-def test_an_unknown_name_is_refused_with_the_known_ones():
-    with pytest.raises(UnknownDefinition, match="'resnet': choose one of sequential, module"):
-        definition_named("resnet")
+@pytest.mark.parametrize("name", ["resnet", ["module"]])
+def test_an_unknown_name_is_refused_with_the_known_ones(name):
+    with pytest.raises(UnknownDefinition, match=": choose one of sequential, module"):
+        definition_named(name)

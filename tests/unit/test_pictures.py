@@ -150,16 +150,37 @@ def test_any_bytes_are_refused(content, start):
         picture_on_canvas(start + content)
 
 
+def test_a_jpeg_with_more_pictures_behind_it_is_read_as_its_first():
+    picture = Image.fromarray(scan()).convert("RGB")
+    assert digit_read(picture_on_canvas(file_of(picture, "MPO", save_all=True, append_images=[picture]))) == 7
+
+
+def test_a_jpeg_that_appears_in_too_many_steps_is_refused():
+    content = file_of(scan(), "JPEG", progressive=True)
+    last_step = content[content.rindex(b"\xff\xda") : -2]
+    picture_on_canvas(content)
+    with pytest.raises(UnreadablePicture, match="appears in more steps"):
+        picture_on_canvas(content[:-2] + 30 * last_step + content[-2:])
+
+
 def test_the_limits_are_what_the_refusals_say():
     assert (pictures.MOST_BYTES, pictures.MOST_PIXELS) == (20_000_000, {"PNG": 24_000_000, "JPEG": 50_000_000})
 
 
-@pytest.mark.parametrize(("kind", "mode", "pixels"), [("PNG", "RGBA", 24), ("PNG", "P", 24), ("JPEG", "RGB", 50)])
-def test_the_largest_pictures_take_less_than_200_megabytes(kind, mode, pixels, tmp_path):
+@pytest.mark.parametrize(
+    ("kind", "mode", "pixels", "options"),
+    [
+        ("PNG", "RGBA", 24, {}),
+        ("PNG", "P", 24, {}),
+        ("JPEG", "RGB", 50, {}),
+        ("JPEG", "RGB", 24, {"progressive": True, "subsampling": 0}),
+    ],
+)
+def test_the_largest_pictures_take_less_than_200_megabytes(kind, mode, pixels, options, tmp_path):
     side = int((pixels * 1e6) ** 0.5)
     picture = Image.new("L", (side, side), 255)
     picture.paste(0, (side // 2, side // 8, side // 2 + side // 16, side * 7 // 8))
-    picture.convert(mode).save(tmp_path / "picture", kind, **({"progressive": True} if kind == "JPEG" else {}))
+    picture.convert(mode).save(tmp_path / "picture", kind, **options)
     read = (
         "import pathlib, resource, sys; from cnnlab.pictures import picture_on_canvas; "
         "content = pathlib.Path(sys.argv[1]).read_bytes(); "

@@ -2,7 +2,7 @@ import json
 import subprocess
 import sys
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 
 import pytest
@@ -24,6 +24,7 @@ from cnnlab.runs import (
     find_run,
     remove_leftovers,
 )
+from cnnlab.seals import sealed, unsealed
 from cnnlab.training import BatchEvent, EpochEvent, TrainingConfig, TrainingState
 
 CONFIG = TrainingConfig(epochs=3, seed=4, threads=2)
@@ -81,6 +82,22 @@ def test_a_run_whose_run_json_is_damaged_is_named_and_left_out_of_the_list(conte
         find_run(run.id)
     assert all_runs() == []
     assert [(damage.run_id, damage.file) for damage in damaged_runs()] == [(run.id, "run.json")]
+
+
+@pytest.mark.parametrize("change", [{"created": "2026-11-25"}, {"created": 3}, {"model": ["module"]}, {"source": 3}])
+def test_a_run_json_that_says_what_cannot_be_is_damaged(change, run):
+    path = run.folder / "run.json"
+    path.write_text(json.dumps(sealed(unsealed(json.loads(path.read_text())) | change)))
+    with pytest.raises(DamagedRun, match=r"run\.json"):
+        find_run(run.id)
+
+
+@pytest.mark.parametrize("name", ["name.txt", "events.jsonl"])
+def test_a_run_one_of_whose_files_is_gone_is_damaged_also_where_it_was_read_before(name, run):
+    assert find_run(run.id).name
+    (run.folder / name).unlink()
+    assert all_runs() == []
+    assert [(damage.run_id, damage.file) for damage in damaged_runs()] == [(run.id, name)]
 
 
 def test_a_manifest_with_any_byte_changed_is_found_out_or_the_same(run):
@@ -308,6 +325,21 @@ def test_a_torn_last_line_is_neither_read_nor_kept(run):
     write(run, batch(2))
     assert run.history().step == 2
     assert [json.loads(line)["event"] for line in log.read_text().splitlines()] == ["started", "batch", "batch"]
+
+
+def test_an_epoch_is_told_again_where_training_goes_on_from_its_last_step(run):
+    write(run, "started", batch(1), batch(2), epoch(1, 2))
+    with RunWriter.claim(run) as writer:
+        writer.append("started", step=2, device="cpu")
+    again = replace(epoch(1, 2), seconds=6.0)
+    write(run, again, batch(3), epoch(2, 3))
+    assert run.damage() is None
+    assert run.history().epochs["seconds"].tolist() == [6.0, 5.0]
+
+
+def test_epochs_that_are_not_in_their_order_are_damage(run):
+    write(run, "started", batch(1), epoch(2, 1), batch(2), epoch(1, 2))
+    assert run.damage().file == "events.jsonl"
 
 
 def test_what_came_after_the_checkpoint_is_forgotten_when_a_worker_goes_on(run):

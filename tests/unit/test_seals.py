@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load, save
 
-from cnnlab.seals import is_whole_weights, is_whole_zip, sealed, sealed_weights, unsealed
+from cnnlab.seals import is_whole_tensors, is_whole_zip, sealed, sealed_tensors, unsealed
 
 WEIGHTS = {"conv.weight": torch.arange(12.0).reshape(3, 4), "conv.bias": torch.tensor([0.5, -1.0])}
 json_values = st.recursive(
@@ -29,7 +29,7 @@ def test_what_was_changed_after_sealing_is_refused(changed):
 
 def test_what_was_never_sealed_is_taken_as_it_is():
     assert unsealed({"epochs": 10}) == {"epochs": 10}
-    assert is_whole_weights(save(WEIGHTS))
+    assert is_whole_tensors(save(WEIGHTS))
 
 
 @pytest.mark.parametrize("found", [None, [], "text", 3])
@@ -39,10 +39,10 @@ def test_what_is_no_object_is_refused(found):
 
 
 def test_weights_with_any_byte_changed_are_found_out_or_the_same():
-    content = sealed_weights(WEIGHTS)
-    assert is_whole_weights(content)
+    content = sealed_tensors(WEIGHTS)
+    assert is_whole_tensors(content)
     for changed in each_byte_changed(content):
-        assert not is_whole_weights(changed) or same(load(changed), WEIGHTS)
+        assert not is_whole_tensors(changed) or same(load(changed), WEIGHTS)
 
 
 def test_a_checkpoint_with_any_byte_changed_is_found_out_or_the_same():
@@ -64,10 +64,10 @@ def test_a_checkpoint_with_any_byte_changed_is_found_out_or_the_same():
 
 @pytest.mark.parametrize("share", [0, 0.3, 0.99])
 def test_what_breaks_off_is_not_whole(share):
-    weights = sealed_weights(WEIGHTS)
+    weights = sealed_tensors(WEIGHTS)
     buffer = io.BytesIO()
     torch.save(WEIGHTS, buffer)
-    assert not is_whole_weights(weights[: int(share * len(weights))])
+    assert not is_whole_tensors(weights[: int(share * len(weights))])
     assert not is_whole_zip(buffer.getvalue()[: int(share * len(buffer.getvalue()))])
 
 

@@ -59,7 +59,9 @@ def test_draws_are_different_lie_between_their_ends_and_depend_on_their_seed_alo
         ("learning_rate = {low = 0.1}", "must have low and high"),
         ("learning_rate = {low = 0.2, high = 0.1}\n[draws]\ncount = 3", "the first must be smaller"),
         ("learning_rate = {low = 0, high = 0.1, log = true}\n[draws]\ncount = 3", "above 0"),
-        ("learning_rate = {low = 'a', high = 'b'}\n[draws]\ncount = 3", "not two numbers"),
+        ("learning_rate = {low = 'a', high = 'b'}\n[draws]\ncount = 3", "must lie between two numbers"),
+        ("learning_rate = {low = 0, high = 1e300}\n[draws]\ncount = 3", "neither beyond 1,000,000,000,000"),
+        (f"epochs = {'9' * 5_000}", "not TOML"),
         ("seed = [1, 2]\n[draws]\ncount = 3", "fewer than 3 different runs"),
         ("seed = [1, 2]\n[draws]\ncount = 0", "allowed is a whole number from 1 to 10,000"),
         ("[draws]\nseed = 0", r"\[draws\] must have a count"),
@@ -147,6 +149,16 @@ def test_its_table_tells_what_came_of_each_run_and_leaves_out_deleted_ones():
     assert table["test_accuracy"].dropna().tolist() == [0.9]
     assert sweep.resume() == 1
     assert waiting_runs()[-1].id == first.id
+
+
+def test_newer_sweeps_come_first_also_when_the_clock_is_set_back(lab_home):
+    folder = lab_home / "sweeps"
+    older = Sweep.start(Plan({"seed": (1, 2)}))
+    later = folder / "20991231-235959-998.json"
+    (folder / f"{older.id}.json").rename(later)
+    newest = [Sweep.start(Plan({"seed": (1, 2)})).id for _ in range(2)]
+    assert newest == ["20991231-235959-999", "21000101-000000-000"]
+    assert [sweep.id for sweep in all_sweeps()] == [*reversed(newest), later.stem]
 
 
 def test_a_damaged_sweep_is_left_out_and_named_when_asked_for(lab_home):

@@ -12,6 +12,20 @@ def test_a_name_is_shown_letter_by_letter():
     assert as_text("**bold** :red[x] $y$ <b>") == "\\*\\*bold\\*\\* \\:\u2060red\\[x\\] \\$y\\$ \\<b\\>"
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("a\nb\x00", "a\ufffdb\ufffd"),
+        ("12:-1:", "12\\:\u2060\\-1\\:"),
+        ("www.x.org", "www\u2060\\.x\\.org"),
+        ("a@b.co", "a@\u2060b\\.co"),
+        ("a -> b", "a \\-\u2060\\> b"),
+    ],
+)
+def test_what_a_page_would_make_a_line_an_icon_a_link_or_an_arrow_of_is_kept_apart(name, shown):
+    assert as_text(name) == shown
+
+
 @pytest.mark.parametrize(("seconds", "words"), [(7.6, "8 s"), (65, "1 min 5 s"), (7380, "2 h 3 min")])
 def test_durations(seconds, words):
     assert duration(seconds) == words
