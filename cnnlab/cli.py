@@ -4,7 +4,9 @@ import json
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -36,8 +38,8 @@ from cnnlab.runs import (
     damaged_runs,
     find_run,
 )
-from cnnlab.scheduler import scheduler
-from cnnlab.sweeps import InvalidSweep, NoSuchSweep, Sweep, find_sweep, plan_in
+from cnnlab.scheduler import Scheduler
+from cnnlab.sweeps import InvalidSweep, NoSuchSweep, NotAllResumed, Sweep, find_sweep, plan_in
 from cnnlab.training import (
     DEVICES,
     KERNELS,
@@ -303,24 +305,31 @@ def train_sweep(file: Path | None, add_to: str | None, resume: str | None) -> No
                 sweep = Sweep.start(plan, name)
         else:
             sweep = find_sweep(str(resume))
-            sweep.resume()
+            try:
+                sweep.resume()
+            except NotAllResumed as refusal:
+                click.echo(str(refusal), err=True)
         click.echo(f"{sweep.name} ({sweep.id}): {sweep.count:,} runs", err=True)
-        _wait_for_the_runs_of(sweep)
+        with closing(Scheduler(sweep.id)) as scheduler:
+            _wait_for_the_runs_of(sweep, scheduler)
     except (OSError, UnicodeDecodeError) as error:
         raise click.UsageError(f"{file} cannot be read: name a plan in TOML.") from error
     except (InvalidSweep, NoSuchSweep, InvalidConfig, InvalidName, UnknownDefinition) as error:
         raise click.UsageError(str(error)) from error
     except LabError as error:
         raise click.ClickException(str(error)) from error
-    click.echo(find_sweep(sweep.id).table().to_csv(index=False, sep="\t"), nl=False)
+    table = find_sweep(sweep.id).table()
+    click.echo(table.to_csv(index=False, sep="\t"), nl=False)
+    if failed := int((table["status"] == Status.FAILED).sum()):
+        raise click.ClickException(f"{failed:,} of {len(table):,} runs failed; the dashboard says why.")
 
 
-def _wait_for_the_runs_of(sweep: Sweep) -> None:
-    """Have the scheduler train them, and show how many have ended; a signal stops those that have not."""
+def _wait_for_the_runs_of(sweep: Sweep, scheduler: Scheduler) -> None:
+    """Show how many have ended, until all have; a signal stops those that have not."""
     is_told_to_end = threading.Event()
     for sent in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sent, lambda *_: is_told_to_end.set())
-    scheduler()
+    is_told = False
     with click.progressbar(length=sweep.count, file=sys.stderr) as bar:
         while True:
             sweep = find_sweep(sweep.id)  # a search has made further runs
@@ -328,13 +337,15 @@ def _wait_for_the_runs_of(sweep: Sweep) -> None:
             if not (active or sweep.is_searching):
                 break
             bar.update(len(sweep.run_ids) - len(active) - bar.pos)
-            problem = scheduler().cluster_problem
-            if problem or is_told_to_end.wait(timeout=0.5):
+            problem = scheduler.cluster_problem
+            if is_told or problem or is_told_to_end.wait(timeout=0.5):
                 sweep.end_search()
-                for run in active:
-                    scheduler().stop(run)
-                is_told_to_end.clear()
-                click.echo(f"\nStopped. To go on: python -m cnnlab sweep --resume {sweep.id}", err=True)
+                for run in sweep.runs():
+                    scheduler.stop(run)
+                if not is_told:
+                    click.echo(f"\nStopped. To go on: python -m cnnlab sweep --resume {sweep.id}", err=True)
+                is_told = True
+                time.sleep(0.1)
             if problem:
                 raise click.ClickException(problem)
         bar.update(len(sweep.run_ids) - bar.pos)

@@ -27,8 +27,9 @@ from cnnlab import TRAINING_ENVIRONMENT, data
 from cnnlab.data import MNIST
 from cnnlab.errors import LabError
 from cnnlab.home import writing_to_home
-from cnnlab.runs import Run, RunBusy, RunWriter, Status, checkpoint_of, waiting_runs
+from cnnlab.runs import Run, RunBusy, RunWriter, Status, checkpoint_of
 from cnnlab.scheduler import parallel_runs
+from cnnlab.sweeps import waiting_runs_of
 from cnnlab.training import Event, TrainingConfig, TrainingState
 from cnnlab.worker import Order, log_failure, wait_for_end_of_input, work
 
@@ -205,10 +206,17 @@ def _no_cluster(address: str, reason: str) -> str:
 
 
 class Sender:
-    """Sends the runs that wait to a cluster while it has room, one thread for each, until it is closed."""
+    """Sends the runs that wait to a cluster while it has room, one thread for each, until it is closed.
 
-    def __init__(self, cluster: Cluster) -> None:
+    Parameters
+    ----------
+    sweep_id
+        Leave all runs but those of this sweep to others.
+    """
+
+    def __init__(self, cluster: Cluster, sweep_id: str | None = None) -> None:
         self._cluster = cluster
+        self._sweep_id = sweep_id
         self._task = ray.remote(train_order)
         self._requests: dict[threading.Thread, dict[str, float]] = {}
         self._closed = threading.Event()
@@ -236,7 +244,7 @@ class Sender:
             raise NoCluster("The Ray cluster is gone. Runs that it trained are interrupted; they can be resumed.")
 
     def _send_waiting_runs(self) -> None:
-        for run in waiting_runs():
+        for run in waiting_runs_of(self._sweep_id):
             if (limit := parallel_runs()) is not None and len(self._requests) >= limit:
                 return
             try:
@@ -311,10 +319,10 @@ class Sender:
                 getattr(writer, name)(**arguments)
 
 
-def main() -> int:
+def main(sweep_id: str | None = None) -> int:
     """Connect to the cluster, say so to the scheduler, and send runs until the scheduler is gone."""
     try:
-        sender = Sender(Cluster(os.environ["CNNLAB_RAY_ADDRESS"]))
+        sender = Sender(Cluster(os.environ["CNNLAB_RAY_ADDRESS"]), sweep_id)
         os.write(sys.stdin.fileno(), b"connected")  # a socket
         server_is_gone = threading.Event()
         threading.Thread(target=wait_for_end_of_input, args=(server_is_gone,), daemon=True).start()

@@ -326,10 +326,15 @@ class Run:
         with self._existing():
             return _log_reader(self._log_path).history()
 
+    def epochs(self) -> tuple[EpochEvent, ...]:
+        """Return the epochs that the log tells. An unchanged log is not read again, however many runs there are."""
+        with self._existing():
+            log = self._log_path.stat()
+            return _epochs_in(self._log_path, log.st_size, log.st_mtime_ns)
+
     def last_epoch(self) -> EpochEvent | None:
         """Return the newest epoch, or None."""
-        with self._existing():
-            return _log_reader(self._log_path).last_epoch()
+        return next(reversed(self.epochs()), None)
 
     def error_lines(self, count: int = 12) -> list[str]:
         """Return the last lines that the worker wrote to its standard error."""
@@ -350,7 +355,8 @@ class Run:
         DamagedRun
             If a file of it cannot be read.
         """
-        enqueue_all([self])
+        for refusal in enqueue_all([self]):
+            raise refusal
 
     def request_stop(self) -> None:
         """Ask whoever trains the run to stop after the batch at hand."""
@@ -840,16 +846,21 @@ def waiting_runs() -> list[Run]:
     return [run for _, run in sorted(_queue(), key=lambda entry: (entry[0], entry[1].id))]
 
 
-def enqueue_all(runs: Iterable[Run]) -> None:
-    """Put runs at the end of the queue, in this order, as `Run.enqueue` does with one."""
+def enqueue_all(runs: Iterable[Run]) -> list[LabError]:
+    """Put runs at the end of the queue, in this order, and return why some, as `Run.enqueue` has it, are not there."""
+    refusals: list[LabError] = []
     # Not by the time of day, which can be set back.
     last_place = max((place for place, _ in _queue()), default=0)
     with writing_to_home():
         for place, run in enumerate(runs, start=last_place + 1):
-            with RunWriter.claim(run) as writer:
-                writer.prepare_to_train()
-                if run._last_event() != "queued":
-                    writer.append("queued", place=place)
+            try:
+                with RunWriter.claim(run) as writer:
+                    writer.prepare_to_train()
+                    if run._last_event() != "queued":
+                        writer.append("queued", place=place)
+            except (RunBusy, RunFinished, DamagedRun, NoSuchRun) as refusal:
+                refusals.append(refusal)
+    return refusals
 
 
 def _queue() -> list[tuple[int, Run]]:
@@ -994,7 +1005,7 @@ def _require_whole(path: Path, is_whole: Callable[[bytes], bool]) -> None:
             raise DamagedRun(path)
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=16_384)
 def _was_whole(path: Path, is_whole: Callable[[bytes], bool], _size: int, _modified: int) -> bool:
     with suppress(DamagedRun):
         _read_whole(path, is_whole)
@@ -1002,7 +1013,12 @@ def _was_whole(path: Path, is_whole: Callable[[bytes], bool], _size: int, _modif
     return False
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=16_384)
+def _epochs_in(log_path: Path, _size: int, _modified: int) -> tuple[EpochEvent, ...]:
+    return _log_reader(log_path).epochs()
+
+
+@lru_cache(maxsize=16_384)
 def _last_record(log_path: Path, _size: int, _modified: int) -> dict[str, Any] | None:
     with log_path.open("rb") as log:
         size = log.seek(0, os.SEEK_END)
@@ -1078,10 +1094,10 @@ class _LogReader:
                 )
             return self._history
 
-    def last_epoch(self) -> EpochEvent | None:
+    def epochs(self) -> tuple[EpochEvent, ...]:
         with self._lock:
             self._read_on()
-            return self._last_epoch() if self._epochs else None
+            return tuple(self._epochs.values())
 
     def _read_on(self) -> None:
         with self._path.open("rb") as log:
@@ -1153,7 +1169,7 @@ def _text(record: dict[str, Any], name: str) -> str | None:
     return text and text.encode(errors="replace").decode()
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=16_384)
 def _open_run(folder: Path, _size: int, _modified: int) -> Run:
     return Run(folder)
 

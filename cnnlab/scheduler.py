@@ -19,8 +19,9 @@ from pathlib import Path
 from cnnlab import TRAINING_ENVIRONMENT
 from cnnlab.errors import LabError
 from cnnlab.home import home, replacing, unfinished_suffix, writing_to_home
-from cnnlab.runs import Run, RunBusy, RunWriter, Status, all_runs, remove_leftovers, waiting_runs
+from cnnlab.runs import Run, RunBusy, RunWriter, Status, all_runs, remove_leftovers
 from cnnlab.search import advance_searches
+from cnnlab.sweeps import waiting_runs_of
 from cnnlab.training import available_cores
 
 MAX_PARALLEL_RUNS = 16
@@ -38,15 +39,21 @@ _PROJECT = Path(__file__).parent.parent
 class Scheduler:
     """Starts waiting runs while there is room, one worker process for each.
 
+    Parameters
+    ----------
+    sweep_id
+        Leave all runs but those of this sweep to others.
+
     The queue itself is on disk: whatever waits in the lab's home is started, whoever put it there, and runs that other
     processes train count too. A thread looks after it from the first moment on. It also keeps one worker ready that has
     no run yet, so that the next run need not wait for Python, PyTorch and MNIST.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, sweep_id: str | None = None) -> None:
+        self._sweep_id = sweep_id
         self._workers: list[_Worker] = []
         self._spare: _Worker | None = None
-        self._cluster = _ClusterSender() if "CNNLAB_RAY_ADDRESS" in os.environ else None
+        self._cluster = _ClusterSender(sweep_id) if "CNNLAB_RAY_ADDRESS" in os.environ else None
         self._wake = threading.Event()
         self._closed = threading.Event()
         self._lock = threading.Lock()  # two pages may act at once, and the thread beside them
@@ -118,9 +125,12 @@ class Scheduler:
                     workers = len(self._workers)
                     self._look_at_workers()
                     # With thousands of runs in the home, to look for those that wait costs too much to do it always.
-                    if len(self._workers) < workers or time.monotonic() >= next_look_at_queue:
+                    is_due = len(self._workers) < workers or time.monotonic() >= next_look_at_queue
+                    if is_due:
                         next_look_at_queue = time.monotonic() + _QUEUE_LOOK_SECONDS
                         self._look_at_queue()
+                if is_due:
+                    advance_searches(self._sweep_id)
             except (OSError, LabError):
                 pass  # a folder vanished, or the home was full, for a moment; the next look finds what is then there
             except Exception:  # whatever it was, the other runs must not wait for ever
@@ -141,10 +151,9 @@ class Scheduler:
             self._start_waiting_runs()
             if self._spare is None and not any(worker.is_getting_ready for worker in self._workers):
                 self._spare = _Worker()
-        advance_searches()
 
     def _start_waiting_runs(self) -> None:
-        if not (waiting := waiting_runs()):
+        if not (waiting := waiting_runs_of(self._sweep_id)):
             return
         training = [run for run in all_runs() if run.status is Status.RUNNING]
         for run in waiting:
@@ -269,8 +278,9 @@ class _Worker(_Process):
 class _ClusterSender:
     """The process that sends waiting runs to a Ray cluster (`cnnlab.cluster`), begun again when it has ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, sweep_id: str | None) -> None:
         self.problem: str | None = None
+        self._arguments = [sweep_id] if sweep_id else []
         self._process: _Process | None = None
         self._next_try = time.monotonic()
 
@@ -289,7 +299,8 @@ class _ClusterSender:
             self._next_try = time.monotonic() + _CLUSTER_RETRY_SECONDS
         if self._process is None and time.monotonic() >= self._next_try:
             # Not with -m: Ray cannot give the functions of a module that is called __main__ to other machines.
-            self._process = _Process("-c", "import sys, cnnlab.cluster; sys.exit(cnnlab.cluster.main())")
+            code = "import sys, cnnlab.cluster; sys.exit(cnnlab.cluster.main(*sys.argv[1:]))"
+            self._process = _Process("-c", code, *self._arguments)
         if self._process and self._process.has_spoken:  # it is connected
             self.problem = None
 

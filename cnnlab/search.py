@@ -4,6 +4,7 @@ What it knows it reads off the sweep's runs each time, so a search goes on where
 goes by the accuracy on training images that the runs do not train on, and never looks at the test set.
 """
 
+import traceback
 from contextlib import suppress
 from typing import Any
 
@@ -11,22 +12,27 @@ from cnnlab.errors import LabError
 from cnnlab.models import Definition
 from cnnlab.runs import Run, Status
 from cnnlab.sweeps import Between, Plan, Search, Sweep, all_sweeps, is_whole, setting_of
-from cnnlab.training import TrainingConfig
+from cnnlab.training import InvalidConfig, TrainingConfig
 
 # So often another run is asked for where the one that is proposed has been made.
-_MOST_PROPOSALS = 50
+_MOST_PROPOSALS = 200
 
 
-def advance_searches() -> None:
-    """Do what there is to do for all searches in the lab's home: stop runs, or make one more."""
+def advance_searches(sweep_id: str | None = None) -> None:
+    """Do what there is to do for a search, or for all in the lab's home: stop runs, or make one more."""
     for sweep in all_sweeps():
-        if sweep.is_searching:
+        if sweep.is_searching and sweep_id in (None, sweep.id):
             with suppress(LabError):  # its file was damaged, or the home was full, for a moment; the next look tells
-                _advance(sweep)
+                try:
+                    _advance(sweep)
+                except LabError:
+                    raise
+                except Exception:  # whatever it was, the others must not wait for ever, nor this one seem to go on
+                    traceback.print_exc()
+                    sweep.end_search()
 
 
 def _advance(sweep: Sweep) -> None:
-    queued = None
     with sweep.changing():
         search = sweep.search
         if search is None or not sweep.is_searching:  # somebody has just ended it
@@ -38,14 +44,13 @@ def _advance(sweep: Sweep) -> None:
             run.request_stop()
         if len(sweep.run_ids) < search.runs and len(active) < search.at_once:
             if recipe := proposal(sweep):
-                queued = Run.create(*recipe)
-                sweep.run_ids.append(queued.id)
+                run = Run.create(*recipe)
+                run.enqueue()
+                sweep.run_ids.append(run.id)
             else:
                 sweep.is_searching = False  # all that can be tried has been
         elif not active:
             sweep.is_searching = False
-    if queued:
-        queued.enqueue()
 
 
 def proposal(sweep: Sweep) -> tuple[Definition, TrainingConfig] | None:
@@ -56,9 +61,10 @@ def proposal(sweep: Sweep) -> tuple[Definition, TrainingConfig] | None:
     for _ in range(_MOST_PROPOSALS):
         proposed = study.ask(_distributions(plan)).params
         settings = {name: _chosen(value, proposed.get(name)) for name, value in plan.settings.items()}
-        definition, config = plan.recipe(settings)
-        if (definition.name, config) not in had:
-            return definition, config
+        with suppress(InvalidConfig):  # each setting is allowed, and not all of them together
+            definition, config = plan.recipe(settings)
+            if (definition.name, config) not in had:
+                return definition, config
     return None
 
 
@@ -84,7 +90,7 @@ def _study_of(sweep: Sweep) -> tuple[Any, dict[str, Any]]:
     distributions = _distributions(plan)
     known = []
     for run in runs:
-        with suppress(LabError):  # a damaged or deleted one is left out
+        with suppress(LabError, ValueError):  # one that is damaged or deleted, or no such plan's, is left out
             study.add_trial(_trial_of(run, sweep, distributions))
             known.append(run.id)
     return study, dict(zip(known, study.trials, strict=True))
@@ -93,10 +99,9 @@ def _study_of(sweep: Sweep) -> tuple[Any, dict[str, Any]]:
 def _trial_of(run: Run, sweep: Sweep, distributions: dict[str, Any]) -> Any:
     from optuna.trial import create_trial
 
-    epochs = run.history().epochs
-    values = dict(zip(epochs["epoch"], epochs.get("validation_accuracy", ()), strict=False))
+    values = {epoch.epoch: epoch.validation_accuracy for epoch in run.epochs() if epoch.validation_accuracy is not None}
     state, value = _state_of(run, sweep, values)
-    params = {name: _within(setting_of(run, name), distributions[name]) for name in distributions}
+    params = {name: setting_of(run, name) for name in distributions}
     return create_trial(
         params=params, distributions=distributions, intermediate_values=values, state=state, value=value
     )
@@ -142,15 +147,10 @@ def _distributions(plan: Plan) -> dict[str, Any]:
 def _chosen(planned: Any, proposed: Any) -> Any:
     match planned:
         case Between() if isinstance(proposed, float):
-            return float(f"{proposed:.3g}")
+            return planned.rounded(proposed)
         case tuple() if len(planned) == 1:
             return planned[0]
         case Between() | tuple():
             return proposed
         case _:
             return planned
-
-
-def _within(value: Any, distribution: Any) -> Any:
-    """Return a value that was rounded, put back between its ends."""
-    return min(max(value, distribution.low), distribution.high) if hasattr(distribution, "low") else value

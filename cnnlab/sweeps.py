@@ -22,7 +22,7 @@ import pandas as pd
 from cnnlab.errors import LabError
 from cnnlab.home import home, identifier_after, replacing, writing_to_home
 from cnnlab.models import DEFINITIONS, Definition, definition_named
-from cnnlab.runs import MAX_NAME_LENGTH, NoSuchRun, Run, all_runs, checked_name, enqueue_all
+from cnnlab.runs import MAX_NAME_LENGTH, NoSuchRun, Run, all_runs, checked_name, enqueue_all, waiting_runs
 from cnnlab.seals import sealed, unsealed
 from cnnlab.training import TrainingConfig
 
@@ -44,6 +44,10 @@ class NoSuchSweep(LabError):
     """No sweep has this identifier, or its file cannot be read."""
 
 
+class NotAllResumed(LabError):
+    """Some runs of a sweep cannot go on; the others do."""
+
+
 @dataclass(frozen=True)
 class Between:
     """Any number from a least to a greatest; with `is_logarithmic`, each power of ten is as probable as the next."""
@@ -57,6 +61,10 @@ class Between:
         if self.is_logarithmic:
             return math.exp(chance.uniform(math.log(self.low), math.log(self.high)))
         return chance.uniform(self.low, self.high)
+
+    def rounded(self, number: float) -> float:
+        """Return a number to three digits, or the end that is nearest to it."""
+        return min(max(float(f"{number:.3g}"), self.low), self.high)
 
 
 @dataclass(frozen=True)
@@ -128,7 +136,7 @@ class Plan:
                 self._require_sound(name, value)
         if self.search and self.draws is not None:
             raise InvalidSweep("A search draws its runs itself: leave out the draws, or the search.")
-        if self.search and self.settings.get("validation") == 0:
+        if self.search and not _is_above_0(self.settings.get("validation", _VALIDATION)):
             raise InvalidSweep("A search chooses by images that are not trained on: validation must be above 0.")
         if self.draws is not None and not (type(self.draws) is int and 1 <= self.draws <= MOST_RUNS):
             raise InvalidSweep(f"draws is {self.draws!r}; allowed is a whole number from 1 to {MOST_RUNS:,}.")
@@ -212,7 +220,8 @@ class Plan:
     def _draws(self) -> list[dict[str, Any]]:
         chance = random.Random(self.draws_seed)
         drawn: dict[str, dict[str, Any]] = {}
-        for _ in range(100 * (self.draws or 0)):
+        tries = 100 * self.count if self.count <= different_recipes(self.settings) else 0
+        for _ in range(tries):
             settings = {name: _draw(name, value, chance) for name, value in self.settings.items()}
             drawn.setdefault(repr(settings), settings)
             if len(drawn) == self.draws:
@@ -225,11 +234,36 @@ def is_whole(name: str) -> bool:
     return name in _WHOLE
 
 
+def different_recipes(settings: Mapping[str, Any]) -> float:
+    """Return how many different runs there are with the settings of a plan; infinity if a number can be any."""
+
+    def values_of(name: str, value: Any) -> float:
+        match value:
+            case Between():
+                return round(value.high) - round(value.low) + 1 if is_whole(name) else math.inf
+            case tuple():
+                return len(value)
+            case _:
+                return 1
+
+    return math.prod(values_of(name, value) for name, value in settings.items())
+
+
+def _is_above_0(value: Any) -> bool:
+    match value:
+        case Between():
+            return value.low > 0
+        case tuple():
+            return 0 not in value
+        case _:
+            return bool(value != 0)
+
+
 def _draw(name: str, value: Any, chance: random.Random) -> Any:
     match value:
         case Between():
             number = value.draw(chance)
-            return round(number) if is_whole(name) else float(f"{number:.3g}")
+            return round(number) if is_whole(name) else value.rounded(number)
         case tuple():
             return chance.choice(value)
         case _:
@@ -430,12 +464,20 @@ class Sweep:
         """Queue those of its runs that ended before their last epoch, save pruned ones, and return how many.
 
         A search goes on.
+
+        Raises
+        ------
+        NotAllResumed
+            If some cannot go on, when all others are queued.
+        HomeError
+            If the home cannot be written.
         """
         runs = [run for run in self.runs() if run.can_resume and run.id not in self.pruned_ids]
         if self.search and (runs or len(self.run_ids) < self.search.runs):
             with self.changing():
                 self.is_searching = True
-        enqueue_all(runs)
+        if refusals := enqueue_all(runs):
+            raise NotAllResumed(f"{len(refusals):,} of {len(runs):,} runs cannot go on. {refusals[0]}")
         return len(runs)
 
     @property
@@ -512,6 +554,20 @@ def _name_of(plan: Plan) -> str:
     tried = ", ".join(name.replace("_", " ") for name in plan.tried)
     kind = "Search" if plan.search else "Sweep"
     return f"{kind} over {tried or 'one run'}"[:MAX_NAME_LENGTH]
+
+
+def waiting_runs_of(sweep_id: str | None) -> list[Run]:
+    """Return those runs of the queue that are a sweep's; all of them for None.
+
+    Raises
+    ------
+    NoSuchSweep
+        If the sweep is not there, or its file cannot be read.
+    """
+    if sweep_id is None:
+        return waiting_runs()
+    own = set(find_sweep(sweep_id).run_ids)
+    return [run for run in waiting_runs() if run.id in own]
 
 
 def find_sweep(sweep_id: str) -> Sweep:

@@ -13,6 +13,10 @@ def start(plan: Plan) -> None:
     st.query_params["sweep"] = Sweep.start(plan).id
 
 
+def show_other() -> None:
+    st.query_params["sweep"] = st.session_state["sweep_shown"]
+
+
 def start_buttons(plan: Plan | None, shown: Sweep | None) -> None:
     """Show what a plan costs, and start it, or add it to the sweep that is shown, when the person presses a button."""
     if plan is None:
@@ -60,13 +64,14 @@ asked = st.query_params.get("sweep")
 if asked is not None and asked not in sweeps:
     st.warning("There is no such sweep here. It may belong to another lab's home.")
 chosen = asked if asked in sweeps else next(iter(sweeps))
+st.query_params["sweep"] = st.session_state["sweep_shown"] = chosen
 st.header(as_text(sweeps[chosen].name), anchor=False)
 if len(sweeps) > 1:
-    chosen = st.selectbox(
+    st.selectbox(
         "Sweep",
         list(sweeps),
-        list(sweeps).index(chosen),
         format_func=lambda sweep_id: f"{sweeps[sweep_id].name} · {sweep_id}",
+        key="sweep_shown",
+        on_change=show_other,
     )
-st.query_params["sweep"] = chosen
 sweep_view(sweeps[chosen])

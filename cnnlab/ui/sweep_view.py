@@ -14,7 +14,7 @@ from cnnlab.models import DEFINITIONS
 from cnnlab.runs import Status, all_runs
 from cnnlab.scheduler import scheduler
 from cnnlab.sweep_charts import CELL, heat_map, parallel_coordinates, title_of
-from cnnlab.sweeps import MOST_RUNS, Between, Plan, Search, Sweep, find_sweep
+from cnnlab.sweeps import MOST_RUNS, Between, Plan, Search, Sweep, different_recipes, find_sweep, is_whole
 from cnnlab.training import KERNELS, OPTIMIZERS, SCHEDULES, available_cores
 from cnnlab.ui.live import refresh_seconds
 from cnnlab.ui.run_list import cluster_line
@@ -84,9 +84,9 @@ def plan_form() -> Plan | None:
             settings["epochs"] = st.number_input("Epochs of each run", 1, 1000, 3, key="sweep_epochs", width=180)
         settings["threads"] = st.number_input("Threads of each run", 1, 256, 1, key="sweep_threads", width=180)
         if kind != "grid":
-            count = st.number_input("How many runs", 1, MOST_RUNS, 20, key="sweep_count", width=180)
+            count = st.number_input("Runs, at most", 1, MOST_RUNS, 20, key="sweep_count", width=180)
     try:
-        draws = count if kind == "draws" else None
+        draws = int(min(count, max(1, different_recipes(settings)))) if kind == "draws" else None
         search = Search(count, at_once=at_once(settings["threads"])) if kind == "search" else None
         plan = Plan(settings, draws, search=search)
         plan.recipes()
@@ -105,7 +105,7 @@ def _values_in(name: str, written: str) -> tuple[Any, ...] | Between:
     """Return the numbers that somebody wrote, with commas or "to" between them; others are for the plan to refuse."""
     if between := re.fullmatch(r"\s*(\S+)\s+to\s+(\S+)\s*", written):
         with suppress(ValueError):
-            low, high = (float(each) for each in between.groups())
+            low, high = (int(each) if is_whole(name) else float(each) for each in between.groups())
             return Between(low, high, is_logarithmic=name in _LOGARITHMIC and low > 0)
     try:
         return tuple(tomllib.loads(f"numbers = [{written}]")["numbers"])
@@ -185,6 +185,11 @@ def _live(sweep_id: str, was_active: bool, pace: float) -> None:
     count = max(len(table), sweep.count if sweep.is_searching else 0)
     pruned = f", {len(sweep.pruned_ids):,} of them early" if sweep.pruned_ids else ""
     st.progress(min(1.0, ended / max(1, count)), text=f"{ended:,} of {plural(count, 'run')} ended{pruned}")
+    if sweep.search and not sweep.is_searching and len(sweep.run_ids) < sweep.search.runs:
+        st.caption(
+            f"It made {len(sweep.run_ids):,} of {sweep.search.runs:,} runs: it was stopped, or found no other settings "
+            "that are allowed."
+        )
     accuracy, on_what = "test_accuracy", "the test set"
     if "validation_accuracy" in table:
         accuracy, on_what = "validation_accuracy", "the images that were kept out of training"
@@ -197,7 +202,7 @@ def _live(sweep_id: str, was_active: bool, pace: float) -> None:
     st.markdown(f"**Best so far: {percent(best[accuracy])}** on {on_what}, with {as_text(chosen or 'it')}.")
     tried = [name for name in sweep.tried if told[name].nunique() > 1]
     if len(tried) > 1:
-        _heat_map_view(told, tried, accuracy)
+        _heat_map_view(sweep.id, told, tried, accuracy)
         st.plotly_chart(
             parallel_coordinates(told, tried, accuracy), key="sweep_coordinates", config={"displayModeBar": False}
         )
@@ -216,22 +221,24 @@ def _live(sweep_id: str, was_active: bool, pace: float) -> None:
     )
 
 
-def _heat_map_view(told: pd.DataFrame, tried: list[str], accuracy: str) -> None:
+def _heat_map_view(sweep_id: str, told: pd.DataFrame, tried: list[str], accuracy: str) -> None:
     with st.container(horizontal=True):
         rows = st.selectbox("Rows", tried, 0, format_func=title_of, key="sweep_rows", width=220)
         others = [name for name in tried if name != rows]
         columns = st.selectbox("Columns", others, 0, format_func=title_of, key="sweep_columns", width=220)
-    event = st.altair_chart(heat_map(told, rows, columns, accuracy), key="sweep_heat_map", on_select="rerun")
+    # A cell that was clicked in one chart is none of another.
+    key = f"sweep_heat_map_{sweep_id}_{rows}_{columns}"
+    event = st.altair_chart(heat_map(told, rows, columns, accuracy), key=key, on_select="rerun")
     st.caption(f"The mean {title_of(accuracy).lower()} of the runs in each cell. Click one to compare its runs.")
     if cells := event.selection.get(CELL):
         in_cell = (told[rows] == cells[0][rows]) & (told[columns] == cells[0][columns])
-        run_ids = told.loc[in_cell, "run"][:20]
-        st.page_link(
-            "pages/compare.py",
-            label=f"Compare the {plural(len(run_ids), 'run')} of this cell",
-            icon=":material/compare_arrows:",
-            query_params={"runs": ",".join(run_ids)},
-        )
+        if run_ids := list(told.loc[in_cell, "run"][:20]):  # none if all of them were deleted
+            st.page_link(
+                "pages/compare.py",
+                label=f"Compare the {plural(len(run_ids), 'run')} of this cell",
+                icon=":material/compare_arrows:",
+                query_params={"runs": ",".join(run_ids)},
+            )
 
 
 def _written(value: Any) -> str:

@@ -39,6 +39,7 @@ def has_ink(page: Page) -> bool:
 def draw(page: Page, strokes) -> None:
     """Draw with the mouse, and wait after each stroke until the page has it."""
     expect(canvas(page)).to_have_count(1)  # for a moment, the one before may still be there
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
     box = canvas(page).bounding_box()
     for (x, y), *others in strokes:
         before = drawn_picture(page).get_attribute("src")

@@ -32,7 +32,7 @@ def test_the_form_says_how_many_runs_it_makes(sweep_page):
     written(sweep_page, "Seed").set_value("0, 1").run()
     assert "6 runs" in captions(sweep_page)
     sweep_page.session_state["sweep_kind"] = "draws"
-    number(sweep_page.run(), "How many runs").set_value(4).run()
+    number(sweep_page.run(), "Runs, at most").set_value(4).run()
     assert "4 runs" in captions(sweep_page)
 
 
@@ -48,6 +48,34 @@ def test_a_search_between_two_numbers_is_started(sweep_page):
     assert not any(each.label == "Add to the sweep below" for each in sweep_page.button)
     button(sweep_page, "Stop all").click().run()
     assert not find_sweep(sweep.id).is_searching
+
+
+def test_a_range_of_whole_numbers_is_one(sweep_page):
+    sweep_page.session_state["sweep_kind"] = "search"
+    sweep_page.session_state["sweep_fields"] = ["batch_size"]
+    written(sweep_page.run(), "Batch size").set_value("64 to 256").run()
+    assert not sweep_page.error
+    button(sweep_page, "Start the sweep").click().run()
+    assert all_sweeps()[0].plans[0].settings["batch_size"] == Between(64, 256)
+
+
+def test_more_draws_than_there_are_combinations_are_these(sweep_page):
+    sweep_page.session_state["sweep_kind"] = "draws"
+    number(sweep_page.run(), "Runs, at most").set_value(10_000).run()
+    assert not sweep_page.error
+    assert "9 runs" in captions(sweep_page)
+
+
+def test_another_sweep_is_shown_with_its_name_and_what_it_lacks(app):
+    older = Sweep.start(Plan({"epochs": 3, "threads": 1, "learning_rate": 0.001, "seed": (0, 1, 2)}), "Older")
+    Sweep.start(Plan({"epochs": 3, "threads": 1, "learning_rate": 0.001, "seed": (0, 1)}), "Newer")
+    page = app.switch_page("pages/sweep.py").run()
+    written(page, "Learning rate").set_value("0.001").run()
+    assert page.header[0].value == "Newer"
+    assert not button(page, "Add to the sweep below").disabled
+    next(each for each in page.selectbox if each.label == "Sweep").set_value(older.id).run()
+    assert page.header[0].value == "Older"
+    assert button(page, "Add to the sweep below").disabled
 
 
 def test_a_range_needs_draws_or_a_search(sweep_page):

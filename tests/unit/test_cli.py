@@ -12,7 +12,9 @@ from PIL import Image
 
 from cnnlab.cli import main
 from cnnlab.data import load_test_set
-from cnnlab.runs import Status, all_runs
+from cnnlab.models import DEFINITIONS
+from cnnlab.runs import Run, Status, all_runs
+from cnnlab.training import TrainingConfig
 
 TRAIN = [sys.executable, "-m", "cnnlab", "train"]
 
@@ -198,7 +200,9 @@ def test_a_recipe_takes_no_value_that_is_not_allowed_and_shows_no_traceback(opti
     assert told.stderr.count("Error:") == 1
 
 
-def test_a_sweep_trains_its_runs_and_prints_what_came_of_them(tmp_path):
+def test_a_sweep_trains_its_runs_and_no_others_and_prints_what_came_of_them(tmp_path):
+    other = Run.create(DEFINITIONS["module"], TrainingConfig(epochs=1, batch_size=60_000))
+    other.enqueue()
     plan = tmp_path / "plan.toml"
     plan.write_text('name = "Seeds"\nepochs = 1\nbatch_size = 60000\nthreads = 1\nseed = [0, 1]\n')
     ended = subprocess.run([*TRAIN[:-1], "sweep", str(plan)], capture_output=True, text=True)
@@ -207,6 +211,18 @@ def test_a_sweep_trains_its_runs_and_prints_what_came_of_them(tmp_path):
     header, *rows = [line.split("\t") for line in ended.stdout.splitlines()]
     assert header[:3] == ["run", "status", "seed"]
     assert [row[1:3] for row in rows] == [["finished", "0"], ["finished", "1"]]
+    assert other.status is Status.QUEUED
+
+
+def test_a_sweep_with_a_failed_run_fails(tmp_path):
+    plan = tmp_path / "plan.toml"
+    plan.write_text(
+        'optimizer = "sgd"\nmomentum = 0.9\nepochs = 1\nbatch_size = 200\nthreads = 1\nlearning_rate = [0.01, 1000]\n'
+    )
+    ended = subprocess.run([*TRAIN[:-1], "sweep", str(plan)], capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert [line.split("\t")[1] for line in ended.stdout.splitlines()] == ["status", "finished", "failed"]
+    assert "1 of 2 runs failed" in ended.stderr
 
 
 def test_a_sweep_that_is_told_to_end_stops_its_runs_and_goes_on_later(tmp_path):

@@ -327,6 +327,13 @@ def test_a_torn_last_line_is_neither_read_nor_kept(run):
     assert [json.loads(line)["event"] for line in log.read_text().splitlines()] == ["started", "batch", "batch"]
 
 
+def test_an_unchanged_log_is_not_read_again_for_its_epochs(run, monkeypatch):
+    write(run, "started", batch(1), epoch(1, 1))
+    told = run.epochs()
+    monkeypatch.setattr(runs, "_log_reader", None)
+    assert run.epochs() == told == (epoch(1, 1),)
+
+
 def test_an_epoch_is_told_again_where_training_goes_on_from_its_last_step(run):
     write(run, "started", batch(1), batch(2), epoch(1, 2))
     with RunWriter.claim(run) as writer:

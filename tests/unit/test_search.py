@@ -3,6 +3,7 @@ from statistics import mean
 
 import pytest
 
+from cnnlab import search
 from cnnlab.runs import RunWriter, Status
 from cnnlab.scheduler import scheduler
 from cnnlab.search import advance_searches, proposal
@@ -104,6 +105,47 @@ def test_it_ends_when_all_that_can_be_tried_has_been():
     found = find_sweep(sweep.id)
     assert {run.config.optimizer for run in found.runs()} == {"sgd", "adam"}
     assert not found.is_searching
+
+
+def test_settings_that_are_not_allowed_together_are_passed_over():
+    settings = {"optimizer": ("sgd", "nesterov"), "momentum": (0.0, 0.5)}
+    sweep = Sweep.start(Plan(settings, search=Search(10, at_once=1)))
+    for _ in range(3):
+        finish_next_run(sweep, lambda config: 0.9)
+    advance_searches()
+    found = find_sweep(sweep.id)
+    assert {(run.config.optimizer, run.config.momentum) for run in found.runs()} == {
+        ("sgd", 0.0),
+        ("sgd", 0.5),
+        ("nesterov", 0.5),
+    }
+    assert not found.is_searching
+
+
+def test_what_is_proposed_stays_between_its_ends_when_it_is_rounded():
+    assert Between(0.9, 0.9999).rounded(0.99987) == 0.9999
+    assert Between(0.1244, 0.2).rounded(0.12441) == 0.1244
+    assert Between(0.1, 0.2).rounded(0.12391) == 0.124
+
+
+def test_a_search_that_fails_ends_and_the_others_go_on(monkeypatch, capsys):
+    def failing_for_the_newest(sweep):
+        if sweep.id == newest.id:
+            raise ValueError("nobody thought of this")
+        return proposal(sweep)
+
+    older, newest = (Sweep.start(Plan(RATES, search=Search(3))) for _ in range(2))
+    monkeypatch.setattr(search, "proposal", failing_for_the_newest)
+    advance_searches()
+    assert "nobody thought of this" in capsys.readouterr().err
+    assert not find_sweep(newest.id).is_searching
+    assert len(find_sweep(older.id).run_ids) == 1
+
+
+def test_one_search_can_be_looked_after_alone():
+    one, other = (Sweep.start(Plan(RATES, search=Search(3))) for _ in range(2))
+    advance_searches(one.id)
+    assert [len(find_sweep(sweep.id).run_ids) for sweep in (one, other)] == [1, 0]
 
 
 def test_an_ended_search_makes_no_further_runs_until_it_is_resumed():

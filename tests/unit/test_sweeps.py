@@ -5,7 +5,18 @@ from hypothesis import strategies as st
 from cnnlab.errors import LabError
 from cnnlab.models import UnknownDefinition
 from cnnlab.runs import RunWriter, Status, all_runs, waiting_runs
-from cnnlab.sweeps import Between, InvalidSweep, NoSuchSweep, Plan, Sweep, all_sweeps, find_sweep, plan_in
+from cnnlab.sweeps import (
+    Between,
+    InvalidSweep,
+    NoSuchSweep,
+    NotAllResumed,
+    Plan,
+    Sweep,
+    all_sweeps,
+    find_sweep,
+    plan_in,
+    waiting_runs_of,
+)
 from cnnlab.training import EpochEvent, InvalidConfig
 
 
@@ -71,6 +82,9 @@ def test_draws_are_different_lie_between_their_ends_and_depend_on_their_seed_alo
         ("[search]\nruns = 2\nsampler = 'best'", "allowed is one of tpe, random"),
         ("[search]\nruns = 2\n[draws]\ncount = 2", "leave out the draws, or the search"),
         ("validation = 0\n[search]\nruns = 2", "validation must be above 0"),
+        ("validation = [0, 5000]\n[search]\nruns = 2", "validation must be above 0"),
+        ("validation = {low = 0, high = 5000}\n[search]\nruns = 2", "validation must be above 0"),
+        ("epochs = {low = 1, high = 3}\n[draws]\ncount = 10000", "fewer than 10,000 different runs"),
     ],
 )
 def test_a_plan_that_cannot_be_carried_out_is_refused_in_a_sentence(content, words):
@@ -149,6 +163,23 @@ def test_its_table_tells_what_came_of_each_run_and_leaves_out_deleted_ones():
     assert table["test_accuracy"].dropna().tolist() == [0.9]
     assert sweep.resume() == 1
     assert waiting_runs()[-1].id == first.id
+
+
+def test_a_damaged_run_does_not_keep_the_others_from_going_on():
+    sweep = Sweep.start(Plan({"epochs": 2, "seed": (0, 1, 2)}))
+    for run in sweep.runs():
+        with RunWriter.claim(run) as writer:
+            writer.append("stopped")
+    (sweep.runs()[1].folder / "checkpoint.pt").write_bytes(b"damaged")
+    with pytest.raises(NotAllResumed, match=r"1 of 3 runs cannot go on\. .* is damaged"):
+        sweep.resume()
+    assert [run.config.seed for run in waiting_runs()] == [0, 2]
+
+
+def test_the_queue_of_one_sweep_leaves_out_the_others():
+    one, other = (Sweep.start(Plan({"epochs": 1, "seed": (0, 1)})) for _ in range(2))
+    assert [run.id for run in waiting_runs_of(other.id)] == other.run_ids
+    assert [run.id for run in waiting_runs_of(None)] == one.run_ids + other.run_ids
 
 
 def test_newer_sweeps_come_first_also_when_the_clock_is_set_back(lab_home):
