@@ -1,7 +1,8 @@
 """Runs on a real Ray cluster: three machines of one core, started here beside each other."""
 
 import socket
-from dataclasses import replace
+from contextlib import closing
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -12,7 +13,8 @@ from ray.cluster_utils import Cluster
 from cnnlab.cluster import NoCluster, Parcels, _require_answer
 from cnnlab.models import DEFINITIONS
 from cnnlab.runs import Run, RunWriter, Status, enqueue_all
-from cnnlab.scheduler import _made_scheduler, scheduler
+from cnnlab.scheduler import Scheduler, _made_scheduler, scheduler
+from cnnlab.sweeps import Plan, Sweep
 from cnnlab.training import TrainingConfig
 from cnnlab.worker import work
 
@@ -99,6 +101,15 @@ def test_a_run_that_asks_for_more_than_any_machine_has_fails_with_the_reason(clu
     scheduler().start(run)
     wait_for(lambda: run.status is Status.FAILED)
     assert "asks for 2 threads, and no machine of the cluster has more than 1 core" in run.history().reason
+
+
+def test_a_scheduler_of_one_sweep_sends_its_runs_alone(cluster, wait_for):
+    other = new_run()
+    other.enqueue()
+    sweep = Sweep.start(Plan({**asdict(CONFIG), "seed": (0, 1)}))
+    with closing(Scheduler(sweep.id)):
+        wait_for(lambda: all(run.status is Status.FINISHED for run in sweep.runs()), 120)
+    assert other.status is Status.QUEUED
 
 
 def test_what_trains_when_the_dashboard_is_closed_is_interrupted_and_can_go_on(cluster, wait_for):
