@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 CELL = "cell"
 
 
-def heat_map(table: pd.DataFrame, rows: str, columns: str, accuracy: str) -> alt.LayerChart:
+def heat_map(table: pd.DataFrame, rows: str, columns: str, accuracy: str, *, text_color: str) -> alt.LayerChart:
     """Return the accuracy over two settings as a chart whose cells can be clicked.
 
     Parameters
@@ -19,6 +19,8 @@ def heat_map(table: pd.DataFrame, rows: str, columns: str, accuracy: str) -> alt
         Two of its settings.
     accuracy
         Its column that is shown.
+    text_color
+        Of the numbers in the cells, which let the page shine through.
     """
     told = table.dropna(subset=[accuracy])
     means = told.groupby([rows, columns], as_index=False, sort=True).agg(
@@ -39,7 +41,7 @@ def heat_map(table: pd.DataFrame, rows: str, columns: str, accuracy: str) -> alt
     squares = base.mark_rect(stroke="#8888", cursor="pointer").encode(
         color=alt.Color(f"{accuracy}:Q", scale=colors, legend=None)
     )
-    numbers = base.mark_text(fontSize=13).encode(text=alt.Text(f"{accuracy}:Q", format=".2%"))
+    numbers = base.mark_text(fontSize=13, color=text_color).encode(text=alt.Text(f"{accuracy}:Q", format=".2%"))
     height = max(120, 46 * means[rows].nunique() + 60)
     return alt.LayerChart(layer=[squares.add_params(cell), numbers]).properties(height=height)
 

@@ -197,10 +197,10 @@ def _live(sweep_id: str, was_active: bool, pace: float) -> None:
     if told.empty:
         st.caption("Nothing to compare yet: the first results come with the first epochs.")
         return
+    tried = sweep.tried
     best = told.nlargest(1, accuracy).to_dict("records")[0]
-    chosen = ", ".join(f"{title_of(name).lower()} {_written(best[name])}" for name in sweep.tried)
+    chosen = ", ".join(f"{title_of(name).lower()} {_written(best[name])}" for name in tried)
     st.markdown(f"**Best so far: {percent(best[accuracy])}** on {on_what}, with {as_text(chosen or 'it')}.")
-    tried = [name for name in sweep.tried if told[name].nunique() > 1]
     if len(tried) > 1:
         _heat_map_view(sweep.id, told, tried, accuracy)
         st.plotly_chart(
@@ -228,7 +228,9 @@ def _heat_map_view(sweep_id: str, told: pd.DataFrame, tried: list[str], accuracy
         columns = st.selectbox("Columns", others, 0, format_func=title_of, key="sweep_columns", width=220)
     # A cell that was clicked in one chart is none of another.
     key = f"sweep_heat_map_{sweep_id}_{rows}_{columns}"
-    event = st.altair_chart(heat_map(told, rows, columns, accuracy), key=key, on_select="rerun")
+    text_color = st.get_option(f"theme.{st.context.theme.type or 'light'}.textColor")
+    chart = heat_map(told, rows, columns, accuracy, text_color=text_color)
+    event = st.altair_chart(chart, key=key, on_select="rerun")
     st.caption(f"The mean {title_of(accuracy).lower()} of the runs in each cell. Click one to compare its runs.")
     if cells := event.selection.get(CELL):
         in_cell = (told[rows] == cells[0][rows]) & (told[columns] == cells[0][columns])
