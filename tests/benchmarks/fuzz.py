@@ -57,6 +57,7 @@ def small_run() -> Run:
     config = TrainingConfig(threads=1)
     run = Run.create(DEFINITIONS["module"], config)
     state = TrainingState(DEFINITIONS["module"].build(0), config)
+    state.optimizer.step()
     state.batch = state.step = 1
     with RunWriter.claim(run) as writer:
         writer.append("started", step=0, device="cpu")
