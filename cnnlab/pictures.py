@@ -16,7 +16,7 @@ MOST_BYTES = 20_000_000
 MOST_PIXELS = {"PNG": 24_000_000, "JPEG": 50_000_000}
 # A JPEG that appears step by step is held as a whole, and gone through once for each of its steps, usually ten.
 _MOST_PROGRESSIVE_PIXELS = 24_000_000
-_MOST_SCANS = 30
+_MOST_SCANS = 20
 _START_OF_SCAN = b"\xff\xda"
 
 # Where paper is unevenly lit, the ink of a place is what differs from the least ink around it. The neighbourhood must
