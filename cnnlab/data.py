@@ -1,5 +1,6 @@
 """MNIST as tensors, from the archives that ship with the lab."""
 
+import fcntl
 import hashlib
 import shutil
 import sys
@@ -177,12 +178,19 @@ def as_input(images: Tensor) -> Tensor:
 
 def _decoded(names: list[str]) -> dict[str, Tensor]:
     path = home() / "mnist.safetensors"
-    tensors = _read_decoded(path, names)
-    if tensors is None:
-        tensors = _decode_archives()
-        with writing_to_home(), replacing(path) as unfinished:
-            unfinished.write_bytes(save(tensors))
-    return tensors
+    if tensors := _read_decoded(path, names):
+        return tensors
+    with writing_to_home():
+        home().mkdir(parents=True, exist_ok=True)
+        with (home() / ".mnist.lock").open("a") as lock:
+            # A worker that is getting ready decodes them too: who comes second has them sooner by waiting.
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if tensors := _read_decoded(path, names):
+                return tensors
+            decoded = _decode_archives()
+            with replacing(path) as unfinished:
+                unfinished.write_bytes(save(decoded))
+    return decoded
 
 
 def _read_decoded(path: Path, names: list[str]) -> dict[str, Tensor] | None:

@@ -1,4 +1,7 @@
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 
 import pytest
 import torch
@@ -16,13 +19,32 @@ def test_mnist_is_whole_and_scaled_like_totensor(mnist):
     assert whole.test_labels[:5].tolist() == [7, 2, 1, 0, 4]
 
 
+def test_who_comes_second_waits_for_what_another_decodes(lab_home, monkeypatch):
+    (lab_home / "mnist.safetensors").unlink()
+    read, decode = data._read_decoded, data._decode_archives
+    looks, decoded, both_have_looked = count(), [], threading.Barrier(2)
+
+    def look(*arguments):
+        found = read(*arguments)
+        if next(looks) < 2:
+            both_have_looked.wait()
+        return found
+
+    monkeypatch.setattr(data, "_read_decoded", look)
+    monkeypatch.setattr(data, "_decode_archives", lambda: decoded.append(decode()) or decoded[-1])
+    with ThreadPoolExecutor(2) as two:
+        first, second = two.map(lambda _: data.load(), range(2))
+    assert len(decoded) == 1
+    assert torch.equal(first.train_images, second.train_images)
+
+
 def test_a_damaged_decoded_file_is_made_again(lab_home):
     decoded = lab_home / "mnist.safetensors"
     decoded.unlink()
     decoded.write_bytes(b"half of something")
     assert len(data.load().train_labels) == 60_000
     assert decoded.stat().st_size > 50_000_000
-    assert [path.name for path in lab_home.iterdir()] == ["mnist.safetensors"]
+    assert {path.name for path in lab_home.iterdir()} == {"mnist.safetensors", ".mnist.lock"}
 
 
 @pytest.fixture
@@ -47,4 +69,4 @@ def test_a_missing_archive_is_named_when_the_mirrors_do_not_answer(own_archives,
     (own_archives / "train-images-idx3-ubyte.gz").unlink()
     with pytest.raises(data.DataError, match=r"train-images-idx3-ubyte\.gz is missing"):
         data.load()
-    assert list(lab_home.iterdir()) == []
+    assert [path.name for path in lab_home.iterdir()] == [".mnist.lock"]
