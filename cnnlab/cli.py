@@ -53,6 +53,7 @@ from cnnlab.training import (
     TrainingConfig,
     available_cores,
     device_for,
+    require_an_image_for_each,
 )
 from cnnlab.worker import work
 
@@ -105,12 +106,16 @@ def train(
             return processes.follow()
         if processes and (begun := processes.run_before_restart()):
             run = find_run(begun)
+            if run.status is Status.FINISHED or run.stop_requested:
+                return _end_after_restart(run, processes)
         elif resume is None:
             if processes:
                 chosen = {"threads": processes.threads_of_each()} | chosen
             definition = definition_named(model or next(iter(DEFINITIONS)))
             config = TrainingConfig(**(PRESETS[preset or "tutorial"] | chosen))
             device_for(config)  # a device that is not here is a bad argument, not a failed run
+            if processes:
+                require_an_image_for_each(processes.size, config.images_per_epoch, config.batch_size)
             run = Run.create(definition, config, name)
         elif model or preset or name or chosen:
             given = {"model": model, "preset": preset, "name": name} | recipe
@@ -131,6 +136,14 @@ def train(
         raise click.UsageError(str(error)) from error
     except LabError as error:
         raise click.ClickException(str(error)) from error
+
+
+def _end_after_restart(run: Run, processes: Processes) -> None:
+    """Let a run end that had nothing left to train, or was to stop, when one of its processes was lost."""
+    if run.status is not Status.FINISHED:
+        with RunWriter.claim(run) as writer:
+            writer.end_at_checkpoint("stopped")
+    processes.dismiss()
 
 
 def _print_training(run: Run, writer: RunWriter, as_json: bool, processes: Processes | None) -> None:
@@ -329,7 +342,7 @@ def _wait_for_the_runs_of(sweep: Sweep, scheduler: Scheduler) -> None:
     is_told_to_end = threading.Event()
     for sent in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sent, lambda *_: is_told_to_end.set())
-    is_told = False
+    is_told, problem_told = False, None
     with click.progressbar(length=sweep.count, file=sys.stderr) as bar:
         while True:
             sweep = find_sweep(sweep.id)  # a search has made further runs
@@ -338,7 +351,11 @@ def _wait_for_the_runs_of(sweep: Sweep, scheduler: Scheduler) -> None:
                 break
             bar.update(len(sweep.run_ids) - len(active) - bar.pos)
             problem = scheduler.cluster_problem
-            if is_told or problem or is_told_to_end.wait(timeout=0.5):
+            is_hopeless = problem is not None and not scheduler.was_on_cluster
+            if problem != problem_told and not is_hopeless:  # what waits keeps waiting
+                click.echo(f"\n{problem or 'The Ray cluster is there again.'}", err=True)
+                problem_told = problem
+            if is_told or is_hopeless or is_told_to_end.wait(timeout=0.5):
                 sweep.end_search()
                 for run in sweep.runs():
                     scheduler.stop(run)
@@ -346,8 +363,8 @@ def _wait_for_the_runs_of(sweep: Sweep, scheduler: Scheduler) -> None:
                     click.echo(f"\nStopped. To go on: python -m cnnlab sweep --resume {sweep.id}", err=True)
                 is_told = True
                 time.sleep(0.1)
-            if problem:
-                raise click.ClickException(problem)
+            if is_hopeless:
+                raise click.ClickException(str(problem))
         bar.update(len(sweep.run_ids) - bar.pos)
 
 

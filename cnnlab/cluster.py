@@ -27,7 +27,7 @@ from cnnlab import TRAINING_ENVIRONMENT, data
 from cnnlab.data import MNIST
 from cnnlab.errors import LabError
 from cnnlab.home import writing_to_home
-from cnnlab.runs import Run, RunBusy, RunWriter, Status, checkpoint_of
+from cnnlab.runs import Run, RunBusy, RunWriter, Status, all_runs, checkpoint_of
 from cnnlab.scheduler import parallel_runs
 from cnnlab.sweeps import waiting_runs_of
 from cnnlab.training import Event, TrainingConfig, TrainingState
@@ -244,8 +244,11 @@ class Sender:
             raise NoCluster("The Ray cluster is gone. Runs that it trained are interrupted; they can be resumed.")
 
     def _send_waiting_runs(self) -> None:
-        for run in waiting_runs_of(self._sweep_id):
-            if (limit := parallel_runs()) is not None and len(self._requests) >= limit:
+        if not (waiting := waiting_runs_of(self._sweep_id)):
+            return
+        training = sum(run.status is Status.RUNNING for run in all_runs())
+        for run in waiting:
+            if (limit := parallel_runs()) is not None and training >= limit:
                 return
             try:
                 request = self._cluster.request_of(run.config)
@@ -261,24 +264,30 @@ class Sender:
                     writer.close()
                     continue
                 writer.append("starting")
-                thread = threading.Thread(target=self._follow, args=(run, writer, request), daemon=True)
+                thread = threading.Thread(target=self._follow, args=(run, writer), daemon=True)
                 self._requests[thread] = request
                 thread.start()
+                training += 1
 
-    def _follow(self, run: Run, writer: RunWriter, request: dict[str, float]) -> None:
+    def _follow(self, run: Run, writer: RunWriter) -> None:
         with writer:
             try:
                 with writing_to_home():
-                    self._train(run, writer, request)
+                    self._train(run, writer)
             except LabError as error:
                 log_failure(writer, error)
         self._one_has_ended.set()
 
-    def _train(self, run: Run, writer: RunWriter, request: dict[str, float]) -> None:
+    def _train(self, run: Run, writer: RunWriter) -> None:
         losses, steps_kept = 0, -1
         while True:
             try:
-                return self._train_on_one_machine(run, writer, request)
+                # Asked anew after a loss: perhaps no machine is left that has as much.
+                request = self._requests[threading.current_thread()] = self._cluster.request_of(run.config)
+                if self._train_on_one_machine(run, writer, request):
+                    return None
+            except ClusterFault as error:
+                return writer.end_at_checkpoint("interrupted", reason=str(error))
             except RayTaskError as error:
                 raise ClusterFault(f"A machine of the cluster could not train it: {error.cause!r}.") from error
             except RuntimeEnvSetupError as error:
@@ -295,7 +304,8 @@ class Sender:
                     return writer.end_at_checkpoint("interrupted", reason=reason)
                 writer.append("starting")
 
-    def _train_on_one_machine(self, run: Run, writer: RunWriter, request: dict[str, float]) -> None:
+    def _train_on_one_machine(self, run: Run, writer: RunWriter, request: dict[str, float]) -> bool:
+        """Return whether the run has ended; it has not if it would ask for something else by now."""
         task = self._task.options(
             num_returns="streaming", max_retries=0, _generator_backpressure_num_objects=_PARCELS_ON_THE_WAY, **request
         )
@@ -307,16 +317,20 @@ class Sender:
                     writer.end_at_checkpoint("interrupted", reason="The dashboard that trained it was closed.")
                 else:
                     writer.end_at_checkpoint("stopped")
-                return
+                return True
             ready, _ = ray.wait([parcels], timeout=_LOOK_SECONDS, fetch_local=False)
             if not ready:
+                if run.is_getting_ready and self._cluster.request_of(run.config) != request:
+                    ray.cancel(parcels)
+                    return False
                 continue
             try:
                 parcel = ray.get(next(parcels))
             except StopIteration:
-                return
+                break
             for name, arguments in parcel:
                 getattr(writer, name)(**arguments)
+        return True
 
 
 def main(sweep_id: str | None = None) -> int:

@@ -8,20 +8,26 @@ agree on whether somebody wants the run to stop.
 
 import os
 import signal
+import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]
+from torch.distributed import PrefixStore, Store, TCPStore  # type: ignore[attr-defined]
 from torch.nn.parallel import DistributedDataParallel
 
 from cnnlab.runs import Run
 from cnnlab.training import Event, TrainingState, device_for
 from cnnlab.worker import Assignment, Interrupted, Order, work
 
-_RUN_KEY = "cnnlab run"
+_RUN, _MEETING = "run", "meeting"
+_MEET_SECONDS = 300.0
+# A step takes milliseconds, and the test set a second or two: a process that is silent for so long is gone.
+_SILENCE = timedelta(seconds=60)
 
 
 def is_one_of_several() -> bool:
@@ -54,46 +60,76 @@ class Processes:
 
     def run_before_restart(self) -> str | None:
         """Return the identifier of the run that these processes trained before torchrun has started them anew."""
-        if int(os.environ["TORCHELASTIC_RESTART_COUNT"]) == 0:
-            return None
         store = self._store()
-        return store.get(_RUN_KEY).decode() if store.check([_RUN_KEY]) else None
+        return store.get(_RUN).decode() if store.check([_RUN]) else None
 
     @staticmethod
-    def _store() -> TCPStore:
+    def _store() -> Store:
         """Return the store that torchrun keeps for as long as it lives itself."""
-        return TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
+        store = TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
+        return PrefixStore(f"cnnlab {os.environ['TORCHELASTIC_RUN_ID']}", store)
 
     def lead(self, run: Run) -> Assignment:
         """Tell the other processes of a run, and return what this one is to train; for the first process."""
-        self._store().set(_RUN_KEY, run.id)
+        self._store().set(_RUN, run.id)
         self._wants_to_stop = lambda: run.stop_requested
-        return self._joint(Order(run))
+        order = Order(run)
+        self._share(order)
+        return self._joint(order)
+
+    def dismiss(self) -> None:
+        """Tell the other processes that nothing is left to train; for the first process."""
+        self._share(None)
 
     def follow(self) -> None:
         """Train the run that the first process has; for the others. That one alone tells how it went."""
-        order = self._joint(None)
+        order = self._share(None)
+        if order is None:
+            return
         # From now on, who ends them all means the first process, which has the others end with it.
         for sent in (signal.SIGINT, signal.SIGTERM):
             signal.signal(sent, signal.SIG_IGN)
-        for _ in work(order, _Untold(), team=self):
+        for _ in work(self._joint(order), _Untold(), team=self):
             pass
 
-    def _joint(self, order: Order | None) -> Assignment:
-        orders: list[Any] = [order]
-        # The store still knows the addresses of the processes before the restart.
-        restarts = os.environ["TORCHELASTIC_RESTART_COUNT"]
-        store = PrefixStore(f"cnnlab processes, {restarts} restarts", self._store())
+    def _share(self, order: Order | None) -> Order | None:
+        """Return the first process's order, in all of them."""
+        orders = [order]
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         try:
-            dist.init_process_group(backend, store=store, rank=self._rank, world_size=self.size)
+            store = self._meet()
+            dist.init_process_group(backend, store=store, rank=self._rank, world_size=self.size, timeout=_SILENCE)
             dist.broadcast_object_list(orders)
         except RuntimeError as error:
             raise Interrupted(f"The {self.size} processes could not find each other ({error}).") from error
-        joint: _JointOrder = _JointOrder(orders[0], self)
-        if device_for(joint.config).type == "cuda":
+        return orders[0]
+
+    def _meet(self) -> Store:
+        """Return a store for the processes that are here now.
+
+        That of torchrun keeps what those before a restart have written into it, and torchrun counts restarts on each
+        machine for itself. So the first process names the meeting, each other one says that it has come, and believes
+        the name once the first process has seen it.
+        """
+        store, own_name = self._store(), uuid4().hex
+        if self.is_first:
+            store.set(_MEETING, own_name)
+            come = [store.get(f"{own_name} {rank}").decode() for rank in range(1, self.size)]
+            store.set(f"{own_name} all", " ".join(come))
+            return PrefixStore(own_name, store)
+        deadline = time.monotonic() + _MEET_SECONDS
+        while time.monotonic() < deadline:
+            meeting = store.get(_MEETING).decode()
+            store.set(f"{meeting} {self._rank}", own_name)
+            if store.check([f"{meeting} all"]) and own_name in store.get(f"{meeting} all").decode():
+                return PrefixStore(meeting, store)
+            time.sleep(0.02)
+        raise RuntimeError("the first one has not come")
+
+    def _joint(self, order: Order) -> Assignment:
+        if device_for(order.config).type == "cuda":
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        return joint
+        return _JointOrder(order, self)
 
     def joined(self, network: nn.Module) -> nn.Module:
         """Return the same network, whose gradients become the mean of all processes' in ``backward``."""

@@ -104,6 +104,11 @@ class Scheduler:
         """Why runs cannot be sent to the cluster now, in a sentence; None if they can, or are not meant to be."""
         return self._cluster.problem if self._cluster else None
 
+    @property
+    def was_on_cluster(self) -> bool:
+        """Whether runs could be sent to the cluster at some time."""
+        return self._cluster is not None and self._cluster.was_connected
+
     def close(self) -> None:
         """Have every worker write its checkpoint and end; those that take too long are ended."""
         self._closed.set()
@@ -280,6 +285,7 @@ class _ClusterSender:
 
     def __init__(self, sweep_id: str | None) -> None:
         self.problem: str | None = None
+        self.was_connected = False
         self._arguments = [sweep_id] if sweep_id else []
         self._process: _Process | None = None
         self._next_try = time.monotonic()
@@ -293,7 +299,12 @@ class _ClusterSender:
             return
         if self._process and self._process.has_ended:
             # Ray itself ends the process, with words of its own, when it finds that its cluster is gone.
-            self.problem = self._process.last_words() if self._process.exit_code == 1 else "The Ray cluster is gone."
+            self.problem = (
+                self._process.last_words()
+                if self._process.exit_code == 1
+                else "The Ray cluster is gone, or the process that sends runs to it was ended. The lab tries it again "
+                "within ten seconds."
+            )
             self.abandon()
             self._process = None
             self._next_try = time.monotonic() + _CLUSTER_RETRY_SECONDS
@@ -303,6 +314,7 @@ class _ClusterSender:
             self._process = _Process("-c", code, *self._arguments)
         if self._process and self._process.has_spoken:  # it is connected
             self.problem = None
+            self.was_connected = True
 
     def abandon(self) -> None:
         if self._process:

@@ -550,9 +550,8 @@ def train(model: nn.Module, data: MNIST, config: TrainingConfig, state: Training
     if config.batch_size > size:
         raise InvalidConfig("batch_size", config.batch_size, f"at most {size:,}, the size of the training set")
     state = state or TrainingState(model, config)
-    if state.team and (size % config.batch_size or config.batch_size) < state.team.size:
-        allowed = f"one that leaves each of the {state.team.size} processes an image of every batch"
-        raise InvalidConfig("batch_size", config.batch_size, allowed)
+    if state.team:
+        require_an_image_for_each(state.team.size, size, config.batch_size)
     data = data.to(state.device)
     _prepare_process(config, state)
     at_once = STEPS_AT_ONCE.get(state.device.type, STEPS_AT_ONCE_ON_A_GPU)
@@ -614,6 +613,19 @@ def train(model: nn.Module, data: MNIST, config: TrainingConfig, state: Training
         state.epoch_loss_sum = 0.0
         state.epoch_seconds = 0.0
         yield event
+
+
+def require_an_image_for_each(processes: int, images: int, batch_size: int) -> None:
+    """See that each process has a part of every batch, also of the last and smallest of an epoch.
+
+    Raises
+    ------
+    InvalidConfig
+        If one has none.
+    """
+    if (images % batch_size or batch_size) < processes:
+        allowed = f"one that leaves each of the {processes} processes an image of every batch"
+        raise InvalidConfig("batch_size", batch_size, allowed)
 
 
 def _validate(model: nn.Module, data: MNIST, config: TrainingConfig) -> tuple[float, float] | tuple[None, None]:

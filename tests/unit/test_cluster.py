@@ -10,7 +10,7 @@ pytest.importorskip("ray")
 
 from ray.cluster_utils import Cluster
 
-from cnnlab.cluster import NoCluster, Parcels, _require_answer
+from cnnlab.cluster import NoCluster, Parcels, Sender, _require_answer
 from cnnlab.models import DEFINITIONS
 from cnnlab.runs import Run, RunWriter, Status, enqueue_all
 from cnnlab.scheduler import Scheduler, _made_scheduler, scheduler
@@ -120,6 +120,29 @@ def test_what_trains_when_the_dashboard_is_closed_is_interrupted_and_can_go_on(c
     _made_scheduler.cache_clear()
     assert run.status is Status.INTERRUPTED
     assert run.can_resume
+
+
+def test_a_run_that_no_machine_can_train_any_more_ends_with_that_reason_and_the_next_goes_on(cluster, wait_for):
+    largest = cluster.add_node(num_cpus=2)
+    run, next_run = new_run(threads=2, epochs=50), new_run()
+    scheduler().start(run)
+    wait_for(lambda: run.history().step > 0, 120)
+    cluster.remove_node(largest, allow_graceful=False)
+    scheduler().start(next_run)
+    wait_for(lambda: run.status is Status.INTERRUPTED, 120)
+    assert "asks for 2 threads, and no machine of the cluster has more than 1 core" in run.history().reason
+    assert run.can_resume
+    wait_for(lambda: next_run.status is Status.FINISHED, 120)
+
+
+def test_runs_that_others_train_count_where_a_number_at_once_is_set(lab_home):
+    (lab_home / "settings.json").write_text('{"parallel_runs": 1}')
+    elsewhere, waiting = new_run(), new_run()
+    waiting.enqueue()
+    with RunWriter.claim(elsewhere) as writer:
+        writer.append("starting")
+        Sender(cluster=None)._send_waiting_runs()
+    assert waiting.status is Status.QUEUED
 
 
 def test_forty_runs_over_three_machines_all_finish_with_the_losses_of_this_one_though_a_machine_dies(cluster, wait_for):
