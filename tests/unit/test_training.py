@@ -1,4 +1,6 @@
 import math
+import subprocess
+import sys
 from copy import deepcopy
 from dataclasses import replace
 
@@ -25,6 +27,7 @@ from cnnlab.training import (
     as_channels_last,
     learning_rate_at,
     one_buffer_for_each_dtype,
+    optimizer_arguments,
     random_changes,
     shuffled,
     takes_channels_last,
@@ -342,3 +345,36 @@ def test_images_for_validation_are_not_trained_on_and_are_what_it_is_measured_on
     without = replace(mnist, train_images=mnist.train_images[:700], train_labels=mnist.train_labels[:700])
     *others, _ = train(DEFINITIONS["sequential"].build(seed=0), without, replace(config, validation=0))
     assert [each.loss for each in batches] == [each.loss for each in others]
+
+
+def test_training_leaves_pytorchs_compiler_out():
+    code = """
+import sys
+from cnnlab import data, models, training
+mnist = data.load(train_images_as_bytes=True).first(train=256, test=1)
+for optimizer in training.OPTIMIZERS:
+    config = training.TrainingConfig(epochs=1, device="cpu", threads=1, optimizer=optimizer)
+    model = models.DEFINITIONS["module"].build(0)
+    state = training.TrainingState(model, config)
+    list(training.train(model, mnist, config, state))
+    state.load_state_dict(state.state_dict())
+sys.exit("torch._dynamo" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_an_optimizer_does_what_pytorchs_does(name, mnist):
+    config = replace(CONFIG, optimizer=name, epochs=1)
+    ours, theirs = DEFINITIONS["module"].build(0), DEFINITIONS["module"].build(0)
+    classes = (OPTIMIZERS[name], OPTIMIZERS[name].__base__)
+    made = [
+        (model, optimizer(model.parameters(), **optimizer_arguments(config)))
+        for model, optimizer in zip((ours, theirs), classes, strict=True)
+    ]
+    for _ in range(3):
+        for model, optimizer in made:
+            optimizer.zero_grad()
+            F.cross_entropy(model(mnist.test_images), mnist.test_labels).backward()
+            optimizer.step()
+    assert all(torch.equal(*pair) for pair in zip(ours.parameters(), theirs.parameters(), strict=True))
