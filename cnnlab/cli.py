@@ -342,7 +342,8 @@ def _wait_for_the_runs_of(sweep: Sweep, scheduler: Scheduler) -> None:
     is_told_to_end = threading.Event()
     for sent in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sent, lambda *_: is_told_to_end.set())
-    is_told, problem_told = False, None
+    to_go_on = f"To go on: python -m cnnlab sweep --resume {sweep.id}"
+    problem_told = None
     with click.progressbar(length=sweep.count, file=sys.stderr) as bar:
         while True:
             sweep = find_sweep(sweep.id)  # a search has made further runs
@@ -351,21 +352,24 @@ def _wait_for_the_runs_of(sweep: Sweep, scheduler: Scheduler) -> None:
                 break
             bar.update(len(sweep.run_ids) - len(active) - bar.pos)
             problem = scheduler.cluster_problem
-            is_hopeless = problem is not None and not scheduler.was_on_cluster
-            if problem != problem_told and not is_hopeless:  # what waits keeps waiting
+            if problem and not scheduler.was_on_cluster:
+                _stop_all(sweep, scheduler)
+                raise click.ClickException(f"{problem} {to_go_on}")
+            if problem != problem_told:  # what waits keeps waiting
                 click.echo(f"\n{problem or 'The Ray cluster is there again.'}", err=True)
                 problem_told = problem
-            if is_told or is_hopeless or is_told_to_end.wait(timeout=0.5):
-                sweep.end_search()
-                for run in sweep.runs():
-                    scheduler.stop(run)
-                if not is_told:
-                    click.echo(f"\nStopped. To go on: python -m cnnlab sweep --resume {sweep.id}", err=True)
-                is_told = True
+            if is_told_to_end.wait(timeout=0.5):
+                _stop_all(sweep, scheduler)
                 time.sleep(0.1)
-            if is_hopeless:
-                raise click.ClickException(str(problem))
         bar.update(len(sweep.run_ids) - bar.pos)
+    if is_told_to_end.is_set():
+        click.echo(f"Stopped. {to_go_on}", err=True)
+
+
+def _stop_all(sweep: Sweep, scheduler: Scheduler) -> None:
+    sweep.end_search()
+    for run in sweep.runs():
+        scheduler.stop(run)
 
 
 @main.command("bench")

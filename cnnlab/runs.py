@@ -1073,6 +1073,7 @@ class _LogReader:
         self._offset = 0
         self._steps, self._losses, self._seconds = array("q"), array("d"), array("d")
         self._epochs: dict[int, EpochEvent] = {}
+        self._epochs_told: tuple[EpochEvent, ...] = ()
         self._starts: list[int] = []
         self._reason: str | None = None
         self._kernels: str | None = None
@@ -1097,7 +1098,10 @@ class _LogReader:
     def epochs(self) -> tuple[EpochEvent, ...]:
         with self._lock:
             self._read_on()
-            return tuple(self._epochs.values())
+            epochs = tuple(self._epochs.values())
+            if epochs != self._epochs_told:  # else the same object: who keeps it for each length of the log keeps one
+                self._epochs_told = epochs
+            return self._epochs_told
 
     def _read_on(self) -> None:
         with self._path.open("rb") as log:
