@@ -130,6 +130,8 @@ def train(
             signal.signal(signal.SIGINT, lambda *_: run.request_stop())
             signal.signal(signal.SIGTERM, lambda *_: run.request_stop())
             _print_training(run, writer, as_json, processes)
+        if processes:
+            processes.part()
     except InvalidConfig as error:
         raise click.BadParameter(str(error), param_hint=f"--{error.field.replace('_', '-')}") from error
     except (UnknownDefinition, NoSuchRun, RunBusy, RunFinished, InvalidName) as error:

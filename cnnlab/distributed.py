@@ -80,17 +80,23 @@ class Processes:
     def dismiss(self) -> None:
         """Tell the other processes that nothing is left to train; for the first process."""
         self._share(None)
+        self.part()
+
+    @staticmethod
+    def part() -> None:
+        """Leave the others, when nothing is left to train: a process that ended without would at times be aborted."""
+        dist.destroy_process_group()
 
     def follow(self) -> None:
         """Train the run that the first process has; for the others. That one alone tells how it went."""
         order = self._share(None)
-        if order is None:
-            return
-        # From now on, who ends them all means the first process, which has the others end with it.
-        for sent in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(sent, signal.SIG_IGN)
-        for _ in work(self._joint(order), _Untold(), team=self):
-            pass
+        if order is not None:
+            # From now on, who ends them all means the first process, which has the others end with it.
+            for sent in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(sent, signal.SIG_IGN)
+            for _ in work(self._joint(order), _Untold(), team=self):
+                pass
+        self.part()
 
     def _share(self, order: Order | None) -> Order | None:
         """Return the first process's order, in all of them."""
