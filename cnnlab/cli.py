@@ -127,8 +127,9 @@ def train(
         with RunWriter.claim(run) as writer:
             writer.prepare_to_train()
             writer.append("starting")
-            signal.signal(signal.SIGINT, lambda *_: run.request_stop())
-            signal.signal(signal.SIGTERM, lambda *_: run.request_stop())
+            ask_to_stop = processes.ask_to_stop if processes else run.request_stop
+            for sent in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(sent, lambda *_: ask_to_stop())
             _print_training(run, writer, as_json, processes)
         if processes:
             processes.part()

@@ -50,6 +50,7 @@ class Processes:
         self.size = int(os.environ["WORLD_SIZE"])
         self.is_first = os.environ["RANK"] == "0"
         self._rank = int(os.environ["RANK"])
+        self._is_asked_to_stop = False
         self._wants_to_stop: Callable[[], bool] = lambda: False
         self._wish_of_all: Tensor | None = None
 
@@ -72,10 +73,17 @@ class Processes:
     def lead(self, run: Run) -> Assignment:
         """Tell the other processes of a run, and return what this one is to train; for the first process."""
         self._store().set(_RUN, run.id)
-        self._wants_to_stop = lambda: run.stop_requested
+        self._wants_to_stop = lambda: self._is_asked_to_stop or run.stop_requested
         order = Order(run)
         self._share(order)
         return self._joint(order)
+
+    def ask_to_stop(self) -> None:
+        """Have all processes stop after the step at hand; for the first process.
+
+        Nothing outlives it: torchrun sends the same signal to those that it starts anew as a person who ends them.
+        """
+        self._is_asked_to_stop = True
 
     def dismiss(self) -> None:
         """Tell the other processes that nothing is left to train; for the first process."""
