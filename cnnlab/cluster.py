@@ -246,9 +246,10 @@ class Sender:
     def _send_waiting_runs(self) -> None:
         if not (waiting := waiting_runs_of(self._sweep_id)):
             return
-        training = sum(run.status is Status.RUNNING for run in all_runs())
+        limit = parallel_runs()
+        training = 0 if limit is None else sum(run.status is Status.RUNNING for run in all_runs())
         for run in waiting:
-            if (limit := parallel_runs()) is not None and training >= limit:
+            if limit is not None and training >= limit:
                 return
             try:
                 request = self._cluster.request_of(run.config)

@@ -1,6 +1,5 @@
 """MNIST as tensors, from the archives that ship with the lab."""
 
-import fcntl
 import hashlib
 import shutil
 import sys
@@ -19,7 +18,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from cnnlab.errors import LabError
-from cnnlab.home import home, replacing, unfinished_suffix, writing_to_home
+from cnnlab.home import alone, home, replacing, unfinished_suffix, writing_to_home
 
 ARCHIVES = Path(__file__).parent / "assets" / "mnist"
 TRAIN_IMAGES = 60_000
@@ -182,9 +181,8 @@ def _decoded(names: list[str]) -> dict[str, Tensor]:
         return tensors
     with writing_to_home():
         home().mkdir(parents=True, exist_ok=True)
-        with (home() / ".mnist.lock").open("a") as lock:
-            # A worker that is getting ready decodes them too: who comes second has them sooner by waiting.
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        # A worker that is getting ready decodes them too: who comes second has them sooner by waiting.
+        with alone(home() / ".mnist.lock"):
             if tensors := _read_decoded(path, names):
                 return tensors
             decoded = _decode_archives()

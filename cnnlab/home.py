@@ -1,6 +1,7 @@
 """The lab's home: the one folder that the lab writes to."""
 
 import errno
+import fcntl
 import os
 import re
 import shutil
@@ -60,6 +61,14 @@ def replacing(path: Path) -> Iterator[Path]:
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def alone(lock_path: Path) -> Iterator[None]:
+    """Wait until nobody else, in this process or another, is in a body with the same file, and keep others out."""
+    with lock_path.open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def unfinished_path(path: Path) -> Path:

@@ -241,8 +241,7 @@ class Run:
         """What people call the run."""
         with self._existing(), self.name_path.open(errors="replace") as file:
             name = file.read(MAX_NAME_LENGTH)
-        # Whoever wrote the file by hand may have put in what has no place in a line of text.
-        return "".join(sign if can_be_shown(sign) else "\ufffd" for sign in name).strip() or self.id
+        return as_line(name).strip() or self.id  # somebody may have written the file by hand
 
     def rename(self, name: str) -> None:
         """Give the run another name.
@@ -901,7 +900,7 @@ def checked_name(name: str) -> str:
         If nothing is left, it is too long, or it has a character that cannot be shown.
     """
     name = name.strip()
-    if not 1 <= len(name) <= MAX_NAME_LENGTH or not all(map(can_be_shown, name)):
+    if not 1 <= len(name) <= MAX_NAME_LENGTH or as_line(name) != name:
         raise InvalidName(
             f"A run's name is one line of 1 to {MAX_NAME_LENGTH} characters that can be printed; this one has "
             f"{len(name):,}, or one that cannot be."
@@ -909,9 +908,9 @@ def checked_name(name: str) -> str:
     return name
 
 
-def can_be_shown(sign: str) -> bool:
-    """Return whether a character has a place in a line of text."""
-    return sign.isprintable() or sign == _JOINER
+def as_line(text: str) -> str:
+    """Return a text in which a sign (\ufffd) stands for each character that has no place in a line."""
+    return "".join(sign if sign.isprintable() or sign == _JOINER else "\ufffd" for sign in text)
 
 
 # Of emoji: a family is made of persons.

@@ -3,7 +3,6 @@
 A sweep is a file in the lab's home that holds its plans and names its runs. These are runs like any other.
 """
 
-import fcntl
 import json
 import math
 import os
@@ -20,7 +19,7 @@ from typing import Any
 import pandas as pd
 
 from cnnlab.errors import LabError
-from cnnlab.home import home, identifier_after, replacing, writing_to_home
+from cnnlab.home import alone, home, identifier_after, replacing, writing_to_home
 from cnnlab.models import DEFINITIONS, Definition, definition_named
 from cnnlab.runs import MAX_NAME_LENGTH, NoSuchRun, Run, all_runs, checked_name, enqueue_all, waiting_runs
 from cnnlab.seals import sealed, unsealed
@@ -171,7 +170,7 @@ class Plan:
             return self.search.runs
         if self.draws is not None:
             return self.draws
-        return math.prod(len(value) for value in self.settings.values() if isinstance(value, tuple))
+        return int(different_recipes(self.settings))
 
     def recipes(self) -> list[tuple[Definition, TrainingConfig]]:
         """Return the runs to make at once: all combinations, the last field changing fastest, or the draws.
@@ -380,8 +379,7 @@ class Sweep:
     @contextmanager
     def changing(self) -> Iterator[None]:
         """Read the sweep anew, let the body change it, and write it; no other process does so meanwhile."""
-        with writing_to_home(), _lock_path(self.id).open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with writing_to_home(), alone(_lock_path(self.id)):
             self._read()
             before = self._content()
             yield

@@ -16,6 +16,7 @@ from cnnlab.errors import LabError
 from cnnlab.runs import Run
 from cnnlab.ui.asking import ask
 from cnnlab.ui.digits import picture_address
+from cnnlab.ui.page import theme_color
 from cnnlab.ui.wording import as_text
 
 _STYLE = """
@@ -56,7 +57,7 @@ def answers_view(runs: Sequence[Run], prepared: Preparation | None) -> None:
             cards.append(_card(run, label, answers))
         except LabError as error:
             cards.append(_card(run, label, None, str(error)))
-    st.html(f'{_STYLE}<div class="answers" style="--bar: {_bar_color()}">{"".join(cards)}</div>')
+    st.html(f'{_STYLE}<div class="answers" style="--bar: {theme_color("primaryColor")}">{"".join(cards)}</div>')
 
 
 def answer_view(run: Run, image: np.ndarray) -> None:
@@ -66,7 +67,7 @@ def answer_view(run: Run, image: np.ndarray) -> None:
     except LabError as error:
         st.error(as_text(str(error)))
         return
-    st.html(f'{_STYLE}<div class="answers" style="--bar: {_bar_color()}">{card}</div>')
+    st.html(f'{_STYLE}<div class="answers" style="--bar: {theme_color("primaryColor")}">{card}</div>')
 
 
 def steps_view(prepared: Preparation | None) -> None:
@@ -87,10 +88,6 @@ def steps_view(prepared: Preparation | None) -> None:
         for title, told, picture in shown
     ]
     st.html(f'<div class="steps">{"".join(figures)}</div>')
-
-
-def _bar_color() -> str:
-    return st.get_option(f"theme.{st.context.theme.type or 'light'}.primaryColor")
 
 
 def _inputs(prepared: Preparation) -> np.ndarray:

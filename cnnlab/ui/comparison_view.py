@@ -34,6 +34,7 @@ from cnnlab.runs import Run, Status
 from cnnlab.ui.asking import ask
 from cnnlab.ui.digits import digit_buttons, digit_gallery
 from cnnlab.ui.my_digits_view import accuracies_on
+from cnnlab.ui.page import theme_color
 from cnnlab.ui.recipe_form import LABELS
 from cnnlab.ui.wording import as_text, csv_of, duration, percent
 
@@ -296,9 +297,8 @@ def confusion_chart(
         if points := st.session_state[key]["selection"]["points"]:
             on_click(int(points[0]["y"]), int(points[0]["x"]))
 
-    text_color = st.get_option(f"theme.{st.context.theme.type or 'light'}.textColor")
     st.plotly_chart(
-        confusion_figure(matrix, max(1, highest), text_color=text_color, is_difference=is_difference),
+        confusion_figure(matrix, max(1, highest), text_color=theme_color("textColor"), is_difference=is_difference),
         key=key,
         on_select=tell_of_click,
         selection_mode="points",

@@ -74,3 +74,8 @@ def scroll_to(key: str) -> None:
         "</script>",
         unsafe_allow_javascript=True,
     )
+
+
+def theme_color(name: str) -> str:
+    """Return a colour of the theme that the page is shown in, such as textColor."""
+    return st.get_option(f"theme.{st.context.theme.type or 'light'}.{name}")

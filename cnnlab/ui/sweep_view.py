@@ -17,6 +17,7 @@ from cnnlab.sweep_charts import CELL, heat_map, parallel_coordinates, title_of
 from cnnlab.sweeps import MOST_RUNS, Between, Plan, Search, Sweep, different_recipes, find_sweep, is_whole
 from cnnlab.training import KERNELS, OPTIMIZERS, SCHEDULES, available_cores
 from cnnlab.ui.live import refresh_seconds
+from cnnlab.ui.page import theme_color
 from cnnlab.ui.run_list import cluster_line
 from cnnlab.ui.run_view import attempt
 from cnnlab.ui.wording import as_text, csv_of, duration, percent, plural
@@ -228,8 +229,7 @@ def _heat_map_view(sweep_id: str, told: pd.DataFrame, tried: list[str], accuracy
         columns = st.selectbox("Columns", others, 0, format_func=title_of, key="sweep_columns", width=220)
     # A cell that was clicked in one chart is none of another.
     key = f"sweep_heat_map_{sweep_id}_{rows}_{columns}"
-    text_color = st.get_option(f"theme.{st.context.theme.type or 'light'}.textColor")
-    chart = heat_map(told, rows, columns, accuracy, text_color=text_color)
+    chart = heat_map(told, rows, columns, accuracy, text_color=theme_color("textColor"))
     event = st.altair_chart(chart, key=key, on_select="rerun")
     st.caption(f"The mean {title_of(accuracy).lower()} of the runs in each cell. Click one to compare its runs.")
     if cells := event.selection.get(CELL):

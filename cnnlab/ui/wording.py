@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pandas as pd
 
-from cnnlab.runs import can_be_shown
+from cnnlab.runs import as_line
 
 _FORMULA_SIGNS = ("=", "+", "-", "@")
 # What is taken for a code (:smile:), an address (www.example.com) or an arrow (->) even where it is escaped. A sign
@@ -17,8 +17,7 @@ _MARKS = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&])")
 
 def as_text(name: str) -> str:
     """Return a name for a place where Markdown is read, so that it is shown letter by letter."""
-    line = "".join(sign if can_be_shown(sign) else "\ufffd" for sign in name)
-    return _MARKS.sub(r"\\\1", _PARTED.sub("\\1\u2060", line))
+    return _MARKS.sub(r"\\\1", _PARTED.sub("\\1\u2060", as_line(name)))
 
 
 def csv_of(table: pd.DataFrame) -> str:
