@@ -42,7 +42,7 @@ def heat_map(table: pd.DataFrame, rows: str, columns: str, accuracy: str, *, tex
         color=alt.Color(f"{accuracy}:Q", scale=colors, legend=None)
     )
     numbers = base.mark_text(fontSize=13, color=text_color).encode(text=alt.Text(f"{accuracy}:Q", format=".2%"))
-    height = max(120, 46 * means[rows].nunique() + 60)
+    height = 46 * means[rows].nunique() + 110  # the axis below, with its title, has the rest
     return alt.LayerChart(layer=[squares.add_params(cell), numbers]).properties(height=height)
 
 
