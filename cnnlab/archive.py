@@ -11,8 +11,8 @@ import zipfile
 import zlib
 
 from cnnlab.errors import LabError
-from cnnlab.home import writing_to_home
 from cnnlab.runs import EXPORTED_FILES, DamagedRun, Run, UnfitRun, adopt
+from cnnlab.storage.home import writing_to_home
 
 MOST_BYTES = 100_000_000
 # Unpacked. The log of a thousand epochs of the tutorial's batches has 40 MB.

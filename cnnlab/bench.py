@@ -49,9 +49,10 @@ from torch.utils.data import DataLoader, Dataset
 from cnnlab import TRAINING_ENVIRONMENT, data
 from cnnlab.errors import LabError
 from cnnlab.fused import CannotFuse
-from cnnlab.home import home, unfinished_suffix, writing_to_home
 from cnnlab.models import DEFINITIONS
 from cnnlab.runs import Run, RunWriter
+from cnnlab.storage.files import unfinished_suffix
+from cnnlab.storage.home import home, writing_to_home
 from cnnlab.training import MAX_EPOCHS, BatchEvent, TrainingConfig
 from cnnlab.worker import work
 

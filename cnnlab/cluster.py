@@ -26,9 +26,9 @@ from ray.exceptions import LocalRayletDiedError, RayError, RayTaskError, Runtime
 from cnnlab import TRAINING_ENVIRONMENT, data
 from cnnlab.data import MNIST
 from cnnlab.errors import LabError
-from cnnlab.home import writing_to_home
 from cnnlab.runs import Run, RunBusy, RunWriter, Status, all_runs, checkpoint_of
 from cnnlab.scheduler import parallel_runs
+from cnnlab.storage.home import writing_to_home
 from cnnlab.sweeps import waiting_runs_of
 from cnnlab.training import Event, TrainingConfig, TrainingState
 from cnnlab.worker import Order, log_failure, wait_for_end_of_input, work

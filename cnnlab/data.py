@@ -18,7 +18,9 @@ from safetensors.torch import save
 from torch import Tensor
 
 from cnnlab.errors import LabError
-from cnnlab.home import alone, home, replacing, unfinished_suffix, writing_to_home
+from cnnlab.storage.files import replacing, unfinished_suffix
+from cnnlab.storage.home import home, writing_to_home
+from cnnlab.storage.locks import alone
 
 ARCHIVES = Path(__file__).parent / "assets" / "mnist"
 TRAIN_IMAGES = 60_000

@@ -25,7 +25,8 @@ from torch import Tensor, fx, nn
 from torch.autograd.function import once_differentiable
 
 from cnnlab.errors import LabError
-from cnnlab.home import home, remove_unfinished, replacing, unfinished_suffix
+from cnnlab.storage.files import remove_unfinished, replacing, unfinished_suffix
+from cnnlab.storage.home import home
 
 SOURCE = Path(__file__).with_name("fused.c")
 # All that the kernel keeps at hand for an image must fit into a core's cache, and on the stack of a thread.

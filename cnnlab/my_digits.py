@@ -26,8 +26,9 @@ from cnnlab.answering import newest_network_of
 from cnnlab.drawing import prepare
 from cnnlab.errors import LabError
 from cnnlab.evaluation import predict_logits
-from cnnlab.home import home, replacing, writing_to_home
 from cnnlab.runs import Run
+from cnnlab.storage.files import replacing
+from cnnlab.storage.home import home, writing_to_home
 from cnnlab.strokes import SIDE, Stroke, ink_of
 
 MOST_DIGITS = 2_000

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from cnnlab.data import load_test_set
 from cnnlab.errors import LabError
 from cnnlab.evaluation import predict_logits
-from cnnlab.home import replacing
 from cnnlab.models import UnknownDefinition, definition_named
 from cnnlab.runs import Run
-from cnnlab.seals import is_whole_tensors, sealed_tensors
+from cnnlab.storage.checksums import is_whole_tensors, sealed_tensors
+from cnnlab.storage.files import replacing
 
 DIGITS = 10
 

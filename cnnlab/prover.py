@@ -25,8 +25,8 @@ import torch
 from cnnlab import equivalence
 from cnnlab.equivalence import SEED, STEPS, Finding, Finished
 from cnnlab.errors import LabError
-from cnnlab.home import home, writing_to_home
 from cnnlab.models import DEFINITIONS
+from cnnlab.storage.home import home, writing_to_home
 
 _PROJECT = Path(__file__).parent.parent
 _ERROR_LINES = 5

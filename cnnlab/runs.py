@@ -47,9 +47,10 @@ from safetensors.torch import load
 from torch import Tensor
 
 from cnnlab.errors import LabError
-from cnnlab.home import home, identifier_after, remove_unfinished, replacing, unfinished_path, writing_to_home
 from cnnlab.models import Definition, definition_named
-from cnnlab.seals import is_whole_tensors, is_whole_zip, sealed, sealed_tensors, unsealed
+from cnnlab.storage.checksums import is_whole_tensors, is_whole_zip, sealed, sealed_tensors, unsealed
+from cnnlab.storage.files import identifier_after, remove_unfinished, replacing, unfinished_path
+from cnnlab.storage.home import home, writing_to_home
 from cnnlab.training import BatchEvent, EpochEvent, Event, TrainingConfig, TrainingState
 
 REFERENCE_RUNS = Path(__file__).parent / "assets" / "runs"

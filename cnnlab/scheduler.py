@@ -18,9 +18,10 @@ from pathlib import Path
 
 from cnnlab import TRAINING_ENVIRONMENT
 from cnnlab.errors import LabError
-from cnnlab.home import home, replacing, unfinished_suffix, writing_to_home
 from cnnlab.runs import Run, RunBusy, RunWriter, Status, all_runs, remove_leftovers
 from cnnlab.search import advance_searches
+from cnnlab.storage.files import replacing, unfinished_suffix
+from cnnlab.storage.home import home, writing_to_home
 from cnnlab.sweeps import waiting_runs_of
 from cnnlab.training import available_cores
 

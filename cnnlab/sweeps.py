@@ -19,10 +19,12 @@ from typing import Any
 import pandas as pd
 
 from cnnlab.errors import LabError
-from cnnlab.home import alone, home, identifier_after, replacing, writing_to_home
 from cnnlab.models import DEFINITIONS, Definition, definition_named
 from cnnlab.runs import MAX_NAME_LENGTH, NoSuchRun, Run, all_runs, checked_name, enqueue_all, waiting_runs
-from cnnlab.seals import sealed, unsealed
+from cnnlab.storage.checksums import sealed, unsealed
+from cnnlab.storage.files import identifier_after, replacing
+from cnnlab.storage.home import home, writing_to_home
+from cnnlab.storage.locks import alone
 from cnnlab.training import TrainingConfig
 
 MOST_RUNS = 10_000

@@ -22,10 +22,10 @@ import torch
 from cnnlab import data
 from cnnlab.data import MNIST
 from cnnlab.errors import LabError
-from cnnlab.home import writing_to_home
 from cnnlab.models import DEFINITIONS, definition_named
 from cnnlab.predictions import predictions_of
 from cnnlab.runs import Run, RunWriter, Status
+from cnnlab.storage.home import writing_to_home
 from cnnlab.training import Diverged, EpochEvent, Event, Team, TrainingConfig, TrainingState, train
 
 # How much training a crash may cost.

@@ -70,7 +70,7 @@ def refuse(content, words=""):
 
 
 def everything():
-    from cnnlab.home import home
+    from cnnlab.storage.home import home
 
     return {path: path.read_bytes() if path.is_file() else None for path in home().parent.rglob("*")}
 

@@ -5,7 +5,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cnnlab import my_digits as module
-from cnnlab.home import HomeError
 from cnnlab.my_digits import (
     InvalidDigits,
     MyDigit,
@@ -19,6 +18,7 @@ from cnnlab.my_digits import (
     take_back,
 )
 from cnnlab.runs import find_run
+from cnnlab.storage.home import HomeError
 from cnnlab.strokes import Stroke
 
 SEVEN = (Stroke(20, ((70.0, 70.0), (200.0, 70.0), (190.0, 90.0), (150.0, 160.0), (120.0, 240.0))),)

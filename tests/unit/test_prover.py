@@ -4,8 +4,8 @@ import subprocess
 import pytest
 
 from cnnlab.equivalence import CarriedOver, Finished, TrainedBoth
-from cnnlab.home import HomeError
 from cnnlab.prover import Proof, end_proofs
+from cnnlab.storage.home import HomeError
 
 
 @pytest.fixture(autouse=True)

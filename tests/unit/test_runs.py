@@ -24,7 +24,7 @@ from cnnlab.runs import (
     find_run,
     remove_leftovers,
 )
-from cnnlab.seals import sealed, unsealed
+from cnnlab.storage.checksums import sealed, unsealed
 from cnnlab.training import BatchEvent, EpochEvent, TrainingConfig, TrainingState
 
 CONFIG = TrainingConfig(epochs=3, seed=4, threads=2)

@@ -1,7 +1,5 @@
-"""The lab's home: the one folder that the lab writes to."""
+"""Files that a reader, or a crash, meets whole or not at all."""
 
-import errno
-import fcntl
 import os
 import re
 import shutil
@@ -10,38 +8,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-
-from cnnlab.errors import LabError
-
-
-class HomeError(LabError):
-    """The lab's home cannot be written."""
-
-
-def home() -> Path:
-    """Return the lab's home: ``CNNLAB_HOME``, or ``.cnnlab`` in the working directory.
-
-    Returns
-    -------
-    Path
-        An absolute path. The folder need not exist yet.
-    """
-    return Path(os.environ.get("CNNLAB_HOME") or ".cnnlab").absolute()
-
-
-@contextmanager
-def writing_to_home() -> Iterator[None]:
-    """Turn what the operating system says of a failed write into a sentence.
-
-    Raises
-    ------
-    HomeError
-        If the body raises an `OSError`: the home is full, read-only or not a folder.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise HomeError(_sentence(error)) from error
 
 
 @contextmanager
@@ -61,14 +27,6 @@ def replacing(path: Path) -> Iterator[Path]:
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
-
-
-@contextmanager
-def alone(lock_path: Path) -> Iterator[None]:
-    """Wait until nobody else, in this process or another, is in a body with the same file, and keep others out."""
-    with lock_path.open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def unfinished_path(path: Path) -> Path:
@@ -119,15 +77,3 @@ def _is_alive(process: int) -> bool:
     except OSError:
         return True
     return True
-
-
-def _sentence(error: OSError) -> str:
-    elsewhere = "point CNNLAB_HOME at a folder that can be written"
-    match error.errno:
-        case errno.ENOSPC | errno.EDQUOT:
-            return f"The lab's home {home()} is full: free some space, or {elsewhere}."
-        case errno.EROFS | errno.EACCES | errno.EPERM:
-            return f"The lab's home {home()} cannot be written: change its permissions, or {elsewhere}."
-        case _:
-            reason = error.strerror or str(error)
-            return f"The lab's home {home()} cannot be used ({reason}): {elsewhere}."

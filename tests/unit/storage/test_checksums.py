@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load, save
 
-from cnnlab.seals import is_whole_tensors, is_whole_zip, sealed, sealed_tensors, unsealed
+from cnnlab.storage.checksums import is_whole_tensors, is_whole_zip, sealed, sealed_tensors, unsealed
 
 WEIGHTS = {"conv.weight": torch.arange(12.0).reshape(3, 4), "conv.bias": torch.tensor([0.5, -1.0])}
 json_values = st.recursive(

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cnnlab.home import HomeError, home, identifier_after, remove_unfinished, replacing, writing_to_home
+from cnnlab.storage.files import identifier_after, remove_unfinished, replacing
+from cnnlab.storage.home import HomeError, home, writing_to_home
 
 
 def test_the_home_is_the_variable_or_a_folder_here(monkeypatch, tmp_path):

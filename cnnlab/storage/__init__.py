@@ -1,0 +1,1 @@
+"""The lab's home: how files are written, locked and checked."""
