@@ -46,10 +46,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn, optim
 from torch.utils.data import DataLoader, Dataset
 
-from cnnlab import TRAINING_ENVIRONMENT, data
+from cnnlab import TRAINING_ENVIRONMENT
+from cnnlab.data import mnist as data
 from cnnlab.errors import LabError
 from cnnlab.fused import CannotFuse
-from cnnlab.models import DEFINITIONS
+from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs import Run, RunWriter
 from cnnlab.storage.files import unfinished_suffix
 from cnnlab.storage.home import home, writing_to_home

@@ -12,9 +12,9 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from cnnlab.data import IMAGE_SHAPE
+from cnnlab.data.mnist import IMAGE_SHAPE
 from cnnlab.equivalence import TrainedBoth
-from cnnlab.explain import INPUT, Layer, shape_text
+from cnnlab.models.layers import INPUT, Layer, shape_text
 
 # Clear on a light and on a dark background.
 TRAIN_COLOR = "#4f74ee"

@@ -16,13 +16,14 @@ import click
 import numpy as np
 import torch
 
-from cnnlab import bench, data, equivalence
+from cnnlab import bench, equivalence
 from cnnlab.answering import Answer, answers_of
 from cnnlab.archive import MOST_BYTES, export_run, import_run
+from cnnlab.data import mnist as data
 from cnnlab.distributed import Processes, is_one_of_several
 from cnnlab.drawing import prepare
 from cnnlab.errors import LabError
-from cnnlab.models import DEFINITIONS, UnknownDefinition, definition_named
+from cnnlab.models.definitions import DEFINITIONS, UnknownDefinition, definition_named
 from cnnlab.pictures import MOST_BYTES as MOST_PICTURE_BYTES
 from cnnlab.pictures import UnreadablePicture, picture_on_canvas
 from cnnlab.runs import (

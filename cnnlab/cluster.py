@@ -23,8 +23,9 @@ import ray
 import torch
 from ray.exceptions import LocalRayletDiedError, RayError, RayTaskError, RuntimeEnvSetupError
 
-from cnnlab import TRAINING_ENVIRONMENT, data
-from cnnlab.data import MNIST
+from cnnlab import TRAINING_ENVIRONMENT
+from cnnlab.data import mnist as data
+from cnnlab.data.mnist import MNIST
 from cnnlab.errors import LabError
 from cnnlab.runs import Run, RunBusy, RunWriter, Status, all_runs, checkpoint_of
 from cnnlab.scheduler import parallel_runs

@@ -10,8 +10,8 @@ from statistics import NormalDist
 import numpy as np
 import pandas as pd
 
-from cnnlab.data import TEST_IMAGES
-from cnnlab.models import DEFINITIONS
+from cnnlab.data.mnist import TEST_IMAGES
+from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.predictions import DIGITS, Predictions
 from cnnlab.runs import Run, Status
 from cnnlab.training import TrainingConfig

@@ -17,11 +17,11 @@ from difflib import SequenceMatcher
 import torch
 from torch import Tensor, nn
 
-from cnnlab.data import MNIST
+from cnnlab.data.mnist import MNIST
 from cnnlab.errors import LabError
 from cnnlab.evaluation import predict_logits
-from cnnlab.explain import Layer, layers_of, shape_text
-from cnnlab.models import DEFINITIONS, Definition, Net
+from cnnlab.models.definitions import DEFINITIONS, Definition, Net
+from cnnlab.models.layers import Layer, layers_of, shape_text
 from cnnlab.training import BatchEvent, TrainingConfig, train
 
 STEPS = 100

@@ -9,10 +9,10 @@ import torch
 from safetensors.torch import load
 from torch import Tensor, nn
 
-from cnnlab.data import load_test_set
+from cnnlab.data.mnist import load_test_set
 from cnnlab.errors import LabError
 from cnnlab.evaluation import predict_logits
-from cnnlab.models import UnknownDefinition, definition_named
+from cnnlab.models.definitions import UnknownDefinition, definition_named
 from cnnlab.runs import Run
 from cnnlab.storage.checksums import is_whole_tensors, sealed_tensors
 from cnnlab.storage.files import replacing
@@ -101,7 +101,7 @@ def _predict(run: Run, weights: bytes) -> Predictions:
 
 def _does_not_fit(run: Run) -> NoPredictions:
     return NoPredictions(
-        f"The weights of {run.name} do not fit cnnlab/models.py, which has no {run.title}, or has changed it. Put "
+        f"The weights of {run.name} do not fit cnnlab/models/definitions.py, which has no {run.title}, or has changed it. Put "
         "its source back (the run's training script has it), or delete the run."
     )
 

@@ -25,7 +25,7 @@ import torch
 from cnnlab import equivalence
 from cnnlab.equivalence import SEED, STEPS, Finding, Finished
 from cnnlab.errors import LabError
-from cnnlab.models import DEFINITIONS
+from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.storage.home import home, writing_to_home
 
 _PROJECT = Path(__file__).parent.parent

@@ -47,7 +47,7 @@ from safetensors.torch import load
 from torch import Tensor
 
 from cnnlab.errors import LabError
-from cnnlab.models import Definition, definition_named
+from cnnlab.models.definitions import Definition, definition_named
 from cnnlab.storage.checksums import is_whole_tensors, is_whole_zip, sealed, sealed_tensors, unsealed
 from cnnlab.storage.files import identifier_after, remove_unfinished, replacing, unfinished_path
 from cnnlab.storage.home import home, writing_to_home
@@ -737,7 +737,9 @@ def _checked(run: Run) -> Run:
     except LabError as error:
         raise UnfitRun(str(error)) from error
     if definition.source != run.source:
-        raise UnfitRun(f"its network, {definition.title}, is written differently in this lab's cnnlab/models.py.")
+        raise UnfitRun(
+            f"its network, {definition.title}, is written differently in this lab's cnnlab/models/definitions.py."
+        )
     history = _LogReader(run._log_path).history()
     numbers = history.epochs.to_numpy(dtype=float), history.batches.to_numpy(dtype=float)
     if not all(np.isfinite(each).all() for each in numbers):

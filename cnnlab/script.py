@@ -7,8 +7,8 @@ import ast
 import inspect
 from string import Template
 
-from cnnlab import augmentation
-from cnnlab.data import IMAGE_SHAPE, import_torchvision
+from cnnlab.data import augmentation
+from cnnlab.data.mnist import IMAGE_SHAPE, import_torchvision
 from cnnlab.evaluation import EVALUATION_BATCH_SIZE, predict_logits
 from cnnlab.training import (
     OPTIMIZERS,

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from cnnlab.errors import LabError
-from cnnlab.models import Definition
+from cnnlab.models.definitions import Definition
 from cnnlab.runs import Run, Status
 from cnnlab.sweeps import Between, Plan, Search, Sweep, all_sweeps, is_whole, setting_of
 from cnnlab.training import InvalidConfig, TrainingConfig

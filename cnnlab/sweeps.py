@@ -19,7 +19,7 @@ from typing import Any
 import pandas as pd
 
 from cnnlab.errors import LabError
-from cnnlab.models import DEFINITIONS, Definition, definition_named
+from cnnlab.models.definitions import DEFINITIONS, Definition, definition_named
 from cnnlab.runs import MAX_NAME_LENGTH, NoSuchRun, Run, all_runs, checked_name, enqueue_all, waiting_runs
 from cnnlab.storage.checksums import sealed, unsealed
 from cnnlab.storage.files import identifier_after, replacing

@@ -22,8 +22,8 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn, optim
 
-from cnnlab.augmentation import augment, shift
-from cnnlab.data import IMAGE_SHAPE, MNIST, TRAIN_IMAGES, as_input
+from cnnlab.data.augmentation import augment, shift
+from cnnlab.data.mnist import IMAGE_SHAPE, MNIST, TRAIN_IMAGES, as_input
 from cnnlab.errors import LabError
 from cnnlab.evaluation import evaluate, predict_logits
 from cnnlab.fused import CannotFuse, fuse, fuses_all_convolutions

@@ -19,10 +19,10 @@ from typing import Any, Protocol
 
 import torch
 
-from cnnlab import data
-from cnnlab.data import MNIST
+from cnnlab.data import mnist as data
+from cnnlab.data.mnist import MNIST
 from cnnlab.errors import LabError
-from cnnlab.models import DEFINITIONS, definition_named
+from cnnlab.models.definitions import DEFINITIONS, definition_named
 from cnnlab.predictions import predictions_of
 from cnnlab.runs import Run, RunWriter, Status
 from cnnlab.storage.home import writing_to_home

@@ -4,7 +4,7 @@ import streamlit as st
 
 from cnnlab.comparison import Measure, Recipe, by_recipe, by_seed, labels_of
 from cnnlab.errors import LabError
-from cnnlab.models import DEFINITIONS, Definition
+from cnnlab.models.definitions import DEFINITIONS, Definition
 from cnnlab.predictions import Predictions, predictions_of
 from cnnlab.runs import NoSuchRun, Run, Status
 from cnnlab.scheduler import scheduler

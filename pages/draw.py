@@ -7,10 +7,10 @@ import numpy as np
 import streamlit as st
 
 from cnnlab.comparison import labels_of
-from cnnlab.data import TEST_IMAGES, load_test_set
+from cnnlab.data.mnist import TEST_IMAGES, load_test_set
 from cnnlab.drawing import prepare
 from cnnlab.errors import LabError
-from cnnlab.models import DEFINITIONS
+from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.pictures import picture_on_canvas
 from cnnlab.runs import DRAWING_RUN, NoSuchRun, Run, Status
 from cnnlab.strokes import SIDE

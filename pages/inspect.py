@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 
 from cnnlab.comparison import accuracy_interval, confusion_matrix, worst_errors
-from cnnlab.data import TEST_IMAGES, load_test_set
+from cnnlab.data.mnist import TEST_IMAGES, load_test_set
 from cnnlab.errors import LabError
 from cnnlab.predictions import Predictions, newest_weights_of, predictions_of
 from cnnlab.runs import NoSuchRun, Run, Status, find_run

@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from cnnlab import data
+from cnnlab.data import mnist as data
 from cnnlab.runs import Run
 from cnnlab.scheduler import _made_scheduler, scheduler
 

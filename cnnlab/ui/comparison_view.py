@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from cnnlab.alignment import source_diff
 from cnnlab.comparison import (
     SIGNIFICANCE,
     Axis,
@@ -27,7 +26,8 @@ from cnnlab.comparison import (
     results,
 )
 from cnnlab.comparison_charts import comparison_chart, confusion_figure
-from cnnlab.data import load_test_set
+from cnnlab.data.mnist import load_test_set
+from cnnlab.models.alignment import source_diff
 from cnnlab.my_digits import my_digits
 from cnnlab.predictions import Predictions
 from cnnlab.runs import Run, Status

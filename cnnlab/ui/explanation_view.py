@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from cnnlab.answering import answers_of, newest_network_of
-from cnnlab.data import IMAGE_SHAPE
+from cnnlab.data.mnist import IMAGE_SHAPE
 from cnnlab.errors import LabError
-from cnnlab.explain import attribution, feature_maps, kernels_of, shape_text
+from cnnlab.models.insight import attribution, feature_maps, kernels_of
+from cnnlab.models.layers import shape_text
 from cnnlab.predictions import DIGITS
 from cnnlab.runs import Run
 from cnnlab.shading import NEGATIVE_COLOR, POSITIVE_COLOR, light, on_ink, slices_in_a_row

@@ -4,7 +4,7 @@ from typing import Any
 
 import streamlit as st
 
-from cnnlab.models import DEFINITIONS, Definition
+from cnnlab.models.definitions import DEFINITIONS, Definition
 from cnnlab.training import KERNELS, OPTIMIZERS, PRESETS, SCHEDULES, InvalidConfig, TrainingConfig, available_devices
 
 LABELS = {

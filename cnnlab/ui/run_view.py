@@ -10,7 +10,7 @@ import streamlit as st
 from cnnlab.archive import export_run
 from cnnlab.charts import accuracy_chart, loss_chart
 from cnnlab.errors import LabError
-from cnnlab.models import DEFINITIONS
+from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs import MAX_NAME_LENGTH, DamagedRun, History, NoSuchRun, Run, Status, waiting_runs
 from cnnlab.scheduler import scheduler
 from cnnlab.script import training_script

@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from cnnlab.errors import LabError
-from cnnlab.models import DEFINITIONS
+from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs import Status, all_runs
 from cnnlab.scheduler import scheduler
 from cnnlab.sweep_charts import CELL, heat_map, parallel_coordinates, title_of

@@ -22,7 +22,7 @@ from pathlib import Path
 from lab_in_browser import AT_REST, chromium, server, wait_until
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from cnnlab.models import DEFINITIONS
+from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs import Run, RunWriter, all_runs
 from cnnlab.training import BatchEvent, TrainingConfig
 

@@ -26,8 +26,8 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from cnnlab import data
-from cnnlab.models import DEFINITIONS
+from cnnlab.data import mnist as data
+from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs import Run
 from cnnlab.training import TrainingConfig
 

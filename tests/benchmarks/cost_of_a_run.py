@@ -18,8 +18,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from cnnlab import data
-from cnnlab.models import DEFINITIONS
+from cnnlab.data import mnist as data
+from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs import Run, enqueue_all
 from cnnlab.scheduler import _made_scheduler, scheduler
 from cnnlab.training import TrainingConfig, available_cores

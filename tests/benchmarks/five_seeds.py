@@ -12,8 +12,8 @@ from dataclasses import replace
 from itertools import combinations
 
 from cnnlab.comparison import Recipe, by_seed, compare_answers, results
-from cnnlab.data import load_test_set
-from cnnlab.models import DEFINITIONS, Definition
+from cnnlab.data.mnist import load_test_set
+from cnnlab.models.definitions import DEFINITIONS, Definition
 from cnnlab.predictions import predictions_of
 from cnnlab.runs import Run, Status, all_runs
 from cnnlab.training import TrainingConfig

@@ -22,7 +22,7 @@ import atheris
 with atheris.instrument_imports(include=["cnnlab", "zipfile", "json"]):
     from cnnlab.archive import export_run, import_run
     from cnnlab.errors import LabError
-    from cnnlab.models import DEFINITIONS
+    from cnnlab.models.definitions import DEFINITIONS
     from cnnlab.runs import EXPORTED_FILES, Run, RunWriter
     from cnnlab.training import BatchEvent, EpochEvent, TrainingConfig, TrainingState
 

@@ -20,10 +20,10 @@ os.environ |= TRAINING_ENVIRONMENT | os.environ
 
 import torch
 
-from cnnlab import data
 from cnnlab.bench import machine
-from cnnlab.data import MNIST
-from cnnlab.models import DEFINITIONS
+from cnnlab.data import mnist as data
+from cnnlab.data.mnist import MNIST
+from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.training import PRESETS, EpochEvent, TrainingConfig, available_cores, train
 
 CHOSEN_ON = 50_000

@@ -15,7 +15,7 @@ import sys
 import torch
 
 from cnnlab.bench import machine
-from cnnlab.models import DEFINITIONS, Definition
+from cnnlab.models.definitions import DEFINITIONS, Definition
 
 
 def main() -> None:

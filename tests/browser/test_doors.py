@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from cnnlab.models import DEFINITIONS
+from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs import Run, Status, all_runs
 from cnnlab.training import TrainingConfig
 

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from cnnlab.data import load_test_set
+from cnnlab.data.mnist import load_test_set
 from cnnlab.my_digits import my_digits
 from cnnlab.strokes import Stroke
 

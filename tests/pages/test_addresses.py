@@ -2,7 +2,7 @@
 
 import pytest
 
-from cnnlab.models import DEFINITIONS
+from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs import Run
 from cnnlab.training import TrainingConfig
 

@@ -2,7 +2,7 @@ import shutil
 
 import pytest
 
-from cnnlab.models import DEFINITIONS
+from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs import Run, RunWriter, Status, all_runs, reference_runs
 from cnnlab.training import EpochEvent, TrainingConfig
 

@@ -5,7 +5,7 @@ import io
 import pytest
 from PIL import Image
 
-from cnnlab.models import DEFINITIONS
+from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.my_digits import keep, my_digits, my_digits_path
 from cnnlab.runs import Run, RunWriter
 from cnnlab.strokes import Stroke

@@ -1,4 +1,4 @@
-from cnnlab.models import DEFINITIONS
+from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs import Run, RunWriter
 from cnnlab.training import TrainingConfig
 

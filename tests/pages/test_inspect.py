@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from cnnlab.models import DEFINITIONS
+from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs import Run, RunWriter
 from cnnlab.training import EpochEvent, TrainingConfig
 

@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from cnnlab.models import DEFINITIONS
+from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs import Run, RunWriter, Status, all_runs
 from cnnlab.training import PRESETS, TrainingConfig
 from cnnlab.ui.run_view import seconds_to

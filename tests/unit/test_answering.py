@@ -3,8 +3,8 @@ import pytest
 
 from cnnlab import answering
 from cnnlab.answering import answers_of, newest_network_of
-from cnnlab.data import load_test_set
-from cnnlab.models import DEFINITIONS
+from cnnlab.data.mnist import load_test_set
+from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.predictions import NoPredictions, predictions_of
 from cnnlab.runs import DamagedRun, Run, RunWriter, find_run
 from cnnlab.training import TrainingConfig

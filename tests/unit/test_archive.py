@@ -17,7 +17,7 @@ from safetensors.torch import save
 from cnnlab import archive
 from cnnlab.archive import RefusedArchive, export_run, import_run
 from cnnlab.errors import LabError
-from cnnlab.models import DEFINITIONS
+from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.predictions import predictions_of
 from cnnlab.runs import EXPORTED_FILES, Run, RunFinished, RunWriter, Status, all_runs, reference_runs
 from cnnlab.training import OPTIMIZERS, BatchEvent, EpochEvent, TrainingConfig, TrainingState, train

@@ -26,9 +26,9 @@ from cnnlab.bench import (
     tutorial_losses,
 )
 from cnnlab.cli import main
-from cnnlab.data import TRAIN_IMAGES
+from cnnlab.data.mnist import TRAIN_IMAGES
 from cnnlab.fused import CannotFuse
-from cnnlab.models import DEFINITIONS
+from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs import all_runs
 from cnnlab.training import shuffled
 

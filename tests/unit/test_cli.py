@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cnnlab.cli import main
-from cnnlab.data import load_test_set
-from cnnlab.models import DEFINITIONS
+from cnnlab.data.mnist import load_test_set
+from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs import Run, Status, all_runs
 from cnnlab.training import TrainingConfig
 

@@ -11,7 +11,7 @@ pytest.importorskip("ray")
 from ray.cluster_utils import Cluster
 
 from cnnlab.cluster import NoCluster, Parcels, Sender, _require_answer
-from cnnlab.models import DEFINITIONS
+from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs import Run, RunWriter, Status, enqueue_all
 from cnnlab.scheduler import Scheduler, _made_scheduler, scheduler
 from cnnlab.sweeps import Plan, Sweep

@@ -21,7 +21,7 @@ from cnnlab.comparison import (
     results,
     worst_errors,
 )
-from cnnlab.models import DEFINITIONS
+from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.predictions import Predictions
 from cnnlab.runs import Run, RunWriter
 from cnnlab.training import BatchEvent, EpochEvent, TrainingConfig

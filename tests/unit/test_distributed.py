@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cnnlab.models import DEFINITIONS
+from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs import Run, RunWriter, Status, all_runs
 from cnnlab.training import TrainingConfig
 from cnnlab.worker import work

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as np_st
 from PIL import Image
 
-from cnnlab.data import load_test_set
+from cnnlab.data.mnist import load_test_set
 from cnnlab.drawing import FITTED, SIDE, centre, fit, prepare, shrink
 from cnnlab.strokes import Stroke, ink_of
 

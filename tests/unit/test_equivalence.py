@@ -19,7 +19,7 @@ from cnnlab.equivalence import (
     to_json,
     training_losses,
 )
-from cnnlab.models import DEFINITIONS, Net
+from cnnlab.models.definitions import DEFINITIONS, Net
 
 MODULE, RESIDUAL, SEQUENTIAL = (DEFINITIONS[name].build(seed=0) for name in ("module", "residual", "sequential"))
 

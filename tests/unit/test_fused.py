@@ -10,7 +10,7 @@ from torch import nn
 
 from cnnlab import fused
 from cnnlab.fused import CannotFuse, FusedBlock, fuse
-from cnnlab.models import DEFINITIONS
+from cnnlab.models.definitions import DEFINITIONS
 
 
 def blocks_of(network):

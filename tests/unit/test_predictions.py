@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from cnnlab import predictions
-from cnnlab.data import load_test_set
-from cnnlab.models import DEFINITIONS, Net
+from cnnlab.data.mnist import load_test_set
+from cnnlab.models.definitions import DEFINITIONS, Net
 from cnnlab.predictions import NoPredictions, predictions_of
 from cnnlab.runs import DamagedRun, Run, RunWriter, reference_runs
 from cnnlab.training import TrainingConfig

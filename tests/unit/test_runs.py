@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from cnnlab import runs
-from cnnlab.models import DEFINITIONS
+from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs import (
     DamagedRun,
     InvalidName,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cnnlab.models import DEFINITIONS
+from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs import Run, Status
 from cnnlab.scheduler import scheduler
 from cnnlab.training import TrainingConfig, available_cores

@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from cnnlab import data
-from cnnlab.models import DEFINITIONS
+from cnnlab.data import mnist as data
+from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.script import training_script
 from cnnlab.training import PRESETS, EpochEvent, TrainingConfig, train
 

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cnnlab.errors import LabError
-from cnnlab.models import UnknownDefinition
+from cnnlab.models.definitions import UnknownDefinition
 from cnnlab.runs import RunWriter, Status, all_runs, waiting_runs
 from cnnlab.sweeps import (
     Between,

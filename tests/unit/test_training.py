@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from cnnlab.evaluation import evaluate
-from cnnlab.models import DEFINITIONS
+from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.training import (
     KERNELS,
     OPTIMIZERS,

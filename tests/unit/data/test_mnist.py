@@ -6,7 +6,7 @@ from itertools import count
 import pytest
 import torch
 
-from cnnlab import data
+from cnnlab.data import mnist as data
 
 
 def test_mnist_is_whole_and_scaled_like_totensor(mnist):

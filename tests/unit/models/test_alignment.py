@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 from torch import nn
 
-from cnnlab.alignment import CannotAlign, aligned_rows, source_diff
-from cnnlab.models import DEFINITIONS
+from cnnlab.models.alignment import CannotAlign, aligned_rows, source_diff
+from cnnlab.models.definitions import DEFINITIONS
 
 SEQUENTIAL, MODULE, RESIDUAL = (DEFINITIONS[name] for name in ("sequential", "module", "residual"))
 

@@ -22,7 +22,7 @@ from cnnlab.storage.files import replacing, unfinished_suffix
 from cnnlab.storage.home import home, writing_to_home
 from cnnlab.storage.locks import alone
 
-ARCHIVES = Path(__file__).parent / "assets" / "mnist"
+ARCHIVES = Path(__file__).parents[1] / "assets" / "mnist"
 TRAIN_IMAGES = 60_000
 TEST_IMAGES = 10_000
 IMAGE_SHAPE = (1, 28, 28)  # channels, height, width

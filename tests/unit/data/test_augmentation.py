@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from cnnlab import augmentation
-from cnnlab.augmentation import (
+from cnnlab.data import augmentation
+from cnnlab.data.augmentation import (
     add_bar,
     add_flag,
     add_hook,

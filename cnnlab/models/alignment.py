@@ -6,10 +6,10 @@ import inspect
 import textwrap
 from dataclasses import dataclass
 
-from cnnlab.data import IMAGE_SHAPE
+from cnnlab.data.mnist import IMAGE_SHAPE
 from cnnlab.errors import LabError
-from cnnlab.explain import Layer, layers_of_definition
-from cnnlab.models import Definition
+from cnnlab.models.definitions import Definition
+from cnnlab.models.layers import Layer, layers_of_definition
 
 
 class CannotAlign(LabError):

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from cnnlab.models import DEFINITIONS, UnknownDefinition, definition_named
+from cnnlab.models.definitions import DEFINITIONS, UnknownDefinition, definition_named
 
 
 @pytest.mark.parametrize("name", DEFINITIONS)

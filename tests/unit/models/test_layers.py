@@ -6,18 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from cnnlab.explain import (
-    IMAGE_SHAPE,
-    INPUT,
-    CannotTrace,
-    attribution,
-    feature_maps,
-    kernels_of,
-    layers_of,
-    layers_of_definition,
-    shape_text,
-)
-from cnnlab.models import DEFINITIONS, Net
+from cnnlab.models.definitions import DEFINITIONS, Net
+from cnnlab.models.insight import attribution, feature_maps, kernels_of
+from cnnlab.models.layers import IMAGE_SHAPE, INPUT, CannotTrace, layers_of, layers_of_definition, shape_text
 
 # By hand. A convolution: outputs x (input channels x 3 x 3) multiply-adds, and as many weights as one output channel
 # has inputs, times the output channels, with a bias for each. A linear layer: inputs x outputs, and the biases.
