@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from cnnlab.evaluation import predict_logits
 from cnnlab.predictions import network_of, newest_weights_of
 from cnnlab.runs import Run
+from cnnlab.training.evaluation import predict_logits
 
 _MOST_NETWORKS = 64  # of 120 kB each
 

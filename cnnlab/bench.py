@@ -54,7 +54,8 @@ from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs import Run, RunWriter
 from cnnlab.storage.files import unfinished_suffix
 from cnnlab.storage.home import home, writing_to_home
-from cnnlab.training import MAX_EPOCHS, BatchEvent, TrainingConfig
+from cnnlab.training.events import BatchEvent
+from cnnlab.training.recipe import MAX_EPOCHS, TrainingConfig
 from cnnlab.worker import work
 
 ROUNDS = 8
@@ -433,7 +434,7 @@ def torchvision_training_set() -> Dataset[tuple[Tensor, int]]:
     Raises
     ------
     DataError, HomeError
-        As `cnnlab.data.load` does.
+        As `cnnlab.data.mnist.load` does.
     """
     torchvision = data.import_torchvision()
     transform = torchvision.transforms.Compose([torchvision.transforms.ToTensor()])

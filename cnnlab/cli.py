@@ -41,20 +41,20 @@ from cnnlab.runs import (
 )
 from cnnlab.scheduler import Scheduler
 from cnnlab.sweeps import InvalidSweep, NoSuchSweep, NotAllResumed, Sweep, find_sweep, plan_in
-from cnnlab.training import (
+from cnnlab.training.events import EpochEvent
+from cnnlab.training.loop import require_an_image_for_each
+from cnnlab.training.optimizers import OPTIMIZERS
+from cnnlab.training.recipe import (
     DEVICES,
     KERNELS,
     MAX_SEED,
     MAX_THREADS,
-    OPTIMIZERS,
     PRESETS,
     SCHEDULES,
-    EpochEvent,
     InvalidConfig,
     TrainingConfig,
     available_cores,
     device_for,
-    require_an_image_for_each,
 )
 from cnnlab.worker import work
 

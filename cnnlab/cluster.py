@@ -31,7 +31,9 @@ from cnnlab.runs import Run, RunBusy, RunWriter, Status, all_runs, checkpoint_of
 from cnnlab.scheduler import parallel_runs
 from cnnlab.storage.home import writing_to_home
 from cnnlab.sweeps import waiting_runs_of
-from cnnlab.training import Event, TrainingConfig, TrainingState
+from cnnlab.training.events import Event
+from cnnlab.training.recipe import TrainingConfig
+from cnnlab.training.state import TrainingState
 from cnnlab.worker import Order, log_failure, wait_for_end_of_input, work
 
 # A run in training sends a parcel about as often.

@@ -14,7 +14,7 @@ from cnnlab.data.mnist import TEST_IMAGES
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.predictions import DIGITS, Predictions
 from cnnlab.runs import Run, Status
-from cnnlab.training import TrainingConfig
+from cnnlab.training.recipe import TrainingConfig
 
 
 class Measure(StrEnum):

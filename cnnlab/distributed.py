@@ -21,7 +21,9 @@ from torch.distributed import PrefixStore, Store, TCPStore  # type: ignore[attr-
 from torch.nn.parallel import DistributedDataParallel
 
 from cnnlab.runs import Run
-from cnnlab.training import Event, TrainingState, device_for
+from cnnlab.training.events import Event
+from cnnlab.training.recipe import device_for
+from cnnlab.training.state import TrainingState
 from cnnlab.worker import Assignment, Interrupted, Order, work
 
 _RUN, _MEETING = "run", "meeting"

@@ -19,10 +19,12 @@ from torch import Tensor, nn
 
 from cnnlab.data.mnist import MNIST
 from cnnlab.errors import LabError
-from cnnlab.evaluation import predict_logits
 from cnnlab.models.definitions import DEFINITIONS, Definition, Net
 from cnnlab.models.layers import Layer, layers_of, shape_text
-from cnnlab.training import BatchEvent, TrainingConfig, train
+from cnnlab.training.evaluation import predict_logits
+from cnnlab.training.events import BatchEvent
+from cnnlab.training.loop import train
+from cnnlab.training.recipe import TrainingConfig
 
 STEPS = 100
 SEED = 0

@@ -25,11 +25,11 @@ import torch
 from cnnlab.answering import newest_network_of
 from cnnlab.drawing import prepare
 from cnnlab.errors import LabError
-from cnnlab.evaluation import predict_logits
 from cnnlab.runs import Run
 from cnnlab.storage.files import replacing
 from cnnlab.storage.home import home, writing_to_home
 from cnnlab.strokes import SIDE, Stroke, ink_of
+from cnnlab.training.evaluation import predict_logits
 
 MOST_DIGITS = 2_000
 MOST_BYTES = 20_000_000

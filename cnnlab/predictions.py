@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from cnnlab.data.mnist import load_test_set
 from cnnlab.errors import LabError
-from cnnlab.evaluation import predict_logits
 from cnnlab.models.definitions import UnknownDefinition, definition_named
 from cnnlab.runs import Run
 from cnnlab.storage.checksums import is_whole_tensors, sealed_tensors
 from cnnlab.storage.files import replacing
+from cnnlab.training.evaluation import predict_logits
 
 DIGITS = 10
 
@@ -101,8 +101,8 @@ def _predict(run: Run, weights: bytes) -> Predictions:
 
 def _does_not_fit(run: Run) -> NoPredictions:
     return NoPredictions(
-        f"The weights of {run.name} do not fit cnnlab/models/definitions.py, which has no {run.title}, or has changed it. Put "
-        "its source back (the run's training script has it), or delete the run."
+        f"The weights of {run.name} do not fit cnnlab/models/definitions.py, which has no {run.title}, or has "
+        "changed it. Put its source back (the run's training script has it), or delete the run."
     )
 
 

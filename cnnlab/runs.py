@@ -51,7 +51,9 @@ from cnnlab.models.definitions import Definition, definition_named
 from cnnlab.storage.checksums import is_whole_tensors, is_whole_zip, sealed, sealed_tensors, unsealed
 from cnnlab.storage.files import identifier_after, remove_unfinished, replacing, unfinished_path
 from cnnlab.storage.home import home, writing_to_home
-from cnnlab.training import BatchEvent, EpochEvent, Event, TrainingConfig, TrainingState
+from cnnlab.training.events import BatchEvent, EpochEvent, Event
+from cnnlab.training.recipe import TrainingConfig
+from cnnlab.training.state import TrainingState
 
 REFERENCE_RUNS = Path(__file__).parent / "assets" / "runs"
 # The reference run that was trained for digits that people draw.

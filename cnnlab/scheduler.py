@@ -23,7 +23,7 @@ from cnnlab.search import advance_searches
 from cnnlab.storage.files import replacing, unfinished_suffix
 from cnnlab.storage.home import home, writing_to_home
 from cnnlab.sweeps import waiting_runs_of
-from cnnlab.training import available_cores
+from cnnlab.training.recipe import available_cores
 
 MAX_PARALLEL_RUNS = 16
 

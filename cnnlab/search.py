@@ -12,7 +12,7 @@ from cnnlab.errors import LabError
 from cnnlab.models.definitions import Definition
 from cnnlab.runs import Run, Status
 from cnnlab.sweeps import Between, Plan, Search, Sweep, all_sweeps, is_whole, setting_of
-from cnnlab.training import InvalidConfig, TrainingConfig
+from cnnlab.training.recipe import InvalidConfig, TrainingConfig
 
 # So often another run is asked for where the one that is proposed has been made.
 _MOST_PROPOSALS = 200

@@ -25,7 +25,7 @@ from cnnlab.storage.checksums import sealed, unsealed
 from cnnlab.storage.files import identifier_after, replacing
 from cnnlab.storage.home import home, writing_to_home
 from cnnlab.storage.locks import alone
-from cnnlab.training import TrainingConfig
+from cnnlab.training.recipe import TrainingConfig
 
 MOST_RUNS = 10_000
 # What a sweep can try: the definition, and every setting of the recipe.

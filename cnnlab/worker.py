@@ -26,7 +26,10 @@ from cnnlab.models.definitions import DEFINITIONS, definition_named
 from cnnlab.predictions import predictions_of
 from cnnlab.runs import Run, RunWriter, Status
 from cnnlab.storage.home import writing_to_home
-from cnnlab.training import Diverged, EpochEvent, Event, Team, TrainingConfig, TrainingState, train
+from cnnlab.training.events import EpochEvent, Event
+from cnnlab.training.loop import Diverged, train
+from cnnlab.training.recipe import TrainingConfig
+from cnnlab.training.state import Team, TrainingState
 
 # How much training a crash may cost.
 CHECKPOINT_SECONDS = 1.0

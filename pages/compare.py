@@ -8,7 +8,7 @@ from cnnlab.models.definitions import DEFINITIONS, Definition
 from cnnlab.predictions import Predictions, predictions_of
 from cnnlab.runs import NoSuchRun, Run, Status
 from cnnlab.scheduler import scheduler
-from cnnlab.training import TrainingConfig, available_cores
+from cnnlab.training.recipe import TrainingConfig, available_cores
 from cnnlab.ui.asking import ask
 from cnnlab.ui.comparison_view import (
     confusion_view,

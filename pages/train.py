@@ -6,7 +6,7 @@ from cnnlab.archive import import_run
 from cnnlab.errors import LabError
 from cnnlab.runs import NoSuchRun, Run, Status, all_runs, damaged_runs, find_run, reference_runs
 from cnnlab.scheduler import MAX_PARALLEL_RUNS, scheduler
-from cnnlab.training import available_cores
+from cnnlab.training.recipe import available_cores
 from cnnlab.ui.live import refresh_seconds
 from cnnlab.ui.page import begin_page
 from cnnlab.ui.recipe_form import recipe_form

@@ -31,11 +31,11 @@ from cnnlab.models.alignment import source_diff
 from cnnlab.my_digits import my_digits
 from cnnlab.predictions import Predictions
 from cnnlab.runs import Run, Status
+from cnnlab.training.settings import LABELS
 from cnnlab.ui.asking import ask
 from cnnlab.ui.digits import digit_buttons, digit_gallery
 from cnnlab.ui.my_digits_view import accuracies_on
 from cnnlab.ui.page import theme_color
-from cnnlab.ui.recipe_form import LABELS
 from cnnlab.ui.wording import as_text, csv_of, duration, percent
 
 _SMOOTHINGS = [1, 10, 30, 100, 300, 1000]

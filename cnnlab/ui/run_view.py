@@ -13,7 +13,7 @@ from cnnlab.errors import LabError
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs import MAX_NAME_LENGTH, DamagedRun, History, NoSuchRun, Run, Status, waiting_runs
 from cnnlab.scheduler import scheduler
-from cnnlab.script import training_script
+from cnnlab.training.script import training_script
 from cnnlab.ui.live import refresh_seconds
 from cnnlab.ui.run_list import status_badge
 from cnnlab.ui.wording import as_text, csv_of, duration, percent, plural

@@ -15,7 +15,8 @@ from cnnlab.runs import Status, all_runs
 from cnnlab.scheduler import scheduler
 from cnnlab.sweep_charts import CELL, heat_map, parallel_coordinates, title_of
 from cnnlab.sweeps import MOST_RUNS, Between, Plan, Search, Sweep, different_recipes, find_sweep, is_whole
-from cnnlab.training import KERNELS, OPTIMIZERS, SCHEDULES, available_cores
+from cnnlab.training.optimizers import OPTIMIZERS
+from cnnlab.training.recipe import KERNELS, SCHEDULES, available_cores
 from cnnlab.ui.live import refresh_seconds
 from cnnlab.ui.page import theme_color
 from cnnlab.ui.run_list import cluster_line

@@ -24,7 +24,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs import Run, RunWriter, all_runs
-from cnnlab.training import BatchEvent, TrainingConfig
+from cnnlab.training.events import BatchEvent
+from cnnlab.training.recipe import TrainingConfig
 
 PAGES = ("Home", "Models", "Train", "Compare", "Draw", "Inspect")
 PROGRESS = re.compile(r"step ([\d,]+) of")

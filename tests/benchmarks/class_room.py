@@ -29,7 +29,7 @@ from websockets.exceptions import ConnectionClosed
 from cnnlab.data import mnist as data
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs import Run
-from cnnlab.training import TrainingConfig
+from cnnlab.training.recipe import TrainingConfig
 
 ANSWERED = re.compile(r'data-digit="[0-9]"')
 UPPER_CANVAS = "[class*='st-key-canvas_'] canvas.upper-canvas"

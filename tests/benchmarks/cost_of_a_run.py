@@ -22,7 +22,7 @@ from cnnlab.data import mnist as data
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs import Run, enqueue_all
 from cnnlab.scheduler import _made_scheduler, scheduler
-from cnnlab.training import TrainingConfig, available_cores
+from cnnlab.training.recipe import TrainingConfig, available_cores
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from cnnlab.data.mnist import load_test_set
 from cnnlab.models.definitions import DEFINITIONS, Definition
 from cnnlab.predictions import predictions_of
 from cnnlab.runs import Run, Status, all_runs
-from cnnlab.training import TrainingConfig
+from cnnlab.training.recipe import TrainingConfig
 
 
 def main() -> None:

@@ -24,7 +24,9 @@ with atheris.instrument_imports(include=["cnnlab", "zipfile", "json"]):
     from cnnlab.errors import LabError
     from cnnlab.models.definitions import DEFINITIONS
     from cnnlab.runs import EXPORTED_FILES, Run, RunWriter
-    from cnnlab.training import BatchEvent, EpochEvent, TrainingConfig, TrainingState
+    from cnnlab.training.events import BatchEvent, EpochEvent
+    from cnnlab.training.recipe import TrainingConfig
+    from cnnlab.training.state import TrainingState
 
 
 def main() -> None:

@@ -24,7 +24,9 @@ from cnnlab.bench import machine
 from cnnlab.data import mnist as data
 from cnnlab.data.mnist import MNIST
 from cnnlab.models.definitions import DEFINITIONS
-from cnnlab.training import PRESETS, EpochEvent, TrainingConfig, available_cores, train
+from cnnlab.training.events import EpochEvent
+from cnnlab.training.loop import train
+from cnnlab.training.recipe import PRESETS, TrainingConfig, available_cores
 
 CHOSEN_ON = 50_000
 GOAL = 0.99

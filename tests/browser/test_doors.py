@@ -9,7 +9,7 @@ import pytest
 
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs import Run, Status, all_runs
-from cnnlab.training import TrainingConfig
+from cnnlab.training.recipe import TrainingConfig
 
 pytestmark = pytest.mark.browser
 

@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs import Run, Status
-from cnnlab.training import TrainingConfig
+from cnnlab.training.recipe import TrainingConfig
 
 
 @pytest.fixture

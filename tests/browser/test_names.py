@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs import Run, RunWriter, reference_runs
-from cnnlab.training import TrainingConfig
+from cnnlab.training.recipe import TrainingConfig
 
 pytestmark = pytest.mark.browser
 

@@ -4,7 +4,7 @@ import pytest
 
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs import Run
-from cnnlab.training import TrainingConfig
+from cnnlab.training.recipe import TrainingConfig
 
 
 @pytest.mark.parametrize("asked", ["../../etc/passwd", "\0<b>", "x" * 10_000, "prefix"])

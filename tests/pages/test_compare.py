@@ -4,7 +4,8 @@ import pytest
 
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs import Run, RunWriter, Status, all_runs, reference_runs
-from cnnlab.training import EpochEvent, TrainingConfig
+from cnnlab.training.events import EpochEvent
+from cnnlab.training.recipe import TrainingConfig
 
 
 @pytest.fixture

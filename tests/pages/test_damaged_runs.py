@@ -4,7 +4,9 @@ import pytest
 
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs import Run, RunWriter
-from cnnlab.training import EpochEvent, TrainingConfig, TrainingState
+from cnnlab.training.events import EpochEvent
+from cnnlab.training.recipe import TrainingConfig
+from cnnlab.training.state import TrainingState
 
 FILES = ["run.json", "events.jsonl", "weights.safetensors", "checkpoint.pt"]
 CONFIG = TrainingConfig(epochs=2, threads=1)

@@ -9,7 +9,8 @@ from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.my_digits import keep, my_digits, my_digits_path
 from cnnlab.runs import Run, RunWriter
 from cnnlab.strokes import Stroke
-from cnnlab.training import EpochEvent, TrainingConfig
+from cnnlab.training.events import EpochEvent
+from cnnlab.training.recipe import TrainingConfig
 
 ONE = (Stroke(20, ((140.0, 50.0), (140.0, 230.0))),)
 

@@ -1,6 +1,6 @@
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs import Run, RunWriter
-from cnnlab.training import TrainingConfig
+from cnnlab.training.recipe import TrainingConfig
 
 
 def texts(page):

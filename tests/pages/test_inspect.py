@@ -4,7 +4,8 @@ import pytest
 
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs import Run, RunWriter
-from cnnlab.training import EpochEvent, TrainingConfig
+from cnnlab.training.events import EpochEvent
+from cnnlab.training.recipe import TrainingConfig
 
 WORST = 1549  # of the test images, for the reference run of nn.Sequential: a 4 that it is sure is a 6
 

@@ -3,7 +3,7 @@ import pytest
 
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs import Run, RunWriter, Status, all_runs
-from cnnlab.training import PRESETS, TrainingConfig
+from cnnlab.training.recipe import PRESETS, TrainingConfig
 from cnnlab.ui.run_view import seconds_to
 from cnnlab.ui.wording import as_text
 

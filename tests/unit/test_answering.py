@@ -7,7 +7,7 @@ from cnnlab.data.mnist import load_test_set
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.predictions import NoPredictions, predictions_of
 from cnnlab.runs import DamagedRun, Run, RunWriter, find_run
-from cnnlab.training import TrainingConfig
+from cnnlab.training.recipe import TrainingConfig
 
 
 @pytest.fixture

@@ -20,7 +20,11 @@ from cnnlab.errors import LabError
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.predictions import predictions_of
 from cnnlab.runs import EXPORTED_FILES, Run, RunFinished, RunWriter, Status, all_runs, reference_runs
-from cnnlab.training import OPTIMIZERS, BatchEvent, EpochEvent, TrainingConfig, TrainingState, train
+from cnnlab.training.events import BatchEvent, EpochEvent
+from cnnlab.training.loop import train
+from cnnlab.training.optimizers import OPTIMIZERS
+from cnnlab.training.recipe import TrainingConfig
+from cnnlab.training.state import TrainingState
 
 CONFIG = TrainingConfig(epochs=2, threads=1, batch_size=30_000)
 

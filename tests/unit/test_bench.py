@@ -12,7 +12,7 @@ import torch
 from click.testing import CliRunner
 from torch.utils.data import DataLoader
 
-from cnnlab import TRAINING_ENVIRONMENT, bench, training
+from cnnlab import TRAINING_ENVIRONMENT, bench
 from cnnlab.bench import (
     LOOPS,
     Measurement,
@@ -30,7 +30,8 @@ from cnnlab.data.mnist import TRAIN_IMAGES
 from cnnlab.fused import CannotFuse
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs import all_runs
-from cnnlab.training import shuffled
+from cnnlab.training import state
+from cnnlab.training.loop import shuffled
 
 OURS = ["tutorial", "plain", "fused"]
 FRAMEWORKS = ["keras", "tensorflow", "jax", "lightning"]
@@ -113,7 +114,7 @@ def test_kernels_that_a_run_cannot_have_are_not_measured_as_the_labs(monkeypatch
     def fail(*_):
         raise CannotFuse("there is no compiler")
 
-    monkeypatch.setattr(training, "fuse", fail)
+    monkeypatch.setattr(state, "fuse", fail)
     with pytest.raises(CannotFuse, match="there is no compiler"):
         next(lab_losses("fused", threads=1))
 

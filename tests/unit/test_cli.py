@@ -14,7 +14,7 @@ from cnnlab.cli import main
 from cnnlab.data.mnist import load_test_set
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs import Run, Status, all_runs
-from cnnlab.training import TrainingConfig
+from cnnlab.training.recipe import TrainingConfig
 
 TRAIN = [sys.executable, "-m", "cnnlab", "train"]
 

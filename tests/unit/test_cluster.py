@@ -15,7 +15,7 @@ from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs import Run, RunWriter, Status, enqueue_all
 from cnnlab.scheduler import Scheduler, _made_scheduler, scheduler
 from cnnlab.sweeps import Plan, Sweep
-from cnnlab.training import TrainingConfig
+from cnnlab.training.recipe import TrainingConfig
 from cnnlab.worker import work
 
 CONFIG = TrainingConfig(epochs=1, batch_size=512, threads=1)

@@ -24,7 +24,8 @@ from cnnlab.comparison import (
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.predictions import Predictions
 from cnnlab.runs import Run, RunWriter
-from cnnlab.training import BatchEvent, EpochEvent, TrainingConfig
+from cnnlab.training.events import BatchEvent, EpochEvent
+from cnnlab.training.recipe import TrainingConfig
 
 
 def run_with(losses=(), *, model="module", name=None, ends="finished", seconds=2.0, **recipe):

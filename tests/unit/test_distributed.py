@@ -11,7 +11,7 @@ import pytest
 
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs import Run, RunWriter, Status, all_runs
-from cnnlab.training import TrainingConfig
+from cnnlab.training.recipe import TrainingConfig
 from cnnlab.worker import work
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]

@@ -8,7 +8,7 @@ from cnnlab.data.mnist import load_test_set
 from cnnlab.models.definitions import DEFINITIONS, Net
 from cnnlab.predictions import NoPredictions, predictions_of
 from cnnlab.runs import DamagedRun, Run, RunWriter, reference_runs
-from cnnlab.training import TrainingConfig
+from cnnlab.training.recipe import TrainingConfig
 
 
 @pytest.fixture

@@ -25,7 +25,9 @@ from cnnlab.runs import (
     remove_leftovers,
 )
 from cnnlab.storage.checksums import sealed, unsealed
-from cnnlab.training import BatchEvent, EpochEvent, TrainingConfig, TrainingState
+from cnnlab.training.events import BatchEvent, EpochEvent
+from cnnlab.training.recipe import TrainingConfig
+from cnnlab.training.state import TrainingState
 
 CONFIG = TrainingConfig(epochs=3, seed=4, threads=2)
 

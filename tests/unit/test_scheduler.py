@@ -13,7 +13,7 @@ import torch
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs import Run, Status
 from cnnlab.scheduler import scheduler
-from cnnlab.training import TrainingConfig, available_cores
+from cnnlab.training.recipe import TrainingConfig, available_cores
 
 
 def new_run(epochs=20, threads=1, **recipe):

@@ -8,7 +8,7 @@ from cnnlab.runs import RunWriter, Status
 from cnnlab.scheduler import scheduler
 from cnnlab.search import advance_searches, proposal
 from cnnlab.sweeps import Between, InvalidSweep, Plan, Search, Sweep, find_sweep
-from cnnlab.training import EpochEvent
+from cnnlab.training.events import EpochEvent
 
 RATES = {"epochs": 2, "threads": 1, "learning_rate": Between(1e-4, 1e-1, is_logarithmic=True)}
 

@@ -17,7 +17,8 @@ from cnnlab.sweeps import (
     plan_in,
     waiting_runs_of,
 )
-from cnnlab.training import EpochEvent, InvalidConfig
+from cnnlab.training.events import EpochEvent
+from cnnlab.training.recipe import InvalidConfig
 
 
 def chosen(plan, *fields):

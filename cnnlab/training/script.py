@@ -9,17 +9,11 @@ from string import Template
 
 from cnnlab.data import augmentation
 from cnnlab.data.mnist import IMAGE_SHAPE, import_torchvision
-from cnnlab.evaluation import EVALUATION_BATCH_SIZE, predict_logits
-from cnnlab.training import (
-    OPTIMIZERS,
-    TrainingConfig,
-    as_channels_last,
-    learning_rate_at,
-    optimizer_arguments,
-    random_changes,
-    shuffled,
-    takes_channels_last,
-)
+from cnnlab.training.evaluation import EVALUATION_BATCH_SIZE, predict_logits
+from cnnlab.training.loop import random_changes, shuffled
+from cnnlab.training.optimizers import OPTIMIZERS
+from cnnlab.training.recipe import TrainingConfig, learning_rate_at, optimizer_arguments
+from cnnlab.training.state import as_channels_last, takes_channels_last
 
 _TEMPLATE = Template('''\
 """Trains one network on MNIST, as CNN Lab did. Needs torch and torchvision; fetches MNIST into ./data.

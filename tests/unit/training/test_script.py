@@ -6,8 +6,10 @@ import pytest
 
 from cnnlab.data import mnist as data
 from cnnlab.models.definitions import DEFINITIONS
-from cnnlab.script import training_script
-from cnnlab.training import PRESETS, EpochEvent, TrainingConfig, train
+from cnnlab.training.events import EpochEvent
+from cnnlab.training.loop import train
+from cnnlab.training.recipe import PRESETS, TrainingConfig
+from cnnlab.training.script import training_script
 
 
 @pytest.mark.parametrize(

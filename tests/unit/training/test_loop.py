@@ -11,28 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from cnnlab.evaluation import evaluate
 from cnnlab.models.definitions import DEFINITIONS
-from cnnlab.training import (
+from cnnlab.training.evaluation import evaluate
+from cnnlab.training.events import BatchEvent, EpochEvent
+from cnnlab.training.loop import STEPS_AT_ONCE, Diverged, random_changes, shuffled, train
+from cnnlab.training.optimizers import OPTIMIZERS
+from cnnlab.training.recipe import (
     KERNELS,
-    OPTIMIZERS,
     PRESETS,
-    STEPS_AT_ONCE,
-    BatchEvent,
-    Diverged,
-    EpochEvent,
     InvalidConfig,
     TrainingConfig,
-    TrainingState,
-    as_channels_last,
     learning_rate_at,
-    one_buffer_for_each_dtype,
     optimizer_arguments,
-    random_changes,
-    shuffled,
-    takes_channels_last,
-    train,
 )
+from cnnlab.training.state import TrainingState, as_channels_last, one_buffer_for_each_dtype, takes_channels_last
 
 CONFIG = TrainingConfig(epochs=2, batch_size=128, threads=2)
 STEPS_PER_EPOCH = 8  # 1,000 images
@@ -350,13 +342,18 @@ def test_images_for_validation_are_not_trained_on_and_are_what_it_is_measured_on
 def test_training_leaves_pytorchs_compiler_out():
     code = """
 import sys
-from cnnlab import data, models, training
+from cnnlab.data import mnist as data
+from cnnlab.models import definitions as models
+from cnnlab.training.loop import train
+from cnnlab.training.optimizers import OPTIMIZERS
+from cnnlab.training.recipe import TrainingConfig
+from cnnlab.training.state import TrainingState
 mnist = data.load(train_images_as_bytes=True).first(train=256, test=1)
-for optimizer in training.OPTIMIZERS:
-    config = training.TrainingConfig(epochs=1, device="cpu", threads=1, optimizer=optimizer)
+for optimizer in OPTIMIZERS:
+    config = TrainingConfig(epochs=1, device="cpu", threads=1, optimizer=optimizer)
     model = models.DEFINITIONS["module"].build(0)
-    state = training.TrainingState(model, config)
-    list(training.train(model, mnist, config, state))
+    state = TrainingState(model, config)
+    list(train(model, mnist, config, state))
     state.load_state_dict(state.state_dict())
 sys.exit("torch._dynamo" in sys.modules)
 """

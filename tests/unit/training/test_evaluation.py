@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from cnnlab.evaluation import evaluate, predict_logits
+from cnnlab.training.evaluation import evaluate, predict_logits
 
 
 def test_loss_and_accuracy_of_known_logits():

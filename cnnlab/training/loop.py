@@ -1,0 +1,272 @@
+"""The training loop, as a generator that knows no disk, no process and no screen.
+
+    for event in train(model, data, TrainingConfig()):
+        match event:
+            case BatchEvent(): ...
+            case EpochEvent(): ...
+
+Whoever iterates decides what becomes of the events: a notebook, the command line, a worker process and the tests all
+iterate this one loop.
+"""
+
+import math
+import time
+import zlib
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor, nn, optim
+
+from cnnlab.data.augmentation import augment, shift
+from cnnlab.data.mnist import MNIST, as_input
+from cnnlab.errors import LabError
+from cnnlab.fused import fuses_all_convolutions
+from cnnlab.training.evaluation import evaluate
+from cnnlab.training.events import BatchEvent, EpochEvent, Event
+from cnnlab.training.recipe import InvalidConfig, TrainingConfig, learning_rate_at
+from cnnlab.training.state import Team, TrainingState, as_channels_last
+
+# How many steps pass before their losses are read. To read a loss is to wait for it: a CPU has it after the step, a GPU
+# is still at work on a queue of steps by then, and would stand idle before the next ones are sent.
+STEPS_AT_ONCE = {"cpu": 1}
+STEPS_AT_ONCE_ON_A_GPU = 20
+
+
+class Diverged(LabError):
+    """The loss became NaN or infinite. The model holds the last weights whose loss was finite."""
+
+
+def shuffled(size: int, seed: int, epoch: int) -> Tensor:
+    """Return the order in which an epoch takes the images: shape (size,), int64, on the CPU.
+
+    It depends on the seed and the epoch alone, so that a resumed run sees the batches it would have seen.
+    """
+    # PyTorch's generator takes 32 bits of a seed, so the two numbers are hashed into 32.
+    generator = torch.Generator().manual_seed(zlib.crc32(f"{seed}, {epoch}".encode()))
+    return torch.randperm(size, generator=generator)
+
+
+def random_changes(seed: int, step: int) -> Generator:
+    """Return the generator from which the images of a step, counted from 0, take their random changes.
+
+    It depends on the seed and the step alone, so that a resumed run sees the images it would have seen.
+    """
+    return torch.Generator().manual_seed(zlib.crc32(f"{seed}, step {step}".encode()))
+
+
+def train(model: nn.Module, data: MNIST, config: TrainingConfig, state: TrainingState | None = None) -> Iterator[Event]:
+    """Train a model, and tell of every batch and every epoch.
+
+    Parameters
+    ----------
+    model
+        Maps (N, 1, 28, 28) to logits (N, 10). Trained in place.
+    data
+        The images; moved to the recipe's device.
+    config
+        The recipe. Its seed decides the order of the images; the initial weights are the model's own.
+    state
+        Made of `model` and `config` if left out. Keep it to take a checkpoint between two events, or to go on from one.
+
+    Yields
+    ------
+    Event
+        A `BatchEvent` for each step, and an `EpochEvent` after the last of each epoch. On a GPU, the events of
+        `STEPS_AT_ONCE_ON_A_GPU` steps come after the last of them: a checkpoint between two events is whole only after
+        one whose `step` is the state's.
+
+    Raises
+    ------
+    InvalidConfig
+        If the batch is larger than the training set or too small for the team, or the machine does not have the device.
+    Diverged
+        If a loss is NaN or infinite.
+    """
+    size = len(data.train_labels) - config.validation
+    if config.batch_size > size:
+        raise InvalidConfig("batch_size", config.batch_size, f"at most {size:,}, the size of the training set")
+    state = state or TrainingState(model, config)
+    if state.team:
+        require_an_image_for_each(state.team.size, size, config.batch_size)
+    data = data.to(state.device)
+    _prepare_process(config, state)
+    at_once = STEPS_AT_ONCE.get(state.device.type, STEPS_AT_ONCE_ON_A_GPU)
+
+    weights = _GoodWeights([*state.parameters, *model.buffers()])
+    while state.epoch <= config.epochs:
+        batches = shuffled(size, config.seed, state.epoch).to(state.device).split(config.batch_size)
+        total_steps = config.epochs * len(batches)
+        model.train()
+        torch.set_num_threads(_threads_between_kernels(config, state))
+        while state.batch < len(batches):
+            started = time.perf_counter()
+            weights.note()
+            pending: list[Tensor] = []
+            for indices in batches[state.batch : state.batch + at_once]:
+                step = state.step + len(pending)
+                _set_learning_rate(state.optimizer, (step + 0.5) / total_steps, config)
+                images, labels = _batch(data, indices, config, step)
+                if state.has_channels_last:
+                    images = as_channels_last(images)
+                pending.append(_take_step(state, images, labels))
+            losses = torch.stack(pending).tolist()
+            elapsed = time.perf_counter() - started
+
+            first_step, first_seconds = state.step, state.seconds
+            state.batch += len(losses)
+            state.step += len(losses)
+            state.seconds += elapsed
+            state.epoch_seconds += elapsed
+            state.epoch_loss_sum += sum(losses)
+            for count, loss in enumerate(losses, start=1):
+                if not math.isfinite(loss):
+                    weights.put_back()
+                    raise Diverged(_divergence("training loss", loss, config, state.epoch, first_step + count - 1))
+                seconds = first_seconds + elapsed * count / len(losses)
+                yield BatchEvent(first_step + count, state.epoch, loss, seconds)
+            weights.keep()
+
+        torch.set_num_threads(config.threads)
+        test_loss, test_accuracy = evaluate(model, data.test_images, data.test_labels)
+        validation_loss, validation_accuracy = _validate(model, data, config)
+        for which, loss in (("test loss", test_loss), ("validation loss", validation_loss or 0.0)):
+            if not math.isfinite(loss):
+                weights.put_back()
+                raise Diverged(_divergence(which, loss, config, state.epoch, state.step))
+        event = EpochEvent(
+            epoch=state.epoch,
+            step=state.step,
+            train_loss=state.epoch_loss_sum / len(batches),
+            test_loss=test_loss,
+            test_accuracy=test_accuracy,
+            seconds=state.epoch_seconds,
+            images_per_second=size / state.epoch_seconds,
+            validation_loss=validation_loss,
+            validation_accuracy=validation_accuracy,
+        )
+        state.epoch += 1
+        state.batch = 0
+        state.epoch_loss_sum = 0.0
+        state.epoch_seconds = 0.0
+        yield event
+
+
+def require_an_image_for_each(processes: int, images: int, batch_size: int) -> None:
+    """See that each process has a part of every batch, also of the last and smallest of an epoch.
+
+    Raises
+    ------
+    InvalidConfig
+        If one has none.
+    """
+    if (images % batch_size or batch_size) < processes:
+        allowed = f"one that leaves each of the {processes} processes an image of every batch"
+        raise InvalidConfig("batch_size", batch_size, allowed)
+
+
+def _validate(model: nn.Module, data: MNIST, config: TrainingConfig) -> tuple[float, float] | tuple[None, None]:
+    if not config.validation:
+        return None, None
+    images = data.train_images[-config.validation :]
+    if images.dtype == torch.uint8:
+        images = as_input(images)
+    return evaluate(model, images, data.train_labels[-config.validation :])
+
+
+def _threads_between_kernels(config: TrainingConfig, state: TrainingState) -> int:
+    """Return how many threads PyTorch shall use for what the lab's kernels leave to it.
+
+    Without a convolution that is so little that to share it costs more than to do it: threads that meet at the end of
+    each of twenty small operations wait for the slowest twenty times, and on a busy machine one always is slow.
+    """
+    return 1 if state.kernels == "fused" and fuses_all_convolutions(state.network) else config.threads
+
+
+def _batch(data: MNIST, indices: Tensor, config: TrainingConfig, step: int) -> tuple[Tensor, Tensor]:
+    """Return the images of a step, counted from 0, changed as the recipe says, and their labels."""
+    images, labels = data.train_images.index_select(0, indices), data.train_labels.index_select(0, indices)
+    if images.dtype == torch.uint8:
+        images = as_input(images)
+    if config.augment or config.shift:
+        changes = random_changes(config.seed, step)
+        if config.augment:
+            images = augment(images, labels, changes)
+        if config.shift:
+            images = shift(images, config.shift, changes)
+    return images, labels
+
+
+def _set_learning_rate(optimizer: optim.Optimizer, progress: float, config: TrainingConfig) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate_at(progress, config.learning_rate, config.schedule)
+
+
+def _take_step(state: TrainingState, images: Tensor, labels: Tensor) -> Tensor:
+    """Change the weights once, and return the loss before that, shape ()."""
+    for parameters in state.parameters:
+        assert parameters.grad is not None
+        parameters.grad.zero_()
+    if state.team is None:
+        loss = F.cross_entropy(state.network(images), labels)
+        loss.backward()
+    else:
+        loss = _loss_of_team(state.team, state.network, images, labels)
+    state.optimizer.step()
+    return loss.detach()
+
+
+def _loss_of_team(team: Team, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """Give the parameters the gradients of the whole batch's mean loss, and return that, shape ()."""
+    logits = network(team.part_of(images))
+    share = F.cross_entropy(logits, team.part_of(labels), reduction="sum") / len(labels)
+    (share * team.size).backward()  # the mean of these gradients is the sum of the shares'
+    return team.sum_of(share.detach())
+
+
+class _GoodWeights:
+    """The last weights that are known to have given a finite loss.
+
+    Those from which some steps begin are noted, and kept when the losses of these steps turn out to be finite: the
+    first of them was theirs.
+    """
+
+    def __init__(self, tensors: list[Tensor]) -> None:
+        self._current = [tensor.detach() for tensor in tensors]
+        self._noted = [tensor.clone() for tensor in self._current]
+        self._kept = [tensor.clone() for tensor in self._current]
+
+    def note(self) -> None:
+        _copy(self._current, self._noted)
+
+    def keep(self) -> None:
+        self._noted, self._kept = self._kept, self._noted
+
+    def put_back(self) -> None:
+        _copy(self._kept, self._current)
+
+
+def _copy(source: list[Tensor], target: list[Tensor]) -> None:
+    for from_tensor, to_tensor in zip(source, target, strict=True):
+        to_tensor.copy_(from_tensor)
+
+
+def _divergence(which: str, loss: float, config: TrainingConfig, epoch: int, step: int) -> str:
+    return (
+        f"The {which} became {loss} in epoch {epoch}, after step {step:,}: training has diverged, most "
+        f"often because the learning rate ({config.learning_rate:g}) is too high. The last weights with a finite loss "
+        "are kept."
+    )
+
+
+def _prepare_process(config: TrainingConfig, state: TrainingState) -> None:
+    """Settle what PyTorch keeps for the whole process and the losses or the speed depend on."""
+    torch.set_num_threads(config.threads)
+    if state.step == 0:
+        torch.manual_seed(config.seed)  # for layers that draw random numbers, such as dropout
+    if state.device.type == "cuda":
+        torch.backends.cudnn.deterministic = True
+        torch.backends.cudnn.benchmark = False
+    # glibc gives each large block back to the system when it is freed, and fetching it again costs a page fault for
+    # every 4 KiB. Having freed one block of 32 MB it keeps blocks up to that size: 1.5 to 1.9 times faster on a CPU.
+    torch.empty(8_000_000)
