@@ -49,7 +49,7 @@ from torch.utils.data import DataLoader, Dataset
 from cnnlab import TRAINING_ENVIRONMENT
 from cnnlab.data import mnist as data
 from cnnlab.errors import LabError
-from cnnlab.fused import CannotFuse
+from cnnlab.fused.compiler import CannotFuse
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs import Run, RunWriter
 from cnnlab.storage.files import unfinished_suffix

@@ -13,8 +13,8 @@ import altair as alt
 import pandas as pd
 
 from cnnlab.data.mnist import IMAGE_SHAPE
-from cnnlab.equivalence import TrainedBoth
 from cnnlab.models.layers import INPUT, Layer, shape_text
+from cnnlab.proof.equivalence import TrainedBoth
 
 # Clear on a light and on a dark background.
 TRAIN_COLOR = "#4f74ee"

@@ -16,7 +16,7 @@ import click
 import numpy as np
 import torch
 
-from cnnlab import bench, equivalence
+from cnnlab import bench
 from cnnlab.answering import Answer, answers_of
 from cnnlab.archive import MOST_BYTES, export_run, import_run
 from cnnlab.data import mnist as data
@@ -26,6 +26,7 @@ from cnnlab.errors import LabError
 from cnnlab.models.definitions import DEFINITIONS, UnknownDefinition, definition_named
 from cnnlab.pictures import MOST_BYTES as MOST_PICTURE_BYTES
 from cnnlab.pictures import UnreadablePicture, picture_on_canvas
+from cnnlab.proof import equivalence
 from cnnlab.runs import (
     DRAWING_RUN,
     InvalidName,

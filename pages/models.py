@@ -5,12 +5,21 @@ import streamlit as st
 from pandas.io.formats.style import Styler
 
 from cnnlab.charts import equivalence_chart, network_graph
-from cnnlab.equivalence import DECLARED_BACKWARDS, SEED, STEPS, CarriedOver, Finding, Finished, TrainedBoth, sentence_of
 from cnnlab.errors import LabError
 from cnnlab.models.alignment import aligned_rows, source_diff
 from cnnlab.models.definitions import DEFINITIONS, Definition
 from cnnlab.models.layers import Layer, layers_of_definition, shape_text
-from cnnlab.prover import Progress, Proof
+from cnnlab.proof.equivalence import (
+    DECLARED_BACKWARDS,
+    SEED,
+    STEPS,
+    CarriedOver,
+    Finding,
+    Finished,
+    TrainedBoth,
+    sentence_of,
+)
+from cnnlab.proof.process import Progress, Proof
 from cnnlab.ui.asking import ask
 from cnnlab.ui.page import begin_page
 from cnnlab.ui.wording import as_text, percent

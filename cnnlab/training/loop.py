@@ -21,7 +21,7 @@ from torch import Generator, Tensor, nn, optim
 from cnnlab.data.augmentation import augment, shift
 from cnnlab.data.mnist import MNIST, as_input
 from cnnlab.errors import LabError
-from cnnlab.fused import fuses_all_convolutions
+from cnnlab.fused.rewrite import fuses_all_convolutions
 from cnnlab.training.evaluation import evaluate
 from cnnlab.training.events import BatchEvent, EpochEvent, Event
 from cnnlab.training.recipe import InvalidConfig, TrainingConfig, learning_rate_at

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from cnnlab.data.mnist import IMAGE_SHAPE
 from cnnlab.errors import LabError
-from cnnlab.fused import CannotFuse, fuse
+from cnnlab.fused.compiler import CannotFuse
+from cnnlab.fused.rewrite import fuse
 from cnnlab.training.evaluation import predict_logits
 from cnnlab.training.optimizers import OPTIMIZERS
 from cnnlab.training.recipe import TrainingConfig, device_for, optimizer_arguments

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from cnnlab.models.definitions import DEFINITIONS, ResidualNet
-from cnnlab.prover import Proof, end_proofs
+from cnnlab.proof.process import Proof, end_proofs
 from cnnlab.ui.wording import as_text
 
 

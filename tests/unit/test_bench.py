@@ -27,7 +27,7 @@ from cnnlab.bench import (
 )
 from cnnlab.cli import main
 from cnnlab.data.mnist import TRAIN_IMAGES
-from cnnlab.fused import CannotFuse
+from cnnlab.fused.compiler import CannotFuse
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs import all_runs
 from cnnlab.training import state

@@ -2,9 +2,9 @@ import pandas as pd
 import pytest
 
 from cnnlab.charts import BATCH_POINTS, accuracy_chart, batch_curve, equivalence_chart, loss_chart, network_graph
-from cnnlab.equivalence import TrainedBoth
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.models.layers import layers_of_definition
+from cnnlab.proof.equivalence import TrainedBoth
 
 BATCHES = pd.DataFrame({"step": range(1, 4691), "loss": [2.0, 0.0] * 2345})
 EPOCHS = pd.DataFrame(

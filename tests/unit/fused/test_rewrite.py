@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from cnnlab import fused
-from cnnlab.fused import CannotFuse, FusedBlock, fuse
+from cnnlab.fused import block, compiler
+from cnnlab.fused.block import FusedBlock
+from cnnlab.fused.compiler import CannotFuse
+from cnnlab.fused.rewrite import fuse
 from cnnlab.models.definitions import DEFINITIONS
 
 
@@ -155,9 +157,9 @@ def test_the_same_threads_give_the_same_bits():
 
 @pytest.fixture
 def nothing_compiled():
-    fused._compiled.cache_clear()
+    compiler.compiled.cache_clear()
     yield
-    fused._compiled.cache_clear()
+    compiler.compiled.cache_clear()
 
 
 @pytest.mark.usefixtures("nothing_compiled")
@@ -165,7 +167,7 @@ def test_a_kernel_is_compiled_once_and_kept_in_the_home(lab_home, monkeypatch):
     fuse(layers(1, 8), (1, 28, 28), threads=2)
     (library,) = (lab_home / "kernels").iterdir()
     assert library.suffix == ".so"
-    fused._compiled.cache_clear()
+    compiler.compiled.cache_clear()
     monkeypatch.setattr(subprocess, "run", None)
     fuse(layers(1, 8), (1, 28, 28), threads=2)
 
@@ -173,16 +175,16 @@ def test_a_kernel_is_compiled_once_and_kept_in_the_home(lab_home, monkeypatch):
 @pytest.mark.usefixtures("nothing_compiled")
 def test_a_missing_compiler_is_told(monkeypatch):
     def missing(name):
-        raise fused.PackageNotFoundError(name)
+        raise compiler.PackageNotFoundError(name)
 
-    monkeypatch.setattr(fused, "version", missing)
+    monkeypatch.setattr(compiler, "version", missing)
     with pytest.raises(CannotFuse, match="ziglang, is not installed"):
         fuse(layers(1, 8), (1, 28, 28), threads=2)
 
 
 @pytest.mark.usefixtures("nothing_compiled")
 def test_a_compiler_that_fails_is_told_and_leaves_nothing_behind(lab_home, monkeypatch):
-    monkeypatch.setattr(fused, "_OPTIONS", ("-no-such-option",))
+    monkeypatch.setattr(compiler, "_OPTIONS", ("-no-such-option",))
     with pytest.raises(CannotFuse, match=r"the compiler failed: .*no-such-option"):
         fuse(layers(1, 8), (1, 28, 28), threads=2)
     assert list((lab_home / "kernels").iterdir()) == []
@@ -193,7 +195,7 @@ def test_without_openmp_one_thread_does_all_the_slices(monkeypatch):
     network = fuse(model, (1, 28, 28), threads=2)
     images, target = torch.rand(32, 1, 28, 28), torch.randn(320)
     _, with_team = gradients(network, images, target)
-    monkeypatch.setattr(fused, "_openmp_team", lambda: None)
+    monkeypatch.setattr(block, "_openmp_team", lambda: None)
     _, alone = gradients(network, images, target)
     assert all(torch.equal(first, second) for first, second in zip(with_team, alone, strict=True))
 

@@ -4,22 +4,20 @@ import pytest
 import torch
 from torch import nn
 
-from cnnlab.equivalence import (
+from cnnlab.models.definitions import DEFINITIONS, Net
+from cnnlab.proof.equivalence import (
     DECLARED_BACKWARDS,
-    CannotCarryWeights,
     CarriedOver,
     Finished,
     TrainedBoth,
-    carry_weights,
     first_difference,
     from_json,
-    name_map,
     prove_equivalence,
     sentence_of,
     to_json,
     training_losses,
 )
-from cnnlab.models.definitions import DEFINITIONS, Net
+from cnnlab.proof.weights import CannotCarryWeights, carry_weights, name_map
 
 MODULE, RESIDUAL, SEQUENTIAL = (DEFINITIONS[name].build(seed=0) for name in ("module", "residual", "sequential"))
 

@@ -14,7 +14,7 @@ four sums lost their window and got no gradient, and of the rest ReLU stopped ab
    are 3 × INPUTS numbers without a gap.
 
 The compiler is told the sizes (HEIGHT, WIDTH, INPUTS, OUTPUTS), so all loops over a window have a known end and are
-unrolled. `cnnlab/fused.py` compiles this file for each block of a network and calls it. */
+unrolled. `cnnlab/fused/compiler.py` compiles this file for each block of a network and calls it. */
 
 #include <stdatomic.h>
 #include <stdint.h>

@@ -3,8 +3,8 @@ import subprocess
 
 import pytest
 
-from cnnlab.equivalence import CarriedOver, Finished, TrainedBoth
-from cnnlab.prover import Proof, end_proofs
+from cnnlab.proof.equivalence import CarriedOver, Finished, TrainedBoth
+from cnnlab.proof.process import Proof, end_proofs
 from cnnlab.storage.home import HomeError
 
 

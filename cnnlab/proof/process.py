@@ -22,13 +22,13 @@ from typing import BinaryIO
 
 import torch
 
-from cnnlab import equivalence
-from cnnlab.equivalence import SEED, STEPS, Finding, Finished
 from cnnlab.errors import LabError
 from cnnlab.models.definitions import DEFINITIONS
+from cnnlab.proof import equivalence, weights
+from cnnlab.proof.equivalence import SEED, STEPS, Finding, Finished
 from cnnlab.storage.home import home, writing_to_home
 
-_PROJECT = Path(__file__).parent.parent
+_PROJECT = Path(__file__).parents[2]
 _ERROR_LINES = 5
 _LOCK_PATIENCE_SECONDS = 0.2
 
@@ -44,7 +44,7 @@ class Progress:
     Attributes
     ----------
     findings
-        What was found so far, in the order of `cnnlab.equivalence.prove_equivalence`.
+        What was found so far, in the order of `cnnlab.proof.equivalence.prove_equivalence`.
     is_running
         Whether a process proves something now.
     failure
@@ -77,7 +77,7 @@ class Proof:
     Parameters
     ----------
     steps, seed
-        Those of `cnnlab.equivalence.prove_equivalence`.
+        Those of `cnnlab.proof.equivalence.prove_equivalence`.
     """
 
     def __init__(self, steps: int = STEPS, seed: int = SEED) -> None:
@@ -170,7 +170,8 @@ atexit.register(end_proofs)
 def _key(steps: int, seed: int) -> str:
     """Return a name for all that the findings, and the form in which they are kept, depend on."""
     sources = [DEFINITIONS[name].source for name in ("sequential", "module")]
-    told = [*sources, inspect.getsource(equivalence), torch.__version__, str(steps), str(seed)]
+    code = [inspect.getsource(equivalence), inspect.getsource(weights)]
+    told = [*sources, *code, torch.__version__, str(steps), str(seed)]
     return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
 
 

@@ -1,0 +1,82 @@
+"""Compiles the kernel for the sizes of a block, and keeps it in the lab's home."""
+
+import ctypes
+import hashlib
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+from cnnlab.errors import LabError
+from cnnlab.storage.files import remove_unfinished, replacing, unfinished_suffix
+from cnnlab.storage.home import home
+
+SOURCE = Path(__file__).with_name("block.c")
+# All that the kernel keeps at hand for an image must fit into a core's cache, and on the stack of a thread.
+MOST_BYTES_AT_HAND = 256 * 1024
+_LANES = 8
+
+
+class CannotFuse(LabError):
+    """A network has no such block, or its kernel cannot be made here; the message says why."""
+
+
+@cache
+def compiled(height: int, width: int, inputs: int, outputs: int) -> ctypes.CDLL:
+    """Return the kernel for a block of these sizes, compiled now or earlier.
+
+    Raises
+    ------
+    CannotFuse
+        If the sizes do not suit it, or the compiler is missing or fails.
+    """
+    if height < 4 or width < 4:
+        raise CannotFuse(f"a block has images of {height} × {width}, too small for a convolution and a pooling")
+    weights = outputs * 3 * (3 * inputs + _LANES)
+    at_hand = 4 * (2 * height * width * inputs + 3 * weights + height * width * outputs // 4)
+    if at_hand > MOST_BYTES_AT_HAND:
+        raise CannotFuse(
+            f"a block of {inputs} to {outputs} channels on {height} × {width} needs {at_hand // 1024:,} kB at hand, "
+            f"and the kernel is made for {MOST_BYTES_AT_HAND // 1024} kB, which fit into a core's cache"
+        )
+    sizes = {"HEIGHT": height, "WIDTH": width, "INPUTS": inputs, "OUTPUTS": outputs}
+    options = [*_OPTIONS, f"-mcpu={_cpu()}", *(f"-D{name}={size}" for name, size in sizes.items())]
+    try:
+        fingerprint = f"{SOURCE.read_text()} {options} {version('ziglang')} {sys.platform} {platform.machine()}"
+        name = f"block-{hashlib.sha256(fingerprint.encode()).hexdigest()[:16]}.so"
+        library = home() / "kernels" / name
+        if not library.exists():
+            _compile(library, options)
+        return ctypes.CDLL(str(library))
+    except PackageNotFoundError as error:
+        raise CannotFuse("the compiler for it, the package ziglang, is not installed") from error
+    except OSError as error:
+        raise CannotFuse(f"its kernel cannot be kept in {home() / 'kernels'} or loaded ({error})") from error
+
+
+# No C library is needed; the checks that zig would add are for looking for mistakes.
+_OPTIONS = ("-shared", "-fPIC", "-O3", "-nostdlib", "-fno-sanitize=undefined")
+
+
+def _cpu() -> str:
+    """Return which processors to compile for: those like this one, as far as the kernel can make use of it."""
+    return "x86_64_v3" if torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512") else "baseline"
+
+
+def _compile(library: Path, options: list[str]) -> None:
+    library.parent.mkdir(parents=True, exist_ok=True)
+    remove_unfinished(library.parent)
+    scratch_folder = tempfile.TemporaryDirectory(dir=library.parent, prefix=".zig.", suffix=unfinished_suffix())
+    with scratch_folder as scratch, replacing(library) as unfinished:
+        places = {"ZIG_GLOBAL_CACHE_DIR": scratch, "ZIG_LOCAL_CACHE_DIR": scratch}
+        command = [sys.executable, "-m", "ziglang", "cc", *options, str(SOURCE), "-o", str(unfinished)]
+        compiler = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **places})
+        if compiler.returncode:
+            last_line = (compiler.stderr.strip().splitlines() or ["no reason given"])[-1]
+            raise CannotFuse(f"the compiler failed: {last_line}")

@@ -1,0 +1,1 @@
+"""The proof that the tutorial's two definitions are one network."""
