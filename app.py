@@ -4,7 +4,8 @@ from contextlib import suppress
 
 import streamlit as st
 
-from cnnlab.runs import NoSuchRun, all_runs, reference_runs
+from cnnlab.runs.folder import NoSuchRun
+from cnnlab.runs.shelf import all_runs, reference_runs
 from cnnlab.ui.live import refresh_seconds
 from cnnlab.ui.page import begin_page
 from cnnlab.ui.run_list import run_links

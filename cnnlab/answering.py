@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from cnnlab.predictions import network_of, newest_weights_of
-from cnnlab.runs import Run
+from cnnlab.runs.run import Run
 from cnnlab.training.evaluation import predict_logits
 
 _MOST_NETWORKS = 64  # of 120 kB each

@@ -51,7 +51,8 @@ from cnnlab.data import mnist as data
 from cnnlab.errors import LabError
 from cnnlab.fused.compiler import CannotFuse
 from cnnlab.models.definitions import DEFINITIONS
-from cnnlab.runs import Run, RunWriter
+from cnnlab.runs.shelf import create_run
+from cnnlab.runs.writer import RunWriter
 from cnnlab.storage.files import unfinished_suffix
 from cnnlab.storage.home import home, writing_to_home
 from cnnlab.training.events import BatchEvent
@@ -419,7 +420,7 @@ def lab_losses(kernels: str, threads: int) -> Iterator[float | None]:
         If the run has to take PyTorch's kernels instead of the lab's: they must not be measured as the lab's.
     """
     config = TrainingConfig(epochs=MAX_EPOCHS, device="cpu", threads=threads, kernels=kernels)
-    run = Run.create(DEFINITIONS["sequential"], config)
+    run = create_run(DEFINITIONS["sequential"], config)
     with RunWriter.claim(run) as writer:
         writer.prepare_to_train()
         for event in work(run, writer):

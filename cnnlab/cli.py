@@ -18,7 +18,6 @@ import torch
 
 from cnnlab import bench
 from cnnlab.answering import Answer, answers_of
-from cnnlab.archive import MOST_BYTES, export_run, import_run
 from cnnlab.data import mnist as data
 from cnnlab.distributed import Processes, is_one_of_several
 from cnnlab.drawing import prepare
@@ -27,19 +26,13 @@ from cnnlab.models.definitions import DEFINITIONS, UnknownDefinition, definition
 from cnnlab.pictures import MOST_BYTES as MOST_PICTURE_BYTES
 from cnnlab.pictures import UnreadablePicture, picture_on_canvas
 from cnnlab.proof import equivalence
-from cnnlab.runs import (
-    DRAWING_RUN,
-    InvalidName,
-    NoSuchRun,
-    Run,
-    RunBusy,
-    RunFinished,
-    RunWriter,
-    Status,
-    all_runs,
-    damaged_runs,
-    find_run,
-)
+from cnnlab.runs.archive import MOST_BYTES, export_run, import_run
+from cnnlab.runs.folder import DRAWING_RUN, NoSuchRun
+from cnnlab.runs.log import Status
+from cnnlab.runs.names import InvalidName
+from cnnlab.runs.run import Run
+from cnnlab.runs.shelf import all_runs, create_run, damaged_runs, find_run
+from cnnlab.runs.writer import RunBusy, RunFinished, RunWriter
 from cnnlab.scheduler import Scheduler
 from cnnlab.sweeps import InvalidSweep, NoSuchSweep, NotAllResumed, Sweep, find_sweep, plan_in
 from cnnlab.training.events import EpochEvent
@@ -118,7 +111,7 @@ def train(
             device_for(config)  # a device that is not here is a bad argument, not a failed run
             if processes:
                 require_an_image_for_each(processes.size, config.images_per_epoch, config.batch_size)
-            run = Run.create(definition, config, name)
+            run = create_run(definition, config, name)
         elif model or preset or name or chosen:
             given = {"model": model, "preset": preset, "name": name} | recipe
             options = ", ".join(f"--{field.replace('_', '-')}" for field, value in given.items() if value is not None)

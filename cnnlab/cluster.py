@@ -27,7 +27,10 @@ from cnnlab import TRAINING_ENVIRONMENT
 from cnnlab.data import mnist as data
 from cnnlab.data.mnist import MNIST
 from cnnlab.errors import LabError
-from cnnlab.runs import Run, RunBusy, RunWriter, Status, all_runs, checkpoint_of
+from cnnlab.runs.log import Status
+from cnnlab.runs.run import Run
+from cnnlab.runs.shelf import all_runs
+from cnnlab.runs.writer import RunBusy, RunWriter, checkpoint_of
 from cnnlab.scheduler import parallel_runs
 from cnnlab.storage.home import writing_to_home
 from cnnlab.sweeps import waiting_runs_of

@@ -13,7 +13,9 @@ import pandas as pd
 from cnnlab.data.mnist import TEST_IMAGES
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.predictions import DIGITS, Predictions
-from cnnlab.runs import Run, Status
+from cnnlab.runs.log import Status
+from cnnlab.runs.run import Run
+from cnnlab.runs.shelf import labels_of
 from cnnlab.training.recipe import TrainingConfig
 
 
@@ -77,12 +79,6 @@ def by_recipe(runs: Iterable[Run]) -> dict[Recipe, list[Run]]:
     for run in runs:
         groups.setdefault(recipe_of(run), []).append(run)
     return groups
-
-
-def labels_of(runs: Sequence[Run]) -> list[str]:
-    """Return what to call each run among the others: its name, with its identifier where several have the same."""
-    names = [run.name for run in runs]
-    return [f"{name} ({run.id})" if names.count(name) > 1 else name for name, run in zip(names, runs, strict=True)]
 
 
 def folded_labels_of(runs: Sequence[Run]) -> list[str]:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.distributed import PrefixStore, Store, TCPStore  # type: ignore[attr-defined]
 from torch.nn.parallel import DistributedDataParallel
 
-from cnnlab.runs import Run
+from cnnlab.runs.run import Run
 from cnnlab.training.events import Event
 from cnnlab.training.recipe import device_for
 from cnnlab.training.state import TrainingState

@@ -25,7 +25,7 @@ import torch
 from cnnlab.answering import newest_network_of
 from cnnlab.drawing import prepare
 from cnnlab.errors import LabError
-from cnnlab.runs import Run
+from cnnlab.runs.run import Run
 from cnnlab.storage.files import replacing
 from cnnlab.storage.home import home, writing_to_home
 from cnnlab.strokes import SIDE, Stroke, ink_of

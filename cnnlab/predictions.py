@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from cnnlab.data.mnist import load_test_set
 from cnnlab.errors import LabError
 from cnnlab.models.definitions import UnknownDefinition, definition_named
-from cnnlab.runs import Run
+from cnnlab.runs.run import Run
 from cnnlab.storage.checksums import is_whole_tensors, sealed_tensors
 from cnnlab.storage.files import replacing
 from cnnlab.training.evaluation import predict_logits

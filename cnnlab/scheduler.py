@@ -18,7 +18,11 @@ from pathlib import Path
 
 from cnnlab import TRAINING_ENVIRONMENT
 from cnnlab.errors import LabError
-from cnnlab.runs import Run, RunBusy, RunWriter, Status, all_runs, remove_leftovers
+from cnnlab.runs.log import Status
+from cnnlab.runs.queue import enqueue
+from cnnlab.runs.run import Run
+from cnnlab.runs.shelf import all_runs, remove_leftovers
+from cnnlab.runs.writer import RunBusy, RunWriter
 from cnnlab.search import advance_searches
 from cnnlab.storage.files import replacing, unfinished_suffix
 from cnnlab.storage.home import home, writing_to_home
@@ -69,7 +73,7 @@ class Scheduler:
         RunBusy, RunFinished, HomeError
             If it cannot be queued.
         """
-        run.enqueue()
+        enqueue(run)
         self._wake.set()
 
     def stop(self, run: Run) -> None:

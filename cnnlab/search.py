@@ -10,7 +10,10 @@ from typing import Any
 
 from cnnlab.errors import LabError
 from cnnlab.models.definitions import Definition
-from cnnlab.runs import Run, Status
+from cnnlab.runs.log import Status
+from cnnlab.runs.queue import enqueue
+from cnnlab.runs.run import Run
+from cnnlab.runs.shelf import create_run
 from cnnlab.sweeps import Between, Plan, Search, Sweep, all_sweeps, is_whole, setting_of
 from cnnlab.training.recipe import InvalidConfig, TrainingConfig
 
@@ -44,8 +47,8 @@ def _advance(sweep: Sweep) -> None:
             run.request_stop()
         if len(sweep.run_ids) < search.runs and len(active) < search.at_once:
             if recipe := proposal(sweep):
-                run = Run.create(*recipe)
-                run.enqueue()
+                run = create_run(*recipe)
+                enqueue(run)
                 sweep.run_ids.append(run.id)
             else:
                 sweep.is_searching = False  # all that can be tried has been

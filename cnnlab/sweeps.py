@@ -20,7 +20,11 @@ import pandas as pd
 
 from cnnlab.errors import LabError
 from cnnlab.models.definitions import DEFINITIONS, Definition, definition_named
-from cnnlab.runs import MAX_NAME_LENGTH, NoSuchRun, Run, all_runs, checked_name, enqueue_all, waiting_runs
+from cnnlab.runs.folder import NoSuchRun
+from cnnlab.runs.names import MAX_NAME_LENGTH, checked_name
+from cnnlab.runs.queue import enqueue_all, waiting_runs
+from cnnlab.runs.run import Run
+from cnnlab.runs.shelf import all_runs, create_run
 from cnnlab.storage.checksums import sealed, unsealed
 from cnnlab.storage.files import identifier_after, replacing
 from cnnlab.storage.home import home, writing_to_home
@@ -365,7 +369,7 @@ class Sweep:
         """
         recipes = plan.recipes()
         name = checked_name(name) if name else _name_of(plan)
-        runs = [] if plan.search else [Run.create(definition, config) for definition, config in recipes]
+        runs = [] if plan.search else [create_run(definition, config) for definition, config in recipes]
         path = _new_path()
         content = {
             "name": name,
@@ -423,7 +427,7 @@ class Sweep:
         lacking = self.recipes_lacking(plan)
         if len(self.run_ids) + len(lacking) > MOST_RUNS:
             raise InvalidSweep(f"With {len(lacking):,} more runs the sweep has more than {MOST_RUNS:,}.")
-        runs = [Run.create(definition, config) for definition, config in lacking]
+        runs = [create_run(definition, config) for definition, config in lacking]
         with self.changing():
             self.plans.append(plan)
             self.run_ids += [run.id for run in runs]

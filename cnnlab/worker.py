@@ -24,7 +24,9 @@ from cnnlab.data.mnist import MNIST
 from cnnlab.errors import LabError
 from cnnlab.models.definitions import DEFINITIONS, definition_named
 from cnnlab.predictions import predictions_of
-from cnnlab.runs import Run, RunWriter, Status
+from cnnlab.runs.log import Status
+from cnnlab.runs.run import Run
+from cnnlab.runs.writer import RunWriter
 from cnnlab.storage.home import writing_to_home
 from cnnlab.training.events import EpochEvent, Event
 from cnnlab.training.loop import Diverged, train

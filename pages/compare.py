@@ -2,11 +2,14 @@
 
 import streamlit as st
 
-from cnnlab.comparison import Measure, Recipe, by_recipe, by_seed, labels_of
+from cnnlab.comparison import Measure, Recipe, by_recipe, by_seed
 from cnnlab.errors import LabError
 from cnnlab.models.definitions import DEFINITIONS, Definition
 from cnnlab.predictions import Predictions, predictions_of
-from cnnlab.runs import NoSuchRun, Run, Status
+from cnnlab.runs.folder import NoSuchRun
+from cnnlab.runs.log import Status
+from cnnlab.runs.run import Run
+from cnnlab.runs.shelf import create_run, labels_of
 from cnnlab.scheduler import scheduler
 from cnnlab.training.recipe import TrainingConfig, available_cores
 from cnnlab.ui.asking import ask
@@ -36,7 +39,7 @@ def newest_of_each_definition(runs: list[Run]) -> list[str]:
 
 
 def start(definition: Definition, config: TrainingConfig) -> str:
-    run = Run.create(definition, config)
+    run = create_run(definition, config)
     scheduler().start(run)
     st.session_state["measure"] = Measure.BATCH_LOSS  # the first to have something to show
     return run.id

@@ -9,7 +9,10 @@ from cnnlab.comparison import accuracy_interval, confusion_matrix, worst_errors
 from cnnlab.data.mnist import TEST_IMAGES, load_test_set
 from cnnlab.errors import LabError
 from cnnlab.predictions import Predictions, newest_weights_of, predictions_of
-from cnnlab.runs import NoSuchRun, Run, Status, find_run
+from cnnlab.runs.folder import NoSuchRun
+from cnnlab.runs.log import Status
+from cnnlab.runs.run import Run
+from cnnlab.runs.shelf import find_run
 from cnnlab.ui.answer_view import answer_view
 from cnnlab.ui.asking import ask
 from cnnlab.ui.comparison_view import WILSON, answers_gallery, confusion_chart

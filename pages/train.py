@@ -2,9 +2,12 @@
 
 import streamlit as st
 
-from cnnlab.archive import import_run
 from cnnlab.errors import LabError
-from cnnlab.runs import NoSuchRun, Run, Status, all_runs, damaged_runs, find_run, reference_runs
+from cnnlab.runs.archive import import_run
+from cnnlab.runs.folder import NoSuchRun
+from cnnlab.runs.log import Status
+from cnnlab.runs.run import Run
+from cnnlab.runs.shelf import all_runs, create_run, damaged_runs, find_run, reference_runs
 from cnnlab.scheduler import MAX_PARALLEL_RUNS, scheduler
 from cnnlab.training.recipe import available_cores
 from cnnlab.ui.live import refresh_seconds
@@ -32,7 +35,7 @@ def chosen_run() -> Run | None:
 
 def start(chosen: tuple) -> None:
     """Queue a new run and turn to it."""
-    run = Run.create(*chosen)
+    run = create_run(*chosen)
     scheduler().start(run)
     st.query_params["run"] = run.id
 

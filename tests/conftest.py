@@ -11,7 +11,7 @@ import torch
 from hypothesis import settings
 
 from cnnlab.data import mnist as data
-from cnnlab.runs import Run
+from cnnlab.runs.run import Run
 from cnnlab.scheduler import _made_scheduler, scheduler
 
 settings.register_profile("lab", deadline=None)  # no timing decides a test

@@ -10,10 +10,10 @@ import numpy as np
 import streamlit as st
 
 from cnnlab.answering import Answer, answers_of
-from cnnlab.comparison import labels_of
 from cnnlab.drawing import Preparation, shrink
 from cnnlab.errors import LabError
-from cnnlab.runs import Run
+from cnnlab.runs.run import Run
+from cnnlab.runs.shelf import labels_of
 from cnnlab.ui.asking import ask
 from cnnlab.ui.digits import picture_address
 from cnnlab.ui.page import theme_color

@@ -21,7 +21,6 @@ from cnnlab.comparison import (
     differing_settings,
     disagreements,
     folded_labels_of,
-    labels_of,
     over_seeds,
     results,
 )
@@ -30,7 +29,9 @@ from cnnlab.data.mnist import load_test_set
 from cnnlab.models.alignment import source_diff
 from cnnlab.my_digits import my_digits
 from cnnlab.predictions import Predictions
-from cnnlab.runs import Run, Status
+from cnnlab.runs.log import Status
+from cnnlab.runs.run import Run
+from cnnlab.runs.shelf import labels_of
 from cnnlab.training.settings import LABELS
 from cnnlab.ui.asking import ask
 from cnnlab.ui.digits import digit_buttons, digit_gallery

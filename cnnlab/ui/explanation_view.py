@@ -11,7 +11,7 @@ from cnnlab.errors import LabError
 from cnnlab.models.insight import attribution, feature_maps, kernels_of
 from cnnlab.models.layers import shape_text
 from cnnlab.predictions import DIGITS
-from cnnlab.runs import Run
+from cnnlab.runs.run import Run
 from cnnlab.shading import NEGATIVE_COLOR, POSITIVE_COLOR, light, on_ink, slices_in_a_row
 from cnnlab.ui.asking import ask
 from cnnlab.ui.digits import picture_rows

@@ -7,7 +7,6 @@ import pandas as pd
 import streamlit as st
 import torch
 
-from cnnlab.comparison import labels_of
 from cnnlab.errors import LabError
 from cnnlab.my_digits import (
     MyDigits,
@@ -20,7 +19,8 @@ from cnnlab.my_digits import (
     right_of,
     take_back,
 )
-from cnnlab.runs import Run
+from cnnlab.runs.run import Run
+from cnnlab.runs.shelf import labels_of
 from cnnlab.strokes import SIDE
 from cnnlab.ui.asking import ask
 from cnnlab.ui.canvas import clear_canvas, drawing_now

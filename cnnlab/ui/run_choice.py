@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from cnnlab.runs import NoSuchRun, Run, all_runs, reference_runs
+from cnnlab.runs.folder import NoSuchRun
+from cnnlab.runs.run import Run
+from cnnlab.runs.shelf import all_runs, reference_runs
 from cnnlab.ui.wording import as_text
 
 _MOST_SHOWN = 200  # letters of an address that names no run

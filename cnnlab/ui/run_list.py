@@ -4,7 +4,9 @@ from typing import Literal
 
 import streamlit as st
 
-from cnnlab.runs import DamagedRun, NoSuchRun, Run, Status
+from cnnlab.runs.folder import DamagedRun, NoSuchRun
+from cnnlab.runs.log import Status
+from cnnlab.runs.run import Run
 from cnnlab.scheduler import scheduler
 from cnnlab.ui.wording import ago, as_text, percent
 

@@ -7,11 +7,16 @@ from typing import NoReturn
 import pandas as pd
 import streamlit as st
 
-from cnnlab.archive import export_run
 from cnnlab.charts import accuracy_chart, loss_chart
 from cnnlab.errors import LabError
 from cnnlab.models.definitions import DEFINITIONS
-from cnnlab.runs import MAX_NAME_LENGTH, DamagedRun, History, NoSuchRun, Run, Status, waiting_runs
+from cnnlab.runs.archive import export_run
+from cnnlab.runs.folder import DamagedRun, NoSuchRun
+from cnnlab.runs.log import History, Status
+from cnnlab.runs.names import MAX_NAME_LENGTH
+from cnnlab.runs.queue import waiting_runs
+from cnnlab.runs.run import Run
+from cnnlab.runs.shelf import delete_run
 from cnnlab.scheduler import scheduler
 from cnnlab.training.script import training_script
 from cnnlab.ui.live import refresh_seconds
@@ -119,7 +124,7 @@ def _rename(run: Run) -> None:
 
 
 def _delete(run: Run) -> None:
-    attempt(run.delete)
+    attempt(delete_run, run)
     if "run_error" not in st.session_state:
         st.query_params.pop("run", None)
 

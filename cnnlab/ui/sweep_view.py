@@ -11,7 +11,8 @@ import streamlit as st
 
 from cnnlab.errors import LabError
 from cnnlab.models.definitions import DEFINITIONS
-from cnnlab.runs import Status, all_runs
+from cnnlab.runs.log import Status
+from cnnlab.runs.shelf import all_runs
 from cnnlab.scheduler import scheduler
 from cnnlab.sweep_charts import CELL, heat_map, parallel_coordinates, title_of
 from cnnlab.sweeps import MOST_RUNS, Between, Plan, Search, Sweep, different_recipes, find_sweep, is_whole

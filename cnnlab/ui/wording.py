@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pandas as pd
 
-from cnnlab.runs import as_line
+from cnnlab.runs.names import as_line
 
 _FORMULA_SIGNS = ("=", "+", "-", "@")
 # What is taken for a code (:smile:), an address (www.example.com) or an arrow (->) even where it is escaped. A sign

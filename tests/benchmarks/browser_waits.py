@@ -23,7 +23,9 @@ from lab_in_browser import AT_REST, chromium, server, wait_until
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from cnnlab.models.definitions import DEFINITIONS
-from cnnlab.runs import Run, RunWriter, all_runs
+from cnnlab.runs.run import Run
+from cnnlab.runs.shelf import all_runs, create_run
+from cnnlab.runs.writer import RunWriter
 from cnnlab.training.events import BatchEvent
 from cnnlab.training.recipe import TrainingConfig
 
@@ -155,7 +157,7 @@ def worker_of(run: Run) -> int:
 @contextmanager
 def long_run() -> Iterator[Run]:
     """Write a run as a worker would, one step every 2 ms, from one on that has trained 46,000 steps."""
-    run = Run.create(DEFINITIONS["sequential"], LONG_RUN)
+    run = create_run(DEFINITIONS["sequential"], LONG_RUN)
     ended = threading.Event()
     with RunWriter.claim(run) as writer:
         writer.append("started", step=0)

@@ -28,7 +28,9 @@ from websockets.exceptions import ConnectionClosed
 
 from cnnlab.data import mnist as data
 from cnnlab.models.definitions import DEFINITIONS
-from cnnlab.runs import Run
+from cnnlab.runs.queue import enqueue
+from cnnlab.runs.run import Run
+from cnnlab.runs.shelf import create_run
 from cnnlab.training.recipe import TrainingConfig
 
 ANSWERED = re.compile(r'data-digit="[0-9]"')
@@ -50,9 +52,9 @@ def main() -> None:
         os.environ["CNNLAB_HOME"] = home
         data.load()
         config = TrainingConfig(epochs=1000, threads=1)
-        runs = [Run.create(definition, config) for definition in list(DEFINITIONS.values())[:2]]
+        runs = [create_run(definition, config) for definition in list(DEFINITIONS.values())[:2]]
         for run in runs:
-            run.enqueue()
+            enqueue(run)
         with server(home) as lab:
             strokes = recorded_strokes(lab)
             wait_until(lambda: all(run.history().step > 500 for run in runs))

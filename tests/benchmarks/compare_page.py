@@ -17,7 +17,7 @@ from pathlib import Path
 from lab_in_browser import AT_REST, chromium, server
 from playwright.sync_api import Page, sync_playwright
 
-from cnnlab.runs import REFERENCE_RUNS
+from cnnlab.runs.folder import REFERENCE_RUNS
 
 
 def main() -> None:

@@ -20,7 +20,9 @@ from pathlib import Path
 
 from cnnlab.data import mnist as data
 from cnnlab.models.definitions import DEFINITIONS
-from cnnlab.runs import Run, enqueue_all
+from cnnlab.runs.queue import enqueue_all
+from cnnlab.runs.run import Run
+from cnnlab.runs.shelf import create_run
 from cnnlab.scheduler import _made_scheduler, scheduler
 from cnnlab.training.recipe import TrainingConfig, available_cores
 
@@ -49,7 +51,7 @@ def measure(count: int, cores: int) -> list[str]:
     config = TrainingConfig(epochs=1, batch_size=10_000, threads=1)
     scheduler()
     begun = time.perf_counter()
-    runs = [Run.create(DEFINITIONS["sequential"], config) for _ in range(count)]
+    runs = [create_run(DEFINITIONS["sequential"], config) for _ in range(count)]
     enqueue_all(runs)
     made = time.perf_counter() - begun
     while any(run.status.is_active for run in runs):
@@ -63,7 +65,7 @@ def measure(count: int, cores: int) -> list[str]:
 
 
 def following(cores: int) -> float:
-    runs = [Run.create(DEFINITIONS["sequential"], TrainingConfig(epochs=15, threads=1)) for _ in range(cores)]
+    runs = [create_run(DEFINITIONS["sequential"], TrainingConfig(epochs=15, threads=1)) for _ in range(cores)]
     enqueue_all(runs)
     while not all(run.last_epoch() for run in runs):
         time.sleep(0.2)

@@ -28,7 +28,8 @@ from PIL import Image, ImageDraw
 
 from cnnlab import drawing
 from cnnlab.answering import answers_of
-from cnnlab.runs import Run, find_run
+from cnnlab.runs.run import Run
+from cnnlab.runs.shelf import find_run
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,9 @@ from cnnlab.comparison import Recipe, by_seed, compare_answers, results
 from cnnlab.data.mnist import load_test_set
 from cnnlab.models.definitions import DEFINITIONS, Definition
 from cnnlab.predictions import predictions_of
-from cnnlab.runs import Run, Status, all_runs
+from cnnlab.runs.log import Status
+from cnnlab.runs.run import Run
+from cnnlab.runs.shelf import all_runs
 from cnnlab.training.recipe import TrainingConfig
 
 

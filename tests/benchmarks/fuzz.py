@@ -19,11 +19,15 @@ from pathlib import Path
 
 import atheris
 
+from cnnlab.runs.shelf import create_run, delete_run
+
 with atheris.instrument_imports(include=["cnnlab", "zipfile", "json"]):
-    from cnnlab.archive import export_run, import_run
     from cnnlab.errors import LabError
     from cnnlab.models.definitions import DEFINITIONS
-    from cnnlab.runs import EXPORTED_FILES, Run, RunWriter
+    from cnnlab.runs.archive import export_run, import_run
+    from cnnlab.runs.folder import EXPORTED_FILES
+    from cnnlab.runs.run import Run
+    from cnnlab.runs.writer import RunWriter
     from cnnlab.training.events import BatchEvent, EpochEvent
     from cnnlab.training.recipe import TrainingConfig
     from cnnlab.training.state import TrainingState
@@ -41,7 +45,7 @@ def main() -> None:
         read: Callable[[bytes], None]
         match what:
             case "archive":
-                seeds = [archive, export_run(Run.create(DEFINITIONS["module"], TrainingConfig()))]
+                seeds = [archive, export_run(create_run(DEFINITIONS["module"], TrainingConfig()))]
                 read = read_archive
             case "files":
                 seeds = [bytes([place]) + files[name] for place, name in enumerate(EXPORTED_FILES)]
@@ -57,7 +61,7 @@ def main() -> None:
 def small_run() -> Run:
     """Return a run that was stopped after a step, with all the files that a run can have."""
     config = TrainingConfig(threads=1)
-    run = Run.create(DEFINITIONS["module"], config)
+    run = create_run(DEFINITIONS["module"], config)
     state = TrainingState(DEFINITIONS["module"].build(0), config)
     state.optimizer.step()
     state.batch = state.step = 1
@@ -79,7 +83,7 @@ def read_archive(content: bytes) -> None:
         left = [name for name in os.listdir(Path(os.environ["CNNLAB_HOME"]) / "runs") if name.startswith(".")]
         assert not left, left
     run.history()
-    run.delete()
+    delete_run(run)
 
 
 def read_files(files: dict[str, bytes], content: bytes) -> None:

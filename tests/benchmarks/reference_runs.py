@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from cnnlab.runs import REFERENCE_RUNS
+from cnnlab.runs.folder import REFERENCE_RUNS
 
 RECIPES = {
     "sequential": ["--model", "sequential", "--threads", "2", "--name", "Reference: nn.Sequential"],

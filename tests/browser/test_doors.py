@@ -8,7 +8,9 @@ import stat
 import pytest
 
 from cnnlab.models.definitions import DEFINITIONS
-from cnnlab.runs import Run, Status, all_runs
+from cnnlab.runs.log import Status
+from cnnlab.runs.queue import enqueue
+from cnnlab.runs.shelf import all_runs, create_run
 from cnnlab.training.recipe import TrainingConfig
 
 pytestmark = pytest.mark.browser
@@ -62,7 +64,7 @@ def test_it_writes_to_its_home_and_nowhere_else(start_lab, open_tab, tmp_path, l
         folder.mkdir()
         monkeypatch.setenv(variable, str(folder))
     lab = start_lab()
-    Run.create(DEFINITIONS["sequential"], TrainingConfig(epochs=1)).enqueue()
+    enqueue(create_run(DEFINITIONS["sequential"], TrainingConfig(epochs=1)))
     for path in ("models", "train", "compare", "draw", "inspect"):
         page = open_tab(f"{lab.url}/{path}")
         page.get_by_role("heading", name=path.capitalize(), exact=True, level=1).wait_for()

@@ -8,14 +8,16 @@ import pytest
 from playwright.sync_api import expect
 
 from cnnlab.models.definitions import DEFINITIONS
-from cnnlab.runs import Run, Status
+from cnnlab.runs.log import Status
+from cnnlab.runs.queue import enqueue
+from cnnlab.runs.shelf import create_run
 from cnnlab.training.recipe import TrainingConfig
 
 
 @pytest.fixture
 def three_runs():
     config = TrainingConfig(epochs=50, threads=1)
-    return [Run.create(DEFINITIONS["sequential"], config, f"Run {number}") for number in range(3)]
+    return [create_run(DEFINITIONS["sequential"], config, f"Run {number}") for number in range(3)]
 
 
 @pytest.fixture
@@ -23,7 +25,7 @@ def served(open_tab, start_lab, three_runs, lab_home, wait_for):
     """Start a server that trains three runs at once, with a page of it open."""
     (lab_home / "settings.json").write_text('{"parallel_runs": 3}')
     for run in three_runs:
-        run.enqueue()
+        enqueue(run)
     lab = start_lab()
     open_tab(f"{lab.url}/train")
     wait_for(lambda: all(run.history().step > 10 for run in three_runs))

@@ -7,7 +7,8 @@ import pytest
 from playwright.sync_api import expect
 
 from cnnlab.models.definitions import DEFINITIONS
-from cnnlab.runs import Run, RunWriter, reference_runs
+from cnnlab.runs.shelf import create_run, reference_runs
+from cnnlab.runs.writer import RunWriter
 from cnnlab.training.recipe import TrainingConfig
 
 pytestmark = pytest.mark.browser
@@ -29,7 +30,7 @@ def letter_by_letter(name: str) -> re.Pattern:
     ids=["HTML", "Markdown", "an emoji's code, addresses and arrows", "emoji and a mark that turns the direction"],
 )
 def test_a_name_is_shown_letter_by_letter_on_every_page(name, open_page):
-    run, other = (Run.create(DEFINITIONS["module"], TrainingConfig(epochs=1)) for _ in range(2))
+    run, other = (create_run(DEFINITIONS["module"], TrainingConfig(epochs=1)) for _ in range(2))
     for each in (run, other):
         shutil.copy(reference_runs()[0].weights_path, each.weights_path)
         with RunWriter.claim(each) as writer:

@@ -3,7 +3,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from cnnlab.runs import all_runs
+from cnnlab.runs.shelf import all_runs
 from cnnlab.sweeps import all_sweeps
 
 pytestmark = pytest.mark.browser

@@ -7,7 +7,7 @@ import signal
 import pytest
 from playwright.sync_api import Page, expect
 
-from cnnlab.runs import all_runs
+from cnnlab.runs.shelf import all_runs
 
 pytestmark = pytest.mark.browser
 AT_REST = "[data-testid=stApp][data-test-script-state=notRunning]"

@@ -3,7 +3,9 @@ import shutil
 import pytest
 
 from cnnlab.models.definitions import DEFINITIONS
-from cnnlab.runs import Run, RunWriter, Status, all_runs, reference_runs
+from cnnlab.runs.log import Status
+from cnnlab.runs.shelf import all_runs, create_run, delete_run, reference_runs
+from cnnlab.runs.writer import RunWriter
 from cnnlab.training.events import EpochEvent
 from cnnlab.training.recipe import TrainingConfig
 
@@ -28,7 +30,7 @@ def texts(page):
 
 def ended_run(model, seed, answers_of=None):
     """Return a finished run of one epoch; with answers that another run has already, the page need not compute them."""
-    run = Run.create(DEFINITIONS[model], TrainingConfig(epochs=1, seed=seed, threads=1))
+    run = create_run(DEFINITIONS[model], TrainingConfig(epochs=1, seed=seed, threads=1))
     with RunWriter.claim(run) as writer:
         writer.append("started", step=0, device="cpu")
         writer.append_training(EpochEvent(1, 469, 0.2 + seed / 10, 0.2, 0.95, 3.0, 20_000.0))
@@ -92,7 +94,7 @@ def test_the_choice_outlasts_a_visit_to_another_page(compare_page):
 def test_a_run_deleted_elsewhere_leaves_the_comparison(compare_page):
     kept, deleted = ended_run("module", 1), ended_run("module", 2)
     open_comparison(compare_page, kept.id, deleted.id)
-    deleted.delete()
+    delete_run(deleted)
     compare_page.run()
     assert chosen(compare_page) == [kept.id]
     assert not compare_page.exception
@@ -113,7 +115,7 @@ def test_two_networks_that_differ_get_a_verdict_and_images(compare_page):
 
 
 def test_runs_without_weights_are_left_out_of_the_verdict_with_a_reason(compare_page):
-    run = Run.create(DEFINITIONS["module"], TrainingConfig(epochs=1))
+    run = create_run(DEFINITIONS["module"], TrainingConfig(epochs=1))
     with RunWriter.claim(run) as writer:
         writer.append("stopped")
     open_comparison(compare_page, run.id, "reference-module")

@@ -3,7 +3,8 @@
 import pytest
 
 from cnnlab.models.definitions import DEFINITIONS
-from cnnlab.runs import Run, RunWriter
+from cnnlab.runs.shelf import create_run
+from cnnlab.runs.writer import RunWriter
 from cnnlab.training.events import EpochEvent
 from cnnlab.training.recipe import TrainingConfig
 from cnnlab.training.state import TrainingState
@@ -13,7 +14,7 @@ CONFIG = TrainingConfig(epochs=2, threads=1)
 
 
 def ended_run(name):
-    run = Run.create(DEFINITIONS["sequential"], CONFIG, name)
+    run = create_run(DEFINITIONS["sequential"], CONFIG, name)
     with RunWriter.claim(run) as writer:
         writer.append("started", step=0, device="cpu")
         writer.append_training(EpochEvent(1, 469, 0.2, 0.2, 0.95, 3.0, 20_000.0))

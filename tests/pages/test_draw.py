@@ -7,7 +7,8 @@ from PIL import Image
 
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.my_digits import keep, my_digits, my_digits_path
-from cnnlab.runs import Run, RunWriter
+from cnnlab.runs.shelf import create_run
+from cnnlab.runs.writer import RunWriter
 from cnnlab.strokes import Stroke
 from cnnlab.training.events import EpochEvent
 from cnnlab.training.recipe import TrainingConfig
@@ -34,7 +35,7 @@ def html(page):
 
 
 def run_with_weights(ending="finished"):
-    run = Run.create(DEFINITIONS["residual"], TrainingConfig(epochs=2, threads=1))
+    run = create_run(DEFINITIONS["residual"], TrainingConfig(epochs=2, threads=1))
     with RunWriter.claim(run) as writer:
         writer.append("started", step=0, device="cpu")
         writer.append_training(EpochEvent(1, 469, 0.2, 0.2, 0.95, 3.0, 20_000.0))
@@ -83,7 +84,7 @@ def test_a_test_image_on_the_canvas_is_answered_at_once(draw_page):
 
 
 def test_a_run_without_weights_says_so(draw_page):
-    run = Run.create(DEFINITIONS["module"], TrainingConfig(epochs=1))
+    run = create_run(DEFINITIONS["module"], TrainingConfig(epochs=1))
     with RunWriter.claim(run) as writer:
         writer.append("stopped")
     draw_page.multiselect(key="answering").set_value([run.id]).run()

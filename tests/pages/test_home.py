@@ -1,5 +1,6 @@
 from cnnlab.models.definitions import DEFINITIONS
-from cnnlab.runs import Run, RunWriter
+from cnnlab.runs.shelf import create_run
+from cnnlab.runs.writer import RunWriter
 from cnnlab.training.recipe import TrainingConfig
 
 
@@ -15,7 +16,7 @@ def test_home_says_what_the_lab_is_and_that_nothing_trains(app):
 
 def test_home_lists_what_trains_and_the_newest_results(app):
     config = TrainingConfig(epochs=2)
-    training = Run.create(DEFINITIONS["module"], config, name="Trains now")
+    training = create_run(DEFINITIONS["module"], config, name="Trains now")
     with RunWriter.claim(training) as writer:
         writer.append("started", step=0, device="cpu")
         app.run()

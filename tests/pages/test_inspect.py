@@ -3,7 +3,8 @@ import re
 import pytest
 
 from cnnlab.models.definitions import DEFINITIONS
-from cnnlab.runs import Run, RunWriter
+from cnnlab.runs.shelf import create_run
+from cnnlab.runs.writer import RunWriter
 from cnnlab.training.events import EpochEvent
 from cnnlab.training.recipe import TrainingConfig
 
@@ -17,7 +18,7 @@ def inspect_page(app):
 
 
 def run_of(model, *events, has_weights=True):
-    run = Run.create(DEFINITIONS[model], TrainingConfig(epochs=4, threads=1))
+    run = create_run(DEFINITIONS[model], TrainingConfig(epochs=4, threads=1))
     with RunWriter.claim(run) as writer:
         writer.append("started", step=0, device="cpu")
         if has_weights:

@@ -1,6 +1,7 @@
 import pytest
 
-from cnnlab.runs import Status, all_runs
+from cnnlab.runs.log import Status
+from cnnlab.runs.shelf import all_runs
 from cnnlab.sweeps import Between, Plan, Sweep, all_sweeps, find_sweep
 
 

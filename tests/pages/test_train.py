@@ -2,7 +2,9 @@ import pandas as pd
 import pytest
 
 from cnnlab.models.definitions import DEFINITIONS
-from cnnlab.runs import Run, RunWriter, Status, all_runs
+from cnnlab.runs.log import Status
+from cnnlab.runs.shelf import all_runs, create_run
+from cnnlab.runs.writer import RunWriter
 from cnnlab.training.recipe import PRESETS, TrainingConfig
 from cnnlab.ui.run_view import seconds_to
 from cnnlab.ui.wording import as_text
@@ -17,7 +19,7 @@ def button(page, label):
 
 
 def ended_run(event, **fields):
-    run = Run.create(DEFINITIONS["module"], TrainingConfig(epochs=2), name=f"It {event}")
+    run = create_run(DEFINITIONS["module"], TrainingConfig(epochs=2), name=f"It {event}")
     with RunWriter.claim(run) as writer:
         writer.append("started", step=0, device="cpu")
         writer.append(event, **fields)
@@ -62,7 +64,7 @@ def test_the_speedrun_fills_the_fields(train_page):
     ],
 )
 def test_a_run_says_which_kernels_it_uses_and_why_not_the_labs(train_page, started, told):
-    run = Run.create(DEFINITIONS["module"], TrainingConfig(epochs=2))
+    run = create_run(DEFINITIONS["module"], TrainingConfig(epochs=2))
     with RunWriter.claim(run) as writer:
         writer.append("started", step=0, device="cpu", **started)
         writer.append("stopped")
@@ -119,7 +121,7 @@ def test_a_failed_run_shows_its_reason(train_page):
 
 
 def test_an_interrupted_run_shows_the_workers_last_lines_and_can_be_resumed(train_page):
-    run = Run.create(DEFINITIONS["module"], TrainingConfig(epochs=2))
+    run = create_run(DEFINITIONS["module"], TrainingConfig(epochs=2))
     with RunWriter.claim(run) as writer:
         writer.append("started", step=0, device="cpu")
     run.errors_path.write_text("Killed for using too much memory\n")

@@ -6,13 +6,15 @@ from cnnlab.answering import answers_of, newest_network_of
 from cnnlab.data.mnist import load_test_set
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.predictions import NoPredictions, predictions_of
-from cnnlab.runs import DamagedRun, Run, RunWriter, find_run
+from cnnlab.runs.folder import DamagedRun
+from cnnlab.runs.shelf import create_run, find_run
+from cnnlab.runs.writer import RunWriter
 from cnnlab.training.recipe import TrainingConfig
 
 
 @pytest.fixture
 def run():
-    return Run.create(DEFINITIONS["module"], TrainingConfig(epochs=1))
+    return create_run(DEFINITIONS["module"], TrainingConfig(epochs=1))
 
 
 def save_weights(run, seed):

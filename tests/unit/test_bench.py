@@ -29,7 +29,7 @@ from cnnlab.cli import main
 from cnnlab.data.mnist import TRAIN_IMAGES
 from cnnlab.fused.compiler import CannotFuse
 from cnnlab.models.definitions import DEFINITIONS
-from cnnlab.runs import all_runs
+from cnnlab.runs.shelf import all_runs
 from cnnlab.training import state
 from cnnlab.training.loop import shuffled
 

@@ -13,7 +13,9 @@ from PIL import Image
 from cnnlab.cli import main
 from cnnlab.data.mnist import load_test_set
 from cnnlab.models.definitions import DEFINITIONS
-from cnnlab.runs import Run, Status, all_runs
+from cnnlab.runs.log import Status
+from cnnlab.runs.queue import enqueue
+from cnnlab.runs.shelf import all_runs, create_run
 from cnnlab.training.recipe import TrainingConfig
 
 TRAIN = [sys.executable, "-m", "cnnlab", "train"]
@@ -201,8 +203,8 @@ def test_a_recipe_takes_no_value_that_is_not_allowed_and_shows_no_traceback(opti
 
 
 def test_a_sweep_trains_its_runs_and_no_others_and_prints_what_came_of_them(tmp_path):
-    other = Run.create(DEFINITIONS["module"], TrainingConfig(epochs=1, batch_size=60_000))
-    other.enqueue()
+    other = create_run(DEFINITIONS["module"], TrainingConfig(epochs=1, batch_size=60_000))
+    enqueue(other)
     plan = tmp_path / "plan.toml"
     plan.write_text('name = "Seeds"\nepochs = 1\nbatch_size = 60000\nthreads = 1\nseed = [0, 1]\n')
     ended = subprocess.run([*TRAIN[:-1], "sweep", str(plan)], capture_output=True, text=True)

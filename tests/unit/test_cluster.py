@@ -12,7 +12,10 @@ from ray.cluster_utils import Cluster
 
 from cnnlab.cluster import NoCluster, Parcels, Sender, _require_answer
 from cnnlab.models.definitions import DEFINITIONS
-from cnnlab.runs import Run, RunWriter, Status, enqueue_all
+from cnnlab.runs.log import Status
+from cnnlab.runs.queue import enqueue, enqueue_all
+from cnnlab.runs.shelf import create_run
+from cnnlab.runs.writer import RunWriter
 from cnnlab.scheduler import Scheduler, _made_scheduler, scheduler
 from cnnlab.sweeps import Plan, Sweep
 from cnnlab.training.recipe import TrainingConfig
@@ -46,7 +49,7 @@ def cluster(machines, monkeypatch):
 
 
 def new_run(name="sequential", **recipe):
-    return Run.create(DEFINITIONS[name], replace(CONFIG, **recipe))
+    return create_run(DEFINITIONS[name], replace(CONFIG, **recipe))
 
 
 def trained_here(name, seed):
@@ -105,7 +108,7 @@ def test_a_run_that_asks_for_more_than_any_machine_has_fails_with_the_reason(clu
 
 def test_a_scheduler_of_one_sweep_sends_its_runs_alone(cluster, wait_for):
     other = new_run()
-    other.enqueue()
+    enqueue(other)
     sweep = Sweep.start(Plan({**asdict(CONFIG), "seed": (0, 1)}))
     with closing(Scheduler(sweep.id)):
         wait_for(lambda: all(run.status is Status.FINISHED for run in sweep.runs()), 120)
@@ -138,7 +141,7 @@ def test_a_run_that_no_machine_can_train_any_more_ends_with_that_reason_and_the_
 def test_runs_that_others_train_count_where_a_number_at_once_is_set(lab_home):
     (lab_home / "settings.json").write_text('{"parallel_runs": 1}')
     elsewhere, waiting = new_run(), new_run()
-    waiting.enqueue()
+    enqueue(waiting)
     with RunWriter.claim(elsewhere) as writer:
         writer.append("starting")
         Sender(cluster=None)._send_waiting_runs()

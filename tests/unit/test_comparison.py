@@ -15,7 +15,6 @@ from cnnlab.comparison import (
     differing_settings,
     disagreements,
     folded_labels_of,
-    labels_of,
     over_seeds,
     recipe_of,
     results,
@@ -23,7 +22,8 @@ from cnnlab.comparison import (
 )
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.predictions import Predictions
-from cnnlab.runs import Run, RunWriter
+from cnnlab.runs.shelf import create_run, labels_of
+from cnnlab.runs.writer import RunWriter
 from cnnlab.training.events import BatchEvent, EpochEvent
 from cnnlab.training.recipe import TrainingConfig
 
@@ -31,7 +31,7 @@ from cnnlab.training.recipe import TrainingConfig
 def run_with(losses=(), *, model="module", name=None, ends="finished", seconds=2.0, **recipe):
     """Return a run with two batches an epoch, of which every one has the given train loss and took two seconds."""
     config = TrainingConfig(**{"batch_size": 30_000, "epochs": 5, **recipe})
-    run = Run.create(DEFINITIONS[model], config, name)
+    run = create_run(DEFINITIONS[model], config, name)
     with RunWriter.claim(run) as writer:
         writer.append("started", step=0, device="cpu")
         for epoch, loss in enumerate(losses, start=1):

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from cnnlab.models.definitions import DEFINITIONS
-from cnnlab.runs import Run, RunWriter, Status, all_runs
+from cnnlab.runs.log import Status
+from cnnlab.runs.shelf import all_runs, create_run
+from cnnlab.runs.writer import RunWriter
 from cnnlab.training.recipe import TrainingConfig
 from cnnlab.worker import work
 
@@ -54,7 +56,7 @@ def environment_of(process):
 
 
 def trained_by_one_process(**recipe):
-    run = Run.create(DEFINITIONS["sequential"], TrainingConfig(threads=1, **recipe))
+    run = create_run(DEFINITIONS["sequential"], TrainingConfig(threads=1, **recipe))
     with RunWriter.claim(run) as writer:
         list(work(run, writer))
     return run.history()
@@ -120,7 +122,7 @@ def test_changed_images_are_those_of_one_process(start_torchrun):
     output, _ = torchrun.communicate(timeout=120)
     assert torchrun.returncode == 0, output
     (run,) = all_runs()
-    with RunWriter.claim(alone := Run.create(DEFINITIONS["sequential"], run.config)) as writer:
+    with RunWriter.claim(alone := create_run(DEFINITIONS["sequential"], run.config)) as writer:
         list(work(alone, writer))
     assert run.history().batches["loss"].tolist() == pytest.approx(alone.history().batches["loss"].tolist(), rel=1e-3)
 

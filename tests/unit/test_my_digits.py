@@ -17,7 +17,7 @@ from cnnlab.my_digits import (
     right_of,
     take_back,
 )
-from cnnlab.runs import find_run
+from cnnlab.runs.shelf import find_run
 from cnnlab.storage.home import HomeError
 from cnnlab.strokes import Stroke
 

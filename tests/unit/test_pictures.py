@@ -12,7 +12,7 @@ from cnnlab import pictures
 from cnnlab.answering import answers_of
 from cnnlab.drawing import prepare
 from cnnlab.pictures import UnreadablePicture, picture_on_canvas
-from cnnlab.runs import find_run
+from cnnlab.runs.shelf import find_run
 from cnnlab.strokes import Stroke, ink_of
 
 SEVEN = (Stroke(16, ((70.0, 70.0), (200.0, 70.0), (190.0, 90.0), (150.0, 160.0), (120.0, 240.0))),)

@@ -7,13 +7,15 @@ from cnnlab import predictions
 from cnnlab.data.mnist import load_test_set
 from cnnlab.models.definitions import DEFINITIONS, Net
 from cnnlab.predictions import NoPredictions, predictions_of
-from cnnlab.runs import DamagedRun, Run, RunWriter, reference_runs
+from cnnlab.runs.folder import DamagedRun
+from cnnlab.runs.shelf import create_run, reference_runs
+from cnnlab.runs.writer import RunWriter
 from cnnlab.training.recipe import TrainingConfig
 
 
 @pytest.fixture
 def run():
-    made = Run.create(DEFINITIONS["module"], TrainingConfig())
+    made = create_run(DEFINITIONS["module"], TrainingConfig())
     keep_weights(made, seed=0)
     return made
 
@@ -73,11 +75,11 @@ def test_a_file_in_which_a_byte_was_changed_is_made_again(run, share):
 
 def test_a_run_without_weights_has_no_answers():
     with pytest.raises(NoPredictions, match="has no weights yet"):
-        predictions_of(Run.create(DEFINITIONS["module"], TrainingConfig()))
+        predictions_of(create_run(DEFINITIONS["module"], TrainingConfig()))
 
 
 def test_weights_of_a_network_that_has_changed_since_are_not_asked():
-    run = Run.create(replace(DEFINITIONS["module"], factory=ChangedNet), TrainingConfig())
+    run = create_run(replace(DEFINITIONS["module"], factory=ChangedNet), TrainingConfig())
     keep_weights(run, seed=0)
     with pytest.raises(NoPredictions, match="has changed it"):
         predictions_of(run)

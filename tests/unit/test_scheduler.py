@@ -11,13 +11,15 @@ import pytest
 import torch
 
 from cnnlab.models.definitions import DEFINITIONS
-from cnnlab.runs import Run, Status
+from cnnlab.runs.log import Status
+from cnnlab.runs.queue import enqueue
+from cnnlab.runs.shelf import create_run
 from cnnlab.scheduler import scheduler
 from cnnlab.training.recipe import TrainingConfig, available_cores
 
 
 def new_run(epochs=20, threads=1, **recipe):
-    return Run.create(DEFINITIONS["sequential"], TrainingConfig(epochs=epochs, threads=threads, **recipe))
+    return create_run(DEFINITIONS["sequential"], TrainingConfig(epochs=epochs, threads=threads, **recipe))
 
 
 def workers():
@@ -190,7 +192,7 @@ def small_disk(lab_home, decoded_mnist, monkeypatch):
 def test_a_queue_keeps_its_order_over_the_end_of_its_server(wait_for, start_server, soak):
     runs = [new_run(epochs=1, batch_size=60_000, threads=available_cores()) for _ in range(100 if soak else 4)]
     for run in reversed(runs):  # not in the order in which they were made
-        run.enqueue()
+        enqueue(run)
     for ended in (0, len(runs) // 2):
         server = start_server()
         wait_for(lambda ended=ended: [run.status for run in runs].count(Status.FINISHED) > ended, seconds=1200)
@@ -215,7 +217,7 @@ def test_two_servers_and_the_command_line_on_one_home_train_each_run_once(wait_f
     for _ in range(2):
         start_server()
     for run in runs:
-        run.enqueue()
+        enqueue(run)
     claimed = subprocess.run([sys.executable, "-m", "cnnlab", "train", "--resume", runs[-1].id], capture_output=True)
     wait_for(lambda: all(run.status is Status.FINISHED for run in runs), seconds=120)
     assert claimed.returncode in (0, 2)  # it was first, or it was told that another process trains the run
@@ -235,7 +237,7 @@ def test_closing_ends_every_worker_with_a_checkpoint(wait_for):
 
 def test_a_worker_whose_server_is_killed_ends_with_a_checkpoint(wait_for, start_server):
     run = new_run()
-    run.enqueue()
+    enqueue(run)
     server = start_server()
     wait_for(has_trained(run))
     server.kill()

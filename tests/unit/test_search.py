@@ -4,7 +4,8 @@ from statistics import mean
 import pytest
 
 from cnnlab import search
-from cnnlab.runs import RunWriter, Status
+from cnnlab.runs.log import Status
+from cnnlab.runs.writer import RunWriter
 from cnnlab.scheduler import scheduler
 from cnnlab.search import advance_searches, proposal
 from cnnlab.sweeps import Between, InvalidSweep, Plan, Search, Sweep, find_sweep

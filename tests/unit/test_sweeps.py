@@ -4,7 +4,10 @@ from hypothesis import strategies as st
 
 from cnnlab.errors import LabError
 from cnnlab.models.definitions import UnknownDefinition
-from cnnlab.runs import RunWriter, Status, all_runs, waiting_runs
+from cnnlab.runs.log import Status
+from cnnlab.runs.queue import waiting_runs
+from cnnlab.runs.shelf import all_runs, delete_run
+from cnnlab.runs.writer import RunWriter
 from cnnlab.sweeps import (
     Between,
     InvalidSweep,
@@ -156,7 +159,7 @@ def test_its_table_tells_what_came_of_each_run_and_leaves_out_deleted_ones():
         writer.append("started", step=0, device="cpu")
         writer.append_training(EpochEvent(1, 469, 0.5, 0.4, 0.9, 1.0, 60_000.0))
         writer.append("stopped")
-    second.delete()
+    delete_run(second)
     table = sweep.table()
     assert list(table.columns[:4]) == ["run", "status", "learning_rate", "seed"]
     assert table[["learning_rate", "seed"]].values.tolist() == [[0.1, 0], [0.2, 0], [0.2, 1]]

@@ -11,7 +11,9 @@ import zipfile
 import zlib
 
 from cnnlab.errors import LabError
-from cnnlab.runs import EXPORTED_FILES, DamagedRun, Run, UnfitRun, adopt
+from cnnlab.runs.folder import CHECKPOINT, EXPORTED_FILES, LOG, MANIFEST, NAME, WEIGHTS, DamagedRun
+from cnnlab.runs.importing import UnfitRun, adopt
+from cnnlab.runs.run import Run
 from cnnlab.storage.home import writing_to_home
 
 MOST_BYTES = 100_000_000
@@ -41,7 +43,7 @@ def export_run(run: Run, *, checkpoint: bool = False) -> bytes:
     RefusedArchive
         If it is larger than an archive that is imported may be.
     """
-    files = run.export(checkpoint=checkpoint)
+    files = exported_files(run, checkpoint=checkpoint)
     if (size := sum(map(len, files.values()))) > _MOST_UNPACKED_BYTES:
         raise RefusedArchive(
             f"{run.name} has {size / 1e6:,.0f} MB, most of it its log; an archive holds at most "
@@ -55,6 +57,26 @@ def export_run(run: Run, *, checkpoint: bool = False) -> bytes:
             is_packed = name.endswith(".pt")
             file.writestr(entry, content, zipfile.ZIP_STORED if is_packed else zipfile.ZIP_DEFLATED)
     return archive.getvalue()
+
+
+def exported_files(run: Run, *, checkpoint: bool) -> dict[str, bytes]:
+    """Return the files from which `adopt` makes the run again, by name: those of `EXPORTED_FILES` that it has.
+
+    Raises
+    ------
+    DamagedRun, NoSuchRun
+        If one of them cannot be read, or the run is gone.
+    """
+    # The log last: while the run trains, it must reach as far as the checkpoint.
+    files: dict[str, bytes | None] = {WEIGHTS: run.read_weights()}
+    if checkpoint:
+        files[CHECKPOINT] = run.read_checkpoint()
+    run.history()  # a log that is damaged is not exported
+    with run.existing():
+        log = run.log_path.read_bytes()
+        files |= {MANIFEST: (run.folder / MANIFEST).read_bytes(), NAME: run.name.encode()}
+        files[LOG] = log[: log.rfind(b"\n") + 1]
+    return {name: content for name in EXPORTED_FILES if (content := files.get(name)) is not None}
 
 
 def import_run(content: bytes) -> Run:

@@ -8,22 +8,15 @@ from datetime import datetime
 import pytest
 import torch
 
-from cnnlab import runs
 from cnnlab.models.definitions import DEFINITIONS
-from cnnlab.runs import (
-    DamagedRun,
-    InvalidName,
-    NoSuchRun,
-    Run,
-    RunBusy,
-    RunFinished,
-    RunWriter,
-    Status,
-    all_runs,
-    damaged_runs,
-    find_run,
-    remove_leftovers,
-)
+from cnnlab.runs import log, writer
+from cnnlab.runs.folder import DamagedRun, NoSuchRun
+from cnnlab.runs.log import Status
+from cnnlab.runs.names import InvalidName
+from cnnlab.runs.queue import enqueue, waiting_runs
+from cnnlab.runs.run import Run
+from cnnlab.runs.shelf import all_runs, create_run, damaged_runs, delete_run, find_run, reference_runs, remove_leftovers
+from cnnlab.runs.writer import RunBusy, RunFinished, RunWriter
 from cnnlab.storage.checksums import sealed, unsealed
 from cnnlab.training.events import BatchEvent, EpochEvent
 from cnnlab.training.recipe import TrainingConfig
@@ -34,7 +27,7 @@ CONFIG = TrainingConfig(epochs=3, seed=4, threads=2)
 
 @pytest.fixture
 def run():
-    return Run.create(DEFINITIONS["module"], CONFIG)
+    return create_run(DEFINITIONS["module"], CONFIG)
 
 
 def write(run, *events):
@@ -64,7 +57,7 @@ def test_a_run_is_found_again_as_it_was_made(run):
 def test_newer_runs_come_first_also_when_the_clock_is_set_back(run, lab_home):
     later = lab_home / "runs" / "20991231-235959-998"
     run.folder.rename(later)
-    newest = Run.create(DEFINITIONS["module"], CONFIG)
+    newest = create_run(DEFINITIONS["module"], CONFIG)
     assert newest.id == "20991231-235959-999"
     assert [each.id for each in all_runs()] == [newest.id, later.name]
 
@@ -116,7 +109,7 @@ def test_a_manifest_with_any_byte_changed_is_found_out_or_the_same(run):
 @pytest.mark.parametrize("line", ["nonsense", "[]", "{}", '{"event": 3}', "[" * 100_000, '{"event": "epoch"}'])
 def test_a_log_with_a_line_that_is_none_is_damaged(line, run):
     write(run, "started", batch(1))
-    with run._log_path.open("a") as log:
+    with run.log_path.open("a") as log:
         log.write(f"{line}\n")
     damage = run.damage()
     assert damage is not None
@@ -124,23 +117,23 @@ def test_a_log_with_a_line_that_is_none_is_damaged(line, run):
     with pytest.raises(DamagedRun):
         run.history()
     with pytest.raises(DamagedRun):
-        run.enqueue()
+        enqueue(run)
 
 
 @pytest.mark.parametrize("name", ["run.json", "events.jsonl"])
 def test_a_file_that_is_a_folder_is_damage(name, run):
     (run.folder / name).unlink()
     (run.folder / name).mkdir()
-    other = Run.create(DEFINITIONS["module"], CONFIG)
+    other = create_run(DEFINITIONS["module"], CONFIG)
     assert [each.id for each in all_runs()] == [other.id]
     assert [(damage.run_id, damage.file) for damage in damaged_runs()] == [(run.id, name)]
 
 
 def test_a_log_cut_anywhere_is_read_up_to_its_last_whole_line(run):
     write(run, "started", batch(1), batch(2), epoch(1, 2), "stopped")
-    content = run._log_path.read_bytes()
+    content = run.log_path.read_bytes()
     for length in range(len(content), -1, -1):
-        run._log_path.write_bytes(content[:length])
+        run.log_path.write_bytes(content[:length])
         whole = [json.loads(line)["event"] for line in content[:length].split(b"\n")[:-1]]
         history = run.history()
         assert len(history.batches) == whole.count("batch")
@@ -161,7 +154,7 @@ def test_a_run_with_a_damaged_file_is_named_and_neither_trained_nor_written_over
     before = {each.name: each.read_bytes() for each in run.folder.iterdir()}
     assert run.damage().file == file
     with pytest.raises(DamagedRun, match=file):
-        run.enqueue()
+        enqueue(run)
     with pytest.raises(DamagedRun, match=file):
         run.load_weights() if file == "weights.safetensors" else run.load_checkpoint()
     assert {each.name: each.read_bytes() for each in run.folder.iterdir()} == before
@@ -173,7 +166,7 @@ def test_a_run_whose_files_are_whole_is_not_damaged(run):
         writer.save(TrainingState(DEFINITIONS["module"].build(0), CONFIG), weights=True)
         writer.append("stopped")
     assert run.damage() is None
-    assert all(each.damage() is None for each in runs.reference_runs())
+    assert all(each.damage() is None for each in reference_runs())
 
 
 def test_a_run_can_be_renamed_and_keeps_its_name_on_a_bad_one(run):
@@ -238,46 +231,46 @@ def test_a_run_has_one_writer(run):
 
 
 def test_a_run_that_was_deleted_elsewhere_is_said_to_be_gone(run):
-    run.delete()
-    for look in (lambda: run.status, lambda: run.name, run.history, run.enqueue):
+    delete_run(run)
+    for look in (lambda: run.status, lambda: run.name, run.history, lambda: enqueue(run)):
         with pytest.raises(NoSuchRun, match="not here any more"):
             look()
 
 
 def test_a_folder_that_is_no_run_is_left_alone(run, lab_home):
     (lab_home / "runs" / "backup").mkdir()
-    Run.create(DEFINITIONS["module"], CONFIG)
+    create_run(DEFINITIONS["module"], CONFIG)
     assert len(all_runs()) == 2
 
 
 def test_a_run_that_trains_is_not_deleted(run):
     with RunWriter.claim(run), pytest.raises(RunBusy):
-        run.delete()
-    run.delete()
+        delete_run(run)
+    delete_run(run)
     assert all_runs() == []
 
 
 def test_a_finished_run_is_not_queued_again(run):
     write(run, "started", "finished")
     with pytest.raises(RunFinished, match="nothing left to train"):
-        run.enqueue()
+        enqueue(run)
 
 
 def test_the_queue_is_first_come_first_served():
-    first, second, third = (Run.create(DEFINITIONS["module"], CONFIG) for _ in range(3))
+    first, second, third = (create_run(DEFINITIONS["module"], CONFIG) for _ in range(3))
     for each in (second, third, first):
-        each.enqueue()
-    assert [each.id for each in runs.waiting_runs()] == sorted(
+        enqueue(each)
+    assert [each.id for each in waiting_runs()] == sorted(
         (each.id for each in (first, second, third)), key=[second.id, third.id, first.id].index
     )
 
 
 def test_the_queue_keeps_its_order_when_the_clock_is_set_back(monkeypatch):
-    first, second = (Run.create(DEFINITIONS["module"], CONFIG) for _ in range(2))
-    second.enqueue()
-    monkeypatch.setattr(runs, "datetime", ClockSetBack)
-    first.enqueue()
-    assert [each.id for each in runs.waiting_runs()] == [second.id, first.id]
+    first, second = (create_run(DEFINITIONS["module"], CONFIG) for _ in range(2))
+    enqueue(second)
+    monkeypatch.setattr(writer, "datetime", ClockSetBack)
+    enqueue(first)
+    assert [each.id for each in waiting_runs()] == [second.id, first.id]
 
 
 class ClockSetBack(datetime):
@@ -332,7 +325,7 @@ def test_a_torn_last_line_is_neither_read_nor_kept(run):
 def test_an_unchanged_log_is_not_read_again_for_its_epochs(run, monkeypatch):
     write(run, "started", batch(1), epoch(1, 1))
     told = run.epochs()
-    monkeypatch.setattr(runs, "_log_reader", None)
+    monkeypatch.setattr(log, "log_reader", None)
     assert run.epochs() == told == (epoch(1, 1),)
 
 

@@ -14,12 +14,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save
 
-from cnnlab import archive
-from cnnlab.archive import RefusedArchive, export_run, import_run
 from cnnlab.errors import LabError
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.predictions import predictions_of
-from cnnlab.runs import EXPORTED_FILES, Run, RunFinished, RunWriter, Status, all_runs, reference_runs
+from cnnlab.runs import archive
+from cnnlab.runs.archive import RefusedArchive, export_run, import_run
+from cnnlab.runs.folder import EXPORTED_FILES
+from cnnlab.runs.log import Status
+from cnnlab.runs.queue import enqueue
+from cnnlab.runs.shelf import all_runs, create_run, delete_run, reference_runs
+from cnnlab.runs.writer import RunFinished, RunWriter
 from cnnlab.training.events import BatchEvent, EpochEvent
 from cnnlab.training.loop import train
 from cnnlab.training.optimizers import OPTIMIZERS
@@ -32,7 +36,7 @@ CONFIG = TrainingConfig(epochs=2, threads=1, batch_size=30_000)
 @pytest.fixture
 def run():
     """Return a run that was stopped in its second epoch."""
-    made = Run.create(DEFINITIONS["sequential"], CONFIG, "Mine")
+    made = create_run(DEFINITIONS["sequential"], CONFIG, "Mine")
     state = TrainingState(DEFINITIONS["sequential"].build(0), CONFIG)
     state.optimizer.step()
     state.epoch, state.batch, state.step = 2, 1, 3
@@ -123,7 +127,7 @@ def test_an_archive_of_the_same_run_is_the_same_byte_for_byte(run):
 def test_with_its_checkpoint_an_imported_run_goes_on(run):
     imported = import_run(export_run(run, checkpoint=True))
     assert imported.can_resume
-    imported.enqueue()
+    enqueue(imported)
     assert imported.load_checkpoint()["position"]["step"] == 3
 
 
@@ -131,7 +135,7 @@ def test_with_its_checkpoint_an_imported_run_goes_on(run):
 @pytest.mark.parametrize("steps", [0, 1, 3])
 def test_a_checkpoint_of_any_optimizer_can_be_imported(optimizer, steps, mnist):
     config = replace(CONFIG, optimizer=optimizer, batch_size=100)
-    made = Run.create(DEFINITIONS["sequential"], config)
+    made = create_run(DEFINITIONS["sequential"], config)
     state = TrainingState(DEFINITIONS["sequential"].build(0), config)
     with RunWriter.claim(made) as writer:
         for event in islice(train(state.model, mnist, config, state), steps):
@@ -151,7 +155,7 @@ def test_without_one_it_says_so(run):
     imported = import_run(export_run(run))
     assert not imported.can_resume
     with pytest.raises(RunFinished, match="without a checkpoint"):
-        imported.enqueue()
+        enqueue(imported)
 
 
 @pytest.mark.parametrize("event", ["queued", "starting", "started"])
@@ -165,7 +169,7 @@ def test_a_run_that_has_not_ended_is_imported_as_interrupted_and_waits_for_nobod
 
 
 def test_a_line_that_is_being_written_is_left_out(run):
-    with run._log_path.open("a") as log:
+    with run.log_path.open("a") as log:
         log.write('{"event": "batch", "st')
     assert files_of(export_run(run))["events.jsonl"].endswith(b"\n")
 
@@ -398,4 +402,4 @@ def test_an_archive_with_any_byte_changed_is_refused_or_the_same_run(run, place,
     assert imported.history().batches.equals(run.history().batches)
     weights = run.load_weights()
     assert all(torch.equal(tensor, weights[name]) for name, tensor in imported.load_weights().items())
-    imported.delete()
+    delete_run(imported)

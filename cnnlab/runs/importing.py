@@ -1,0 +1,184 @@
+"""Runs from elsewhere, checked before they become runs of this lab."""
+
+import io
+import json
+import math
+import shutil
+from dataclasses import replace
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cnnlab.errors import LabError
+from cnnlab.models.definitions import Definition, definition_named
+from cnnlab.runs.folder import EXPORTED_FILES, MANIFEST, DamagedRun, runs_folder
+from cnnlab.runs.log import LogReader, Status, status_said_by
+from cnnlab.runs.run import Run
+from cnnlab.runs.shelf import move_in
+from cnnlab.runs.writer import RunWriter
+from cnnlab.storage.checksums import sealed, sealed_tensors, unsealed
+from cnnlab.storage.files import unfinished_path
+from cnnlab.training.state import TrainingState
+
+# Of a log, in bytes; the lab's own are much shorter.
+_LONGEST_LINE = 65_536
+
+
+class UnfitRun(LabError):
+    """A run from elsewhere cannot be one of this lab."""
+
+
+def adopt(files: dict[str, bytes]) -> Run:
+    """Make a new run in the lab's home of files that may come from anywhere.
+
+    Parameters
+    ----------
+    files
+        What `Run.export` returns.
+
+    Raises
+    ------
+    DamagedRun
+        If one of them is missing, or not what the lab writes.
+    UnfitRun
+        If what they say is not of one run, or not of a network that is registered here.
+    """
+    folder = runs_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    # Never the same place twice: what was read in a place is remembered.
+    unfinished = unfinished_path(folder / f"imported-{uuid4().hex}")
+    unfinished.mkdir()
+    try:
+        for name in EXPORTED_FILES:
+            if name in files:
+                (unfinished / name).write_bytes(files[name])
+        run = _checked(Run(unfinished))
+        _seal(run)
+        _settle(run)
+        return move_in(unfinished)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _checked(run: Run) -> Run:
+    """Return a run from elsewhere if all that it says can be true here.
+
+    Raises
+    ------
+    DamagedRun, UnfitRun
+        If it cannot.
+    """
+    if any(len(line) > _LONGEST_LINE for line in io.BytesIO(run.log_path.read_bytes())):
+        raise DamagedRun(run.log_path)
+    try:
+        definition = definition_named(run.model)
+    except LabError as error:
+        raise UnfitRun(str(error)) from error
+    if definition.source != run.source:
+        raise UnfitRun(
+            f"its network, {definition.title}, is written differently in this lab's cnnlab/models/definitions.py."
+        )
+    history = LogReader(run.log_path).history()
+    numbers = history.epochs.to_numpy(dtype=float), history.batches.to_numpy(dtype=float)
+    if not all(np.isfinite(each).all() for each in numbers):
+        raise DamagedRun(run.log_path)
+    epochs = history.epochs["epoch"]
+    if history.step > run.total_steps or not epochs.between(1, run.config.epochs).all():
+        raise UnfitRun("its log is longer than its recipe allows.")
+    run.last_record()
+    if (weights := run.load_weights()) is not None:
+        _require_fitting(weights, definition)
+    if (checkpoint := run.load_checkpoint()) is not None:
+        _require_checkpoint(checkpoint, definition, run, history.step)
+    return run
+
+
+def _require_fitting(weights: object, definition: Definition) -> None:
+    """See that weights have the names, the shapes and the types of a definition's, and are numbers."""
+    expected = definition.build(seed=0).state_dict()
+    unfit = UnfitRun(f"its weights are not those of {definition.title}.")
+    if not isinstance(weights, dict) or weights.keys() != expected.keys():
+        raise unfit
+    for name, tensor in weights.items():
+        like = expected[name]
+        if not isinstance(tensor, Tensor) or (tensor.shape, tensor.dtype) != (like.shape, like.dtype):
+            raise unfit
+        if not tensor.isfinite().all():
+            raise UnfitRun(f"its weights hold numbers in {name} that are infinite or none.")
+
+
+def _require_checkpoint(checkpoint: Any, definition: Definition, run: Run, steps_told: int) -> None:
+    """See that training can go on from a checkpoint, on another definition's network that is thrown away."""
+    unfit = UnfitRun("its checkpoint is not one that its training can go on from.")
+    try:
+        _require_fitting(checkpoint["model"], definition)
+        with torch.random.fork_rng(devices=[]):
+            config = replace(run.config, device="cpu", threads=1, kernels="torch")
+            state = TrainingState(definition.build(seed=0), config)
+            if checkpoint["position"]["step"]:
+                state.optimizer.step()  # which makes its memory
+            new = state.state_dict()
+            if not (
+                _is_like(checkpoint["optimizer"]["state"], new["optimizer"]["state"])
+                and _settings_in(checkpoint) == _settings_in(new)
+                and _is_like(checkpoint["position"], new["position"])
+            ):
+                raise unfit
+            state.load_state_dict(checkpoint)
+        step = (state.epoch - 1) * run.steps_per_epoch + state.batch
+        if not (state.epoch >= 1 and 0 <= state.batch <= run.steps_per_epoch and step == state.step <= steps_told):
+            raise unfit
+    except UnfitRun:
+        raise
+    except Exception as error:  # whatever a checkpoint that is none makes of the code that reads it
+        raise unfit from error
+
+
+def _is_like(found: Any, like: Any) -> bool:
+    """Return whether two values have the same structure, names, types and shapes, and the first sound numbers."""
+    if type(found) is not type(like):
+        return False
+    match like:
+        case dict():
+            return found.keys() == like.keys() and all(_is_like(found[name], like[name]) for name in like)
+        case list() | tuple():
+            return len(found) == len(like) and all(map(_is_like, found, like))
+        case Tensor():
+            is_alike = (found.shape, found.dtype, found.stride()) == (like.shape, like.dtype, like.stride())
+            return is_alike and bool(found.isfinite().all())
+        case float():
+            return math.isfinite(found)
+        case _:
+            return True
+
+
+def _settings_in(checkpoint: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return an optimizer's settings, without the learning rate, which each step sets anew."""
+    groups = checkpoint["optimizer"]["param_groups"]
+    return [{name: group[name] for name in group.keys() - {"lr"}} for group in groups]
+
+
+def _seal(run: Run) -> None:
+    """Give the files of a run that an earlier version has written the sums that they lack."""
+    path = run.folder / MANIFEST
+    path.write_text(json.dumps(sealed(unsealed(json.loads(path.read_text()))), indent=2) + "\n")
+    if (weights := run.load_weights()) is not None:
+        run.weights_path.write_bytes(sealed_tensors(weights))
+
+
+def _settle(run: Run) -> None:
+    """Let the log's last line say how the run ended, so that nobody trains it before a person wants it."""
+    last = run.last_record() or {}
+    status = status_said_by(last.get("event"))
+    is_settled = status not in (None, Status.QUEUED)
+    has_begun = run.history().step > 0
+    with RunWriter.claim(run) as writer:
+        writer.append(
+            status if is_settled and status else Status.INTERRUPTED,
+            reason=last.get("reason") if is_settled else "It was exported before it ended.",
+            diverged=bool(last.get("diverged")),
+            without_checkpoint=has_begun and status is not Status.FINISHED and not run.has_checkpoint,
+        )

@@ -1,0 +1,254 @@
+"""A run's log, read: its status, its losses and its epochs."""
+
+import io
+import json
+import os
+import threading
+from array import array
+from bisect import bisect_right
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pandas as pd
+
+from cnnlab.runs.folder import DamagedRun
+from cnnlab.training.events import EpochEvent
+
+# Enough steps that the speed is steady, few enough that it follows when the machine gets busy.
+_SPEED_STEPS = 200
+
+
+class Status(StrEnum):
+    """What a run is doing, or how it ended."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    STOPPED = "stopped"  # by a person
+    INTERRUPTED = "interrupted"  # by a crash, or by the end of the server
+    FAILED = "failed"
+    FINISHED = "finished"
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the run trains, or will without anyone doing anything."""
+        return self in (Status.QUEUED, Status.RUNNING)
+
+
+@dataclass(frozen=True)
+class History:
+    """What a run's log says so far.
+
+    Attributes
+    ----------
+    batches
+        A row for each step: step, loss, seconds (of training, since the run began).
+    epochs
+        A row for each epoch, with the fields of `EpochEvent`; those of validation only if there are any.
+    starts
+        The steps that were done each time a worker began or went on; empty while the run waits or gets ready.
+    reason
+        Why the run ended, where the log says so.
+    kernels, kernels_reason
+        As `TrainingState` has them, of the last start; None before it.
+    """
+
+    batches: pd.DataFrame
+    epochs: pd.DataFrame
+    starts: list[int]
+    reason: str | None
+    kernels: str | None = None
+    kernels_reason: str | None = None
+
+    @property
+    def step(self) -> int:
+        """The steps that are done."""
+        return int(self.batches["step"].iloc[-1]) if len(self.batches) else 0
+
+    @property
+    def steps_per_second(self) -> float | None:
+        """How fast training went over the last steps; None before there are two."""
+        recent = self.batches.tail(_SPEED_STEPS)
+        if len(recent) < 2:
+            return None
+        return float((len(recent) - 1) / (recent["seconds"].iloc[-1] - recent["seconds"].iloc[0]))
+
+
+# A loss of more could not be squared; no step, and no time, comes near.
+_GREATEST = 1e150
+
+
+SETTLED = {Status.QUEUED, Status.STOPPED, Status.INTERRUPTED, Status.FAILED, Status.FINISHED}
+
+
+def status_said_by(event: str | None) -> Status | None:
+    """Return the status that a log's last event settles alone; the others leave it to the lock."""
+    return Status(event) if event in SETTLED else None
+
+
+@lru_cache(maxsize=16_384)
+def epochs_in(log_path: Path, _size: int, _modified: int) -> tuple[EpochEvent, ...]:
+    return log_reader(log_path).epochs()
+
+
+@lru_cache(maxsize=16_384)
+def last_record_in(log_path: Path, _size: int, _modified: int) -> dict[str, Any] | None:
+    with log_path.open("rb") as log:
+        size = log.seek(0, os.SEEK_END)
+        span = 4096
+        while True:
+            log.seek(max(0, size - span))
+            lines = log.read().split(b"\n")
+            # The first piece may be the end of a longer line, the last one is what is still being written.
+            whole = lines[1:-1] if span < size else lines[:-1]
+            if whole:
+                return _record_of(whole[-1], log_path)
+            if span >= size:
+                return None
+            span *= 4
+
+
+def _record_of(line: bytes, log_path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+        if isinstance(record["event"], str):
+            return record
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DamagedRun(log_path) from error
+    raise DamagedRun(log_path)
+
+
+def drop_torn_line(log: BinaryIO) -> None:
+    """Cut off what a writer that died left of its last line."""
+    size = log.seek(0, os.SEEK_END)
+    end = size
+    while end > 0:
+        start = max(0, end - 4096)
+        log.seek(start)
+        newline = log.read(end - start).rfind(b"\n")
+        if newline >= 0:
+            end = start + newline + 1
+            break
+        end = start
+    if end < size:
+        log.truncate(end)
+
+
+class LogReader:
+    """Follows a log: what was read once is not read again."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._offset = 0
+        self._steps, self._losses, self._seconds = array("q"), array("d"), array("d")
+        self._epochs: dict[int, EpochEvent] = {}
+        self._epochs_told: tuple[EpochEvent, ...] = ()
+        self._starts: list[int] = []
+        self._reason: str | None = None
+        self._kernels: str | None = None
+        self._kernels_reason: str | None = None
+        self._history: History | None = None  # of all that was read, until there is more
+
+    def history(self) -> History:
+        with self._lock:
+            self._read_on()
+            if self._history is None:
+                batches = pd.DataFrame(
+                    {"step": np.array(self._steps), "loss": np.array(self._losses), "seconds": np.array(self._seconds)}
+                )
+                epochs = pd.DataFrame(list(self._epochs.values()), columns=list(EpochEvent.__dataclass_fields__))
+                if epochs["validation_accuracy"].isna().all():
+                    epochs = epochs.drop(columns=["validation_loss", "validation_accuracy"])
+                self._history = History(
+                    batches, epochs, list(self._starts), self._reason, self._kernels, self._kernels_reason
+                )
+            return self._history
+
+    def epochs(self) -> tuple[EpochEvent, ...]:
+        with self._lock:
+            self._read_on()
+            epochs = tuple(self._epochs.values())
+            if epochs != self._epochs_told:  # else the same object: who keeps it for each length of the log keeps one
+                self._epochs_told = epochs
+            return self._epochs_told
+
+    def _read_on(self) -> None:
+        with self._path.open("rb") as log:
+            if log.seek(0, os.SEEK_END) < self._offset:
+                self._begin()  # somebody put an older log in its place
+            log.seek(self._offset)
+            text = log.read()
+        if end := text.rfind(b"\n") + 1:  # a line that is still being written is left for the next time
+            self._history = None
+        self._offset += end
+        try:
+            for line in io.BytesIO(text[:end]):
+                self._take(_record_of(line, self._path))
+        except (DamagedRun, KeyError, TypeError, ValueError, OverflowError) as error:
+            self._begin()
+            raise DamagedRun(self._path) from error
+
+    def _take(self, record: dict[str, Any]) -> None:
+        match record.pop("event"):
+            case "batch":
+                _require_numbers(record["step"], record["loss"], record["seconds"])
+                if self._steps and record["step"] <= self._steps[-1]:
+                    raise ValueError("A step is told twice.")
+                self._steps.append(record["step"])
+                self._losses.append(record["loss"])
+                self._seconds.append(record["seconds"])
+            case "epoch":
+                _require_numbers(*record.values())
+                epoch = EpochEvent(**record)
+                # The same one again, where training went on between an epoch's last step and its end.
+                if self._epochs and (epoch.epoch, epoch.step) < (self._last_epoch().epoch, self._last_epoch().step):
+                    raise ValueError("Epochs are told in their order.")
+                if not (epoch.test_accuracy <= 1 and (epoch.validation_accuracy or 0) <= 1):
+                    raise ValueError("An accuracy lies between 0 and 1.")
+                self._epochs[epoch.epoch] = epoch
+            case "started":
+                _require_numbers(record["step"])
+                self._forget_after(record["step"])
+                self._starts.append(record["step"])
+                self._reason = None
+                self._kernels, self._kernels_reason = _text(record, "kernels"), _text(record, "kernels_reason")
+            case _:
+                self._reason = _text(record, "reason")
+
+    def _forget_after(self, step: int) -> None:
+        """Drop what came after the checkpoint from which a worker went on: it is trained again."""
+        kept = bisect_right(self._steps, step)
+        for column in (self._steps, self._losses, self._seconds):
+            del column[kept:]
+        while self._epochs and self._last_epoch().step > step:
+            self._epochs.popitem()
+
+    def _last_epoch(self) -> EpochEvent:
+        return next(reversed(self._epochs.values()))
+
+
+def _require_numbers(*numbers: object) -> None:
+    """See that all are numbers as a log has them: none is negative, and each is one that a computer counts with."""
+    for number in numbers:
+        # Not isinstance: True is none.
+        if not (type(number) is int or type(number) is float) or not 0 <= number <= _GREATEST:
+            raise ValueError("A log has numbers from 0 on.")
+
+
+def _text(record: dict[str, Any], name: str) -> str | None:
+    text = record.get(name)
+    if not (text is None or isinstance(text, str)):
+        raise TypeError("Why something happened is told in words.")
+    return text and text.encode(errors="replace").decode()
+
+
+@lru_cache(maxsize=256)
+def log_reader(path: Path) -> LogReader:
+    return LogReader(path)

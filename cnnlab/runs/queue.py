@@ -1,0 +1,54 @@
+"""The queue: the runs that wait, in the order in which they will be trained."""
+
+from collections.abc import Iterable
+
+from cnnlab.errors import LabError
+from cnnlab.runs.folder import DamagedRun, NoSuchRun
+from cnnlab.runs.run import Run
+from cnnlab.runs.shelf import all_runs
+from cnnlab.runs.writer import RunBusy, RunFinished, RunWriter
+from cnnlab.storage.home import writing_to_home
+
+
+def waiting_runs() -> list[Run]:
+    """Return the queue: the runs that wait to be trained, first come, first served."""
+    return [run for _, run in sorted(_queue(), key=lambda entry: (entry[0], entry[1].id))]
+
+
+def enqueue(run: Run) -> None:
+    """Put a run at the end of the queue; one that has begun will go on from its checkpoint.
+
+    Raises
+    ------
+    RunBusy
+        If it trains.
+    RunFinished
+        If nothing is left to train.
+    DamagedRun
+        If a file of it cannot be read.
+    """
+    for refusal in enqueue_all([run]):
+        raise refusal
+
+
+def enqueue_all(runs: Iterable[Run]) -> list[LabError]:
+    """Put runs at the end of the queue, in this order, and return why some, as `enqueue` has it, are not there."""
+    refusals: list[LabError] = []
+    # Not by the time of day, which can be set back.
+    last_place = max((place for place, _ in _queue()), default=0)
+    with writing_to_home():
+        for place, run in enumerate(runs, start=last_place + 1):
+            try:
+                with RunWriter.claim(run) as writer:
+                    writer.prepare_to_train()
+                    if run.last_event() != "queued":
+                        writer.append("queued", place=place)
+            except (RunBusy, RunFinished, DamagedRun, NoSuchRun) as refusal:
+                refusals.append(refusal)
+    return refusals
+
+
+def _queue() -> list[tuple[int, Run]]:
+    """Return the runs that wait, each with its place."""
+    last_records = [(run.last_record(), run) for run in all_runs()]
+    return [(record.get("place", 0), run) for record, run in last_records if record and record["event"] == "queued"]

@@ -1,0 +1,169 @@
+"""The runs in the lab's home: made, listed, found and deleted."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+
+from cnnlab.models.definitions import Definition
+from cnnlab.runs.folder import (
+    LOG,
+    MANIFEST,
+    NAME,
+    REFERENCE_RUNS,
+    DamagedRun,
+    NoSuchRun,
+    run_ids_in,
+    runs_folder,
+)
+from cnnlab.runs.names import checked_name
+from cnnlab.runs.run import Run
+from cnnlab.runs.writer import RunWriter
+from cnnlab.storage.checksums import sealed
+from cnnlab.storage.files import identifier_after, remove_unfinished, replacing, unfinished_path
+from cnnlab.storage.home import home, writing_to_home
+from cnnlab.training.recipe import TrainingConfig
+
+# Of what somebody took for an identifier, in letters.
+_LONGEST_SHOWN = 40
+
+
+def create_run(definition: Definition, config: TrainingConfig, name: str | None = None) -> Run:
+    """Make a run in the lab's home. It neither trains nor waits yet.
+
+    Raises
+    ------
+    HomeError
+        If the home cannot be written.
+    InvalidName
+        If the name is too long or cannot be shown.
+    """
+    name = checked_name(name) if name else f"{definition.title}, seed {config.seed}"
+    with writing_to_home():
+        folder = runs_folder()
+        folder.mkdir(parents=True, exist_ok=True)
+        unfinished = unfinished_path(folder / "created")
+        unfinished.mkdir()
+        manifest = {
+            "model": definition.name,
+            "config": asdict(config),
+            "source": definition.source,
+            "created": datetime.now(UTC).isoformat(),
+        }
+        try:
+            with replacing(unfinished / MANIFEST) as path:
+                path.write_text(json.dumps(sealed(manifest), indent=2) + "\n")
+            (unfinished / NAME).write_text(name)
+            (unfinished / LOG).touch()
+            return move_in(unfinished)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def delete_run(run: Run) -> None:
+    """Remove a run with all that it holds.
+
+    Raises
+    ------
+    RunBusy
+        If it trains.
+    """
+    with writing_to_home(), RunWriter.claim(run):
+        removed = unfinished_path(run.folder)
+        run.folder.rename(removed)
+        shutil.rmtree(removed)
+
+
+def all_runs() -> list[Run]:
+    """Return the runs in the lab's home, the newest first; those whose state cannot be read are left out."""
+    return _runs_in(runs_folder())[0]
+
+
+def damaged_runs() -> list[DamagedRun]:
+    """Return what is wrong with those that `all_runs` leaves out, the newest first."""
+    return _runs_in(runs_folder())[1]
+
+
+def reference_runs() -> list[Run]:
+    """Return the runs that ship with the lab."""
+    return _runs_in(REFERENCE_RUNS)[0]
+
+
+def remove_leftovers() -> None:
+    """Remove what processes that were killed had not finished writing."""
+    for folder in (home(), runs_folder(), *(runs_folder() / run_id for run_id in run_ids_in(runs_folder()))):
+        remove_unfinished(folder)
+
+
+def find_run(run_id: str) -> Run:
+    """Return the run with an identifier, from the lab's home or from those that ship with it.
+
+    Raises
+    ------
+    NoSuchRun
+        If there is none.
+    DamagedRun
+        If it cannot be read.
+    """
+    for folder in (runs_folder(), REFERENCE_RUNS):
+        if run_id in run_ids_in(folder):
+            return _readable_run(folder / run_id)
+    asked = run_id if len(run_id) <= _LONGEST_SHOWN else f"{run_id[:_LONGEST_SHOWN]}…"
+    raise NoSuchRun(f"There is no run {asked!r} here. It may have been deleted, or belong to another lab's home.")
+
+
+def _runs_in(folder: Path) -> tuple[list[Run], list[DamagedRun]]:
+    runs, damages = [], []
+    for run_id in sorted(run_ids_in(folder), reverse=True):
+        try:
+            runs.append(_readable_run(folder / run_id))
+        except DamagedRun as damage:
+            damages.append(damage)
+        except NoSuchRun:  # deleted by another process just now
+            continue
+    return runs, damages
+
+
+def move_in(unfinished: Path) -> Run:
+    """Give a run's folder its place among the others, under an identifier that is greater than theirs."""
+    folder = unfinished.parent
+    while True:
+        target = folder / identifier_after(run_ids_in(folder))
+        try:
+            unfinished.rename(target)
+            return Run(target)
+        except OSError:  # another process took the identifier
+            if not target.exists():
+                raise
+
+
+def _readable_run(folder: Path) -> Run:
+    """Return a run whose manifest and state can be read."""
+    path = folder / MANIFEST
+    try:
+        manifest = path.stat()
+    except OSError as error:
+        raise DamagedRun(path) from error
+    run = _open_run(folder, manifest.st_size, manifest.st_mtime_ns)
+    try:
+        run.name_path.stat()
+        run.last_record()
+    except (FileNotFoundError, NoSuchRun) as error:
+        if folder.exists():
+            raise DamagedRun(run.log_path if run.name_path.exists() else run.name_path) from error
+        raise run.gone() from error
+    return run
+
+
+@lru_cache(maxsize=16_384)
+def _open_run(folder: Path, _size: int, _modified: int) -> Run:
+    return Run(folder)
+
+
+def labels_of(runs: Sequence[Run]) -> list[str]:
+    """Return what to call each run among the others: its name, with its identifier where several have the same."""
+    names = [run.name for run in runs]
+    return [f"{name} ({run.id})" if names.count(name) > 1 else name for name, run in zip(names, runs, strict=True)]
