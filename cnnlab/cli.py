@@ -17,14 +17,14 @@ import numpy as np
 import torch
 
 from cnnlab import bench
-from cnnlab.answering import Answer, answers_of
 from cnnlab.data import mnist as data
 from cnnlab.distributed import Processes, is_one_of_several
-from cnnlab.drawing import prepare
+from cnnlab.drawing.photos import MOST_BYTES as MOST_PICTURE_BYTES
+from cnnlab.drawing.photos import UnreadablePicture, picture_on_canvas
+from cnnlab.drawing.preparation import prepare
 from cnnlab.errors import LabError
+from cnnlab.inference.images import Answer, answers_of
 from cnnlab.models.definitions import DEFINITIONS, UnknownDefinition, definition_named
-from cnnlab.pictures import MOST_BYTES as MOST_PICTURE_BYTES
-from cnnlab.pictures import UnreadablePicture, picture_on_canvas
 from cnnlab.proof import equivalence
 from cnnlab.runs.archive import MOST_BYTES, export_run, import_run
 from cnnlab.runs.folder import DRAWING_RUN, NoSuchRun
@@ -34,7 +34,9 @@ from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import all_runs, create_run, damaged_runs, find_run
 from cnnlab.runs.writer import RunBusy, RunFinished, RunWriter
 from cnnlab.scheduler import Scheduler
-from cnnlab.sweeps import InvalidSweep, NoSuchSweep, NotAllResumed, Sweep, find_sweep, plan_in
+from cnnlab.sweeps.plan import InvalidSweep
+from cnnlab.sweeps.plan_file import plan_in
+from cnnlab.sweeps.sweep import NoSuchSweep, NotAllResumed, Sweep, find_sweep
 from cnnlab.training.events import EpochEvent
 from cnnlab.training.loop import require_an_image_for_each
 from cnnlab.training.optimizers import OPTIMIZERS

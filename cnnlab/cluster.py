@@ -33,7 +33,7 @@ from cnnlab.runs.shelf import all_runs
 from cnnlab.runs.writer import RunBusy, RunWriter, checkpoint_of
 from cnnlab.scheduler import parallel_runs
 from cnnlab.storage.home import writing_to_home
-from cnnlab.sweeps import waiting_runs_of
+from cnnlab.sweeps.sweep import waiting_runs_of
 from cnnlab.training.events import Event
 from cnnlab.training.recipe import TrainingConfig
 from cnnlab.training.state import TrainingState

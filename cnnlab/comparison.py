@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from cnnlab.data.mnist import TEST_IMAGES
+from cnnlab.inference.test_set import DIGITS, Predictions
 from cnnlab.models.definitions import DEFINITIONS
-from cnnlab.predictions import DIGITS, Predictions
 from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import labels_of

@@ -23,10 +23,10 @@ from cnnlab.runs.queue import enqueue
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import all_runs, remove_leftovers
 from cnnlab.runs.writer import RunBusy, RunWriter
-from cnnlab.search import advance_searches
 from cnnlab.storage.files import replacing, unfinished_suffix
 from cnnlab.storage.home import home, writing_to_home
-from cnnlab.sweeps import waiting_runs_of
+from cnnlab.sweeps.search import advance_searches
+from cnnlab.sweeps.sweep import waiting_runs_of
 from cnnlab.training.recipe import available_cores
 
 MAX_PARALLEL_RUNS = 16

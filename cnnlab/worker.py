@@ -22,8 +22,8 @@ import torch
 from cnnlab.data import mnist as data
 from cnnlab.data.mnist import MNIST
 from cnnlab.errors import LabError
+from cnnlab.inference.test_set import predictions_of
 from cnnlab.models.definitions import DEFINITIONS, definition_named
-from cnnlab.predictions import predictions_of
 from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
 from cnnlab.runs.writer import RunWriter

@@ -4,8 +4,8 @@ import streamlit as st
 
 from cnnlab.comparison import Measure, Recipe, by_recipe, by_seed
 from cnnlab.errors import LabError
+from cnnlab.inference.test_set import Predictions, predictions_of
 from cnnlab.models.definitions import DEFINITIONS, Definition
-from cnnlab.predictions import Predictions, predictions_of
 from cnnlab.runs.folder import NoSuchRun
 from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run

@@ -7,15 +7,15 @@ import numpy as np
 import streamlit as st
 
 from cnnlab.data.mnist import TEST_IMAGES, load_test_set
-from cnnlab.drawing import prepare
+from cnnlab.drawing.photos import picture_on_canvas
+from cnnlab.drawing.preparation import prepare
+from cnnlab.drawing.strokes import SIDE
 from cnnlab.errors import LabError
 from cnnlab.models.definitions import DEFINITIONS
-from cnnlab.pictures import picture_on_canvas
 from cnnlab.runs.folder import DRAWING_RUN, NoSuchRun
 from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import labels_of
-from cnnlab.strokes import SIDE
 from cnnlab.ui.answer_view import answers_view, steps_view
 from cnnlab.ui.asking import ask
 from cnnlab.ui.canvas import Picture, canvas, clear_canvas, put_on_canvas, undo_stroke

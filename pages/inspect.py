@@ -8,7 +8,8 @@ import streamlit as st
 from cnnlab.comparison import accuracy_interval, confusion_matrix, worst_errors
 from cnnlab.data.mnist import TEST_IMAGES, load_test_set
 from cnnlab.errors import LabError
-from cnnlab.predictions import Predictions, newest_weights_of, predictions_of
+from cnnlab.inference.networks import newest_weights_of
+from cnnlab.inference.test_set import Predictions, predictions_of
 from cnnlab.runs.folder import NoSuchRun
 from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run

@@ -3,7 +3,8 @@
 import streamlit as st
 
 from cnnlab.errors import LabError
-from cnnlab.sweeps import Plan, Sweep, all_sweeps
+from cnnlab.sweeps.plan import Plan
+from cnnlab.sweeps.sweep import Sweep, all_sweeps
 from cnnlab.ui.page import begin_page
 from cnnlab.ui.sweep_view import MANY_RUNS, cost_line, plan_form, sweep_view
 from cnnlab.ui.wording import as_text

@@ -186,7 +186,10 @@ def thicken(images: Tensor, generator: Generator) -> Tensor:
 
 
 def recentre(images: Tensor) -> Tensor:
-    """Move each image by whole pixels so that its centre of mass is at the centre, as `drawing.centre` does."""
+    """Move each image by whole pixels so that its centre of mass is at the centre.
+
+    Drawings are centred in the same way, by `cnnlab.drawing.preparation.centre`.
+    """
     pixels = _pixels(images)
     mass = images.sum(dim=(1, 2, 3)).clamp(min=1e-6)
     firsts = []

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from cnnlab.models.layers import _CONVOLUTION, Layer, _followed, layers_of
+from cnnlab.models.layers import CONVOLUTION, Layer, follow, layers_of
 
 
 def kernels_of(model: nn.Module) -> dict[str, Tensor]:
@@ -23,7 +23,7 @@ def kernels_of(model: nn.Module) -> dict[str, Tensor]:
     return {
         layer.name: next(state[name] for name, shape in layer.tensors if len(shape) == 4)
         for layer in layers_of(model)
-        if layer.kind == _CONVOLUTION
+        if layer.kind == CONVOLUTION
     }
 
 
@@ -47,7 +47,7 @@ def feature_maps(model: nn.Module, image: Tensor) -> dict[str, Tensor]:
     CannotTrace
         As `layers_of`.
     """
-    followed = _followed(model, image)
+    followed = follow(model, image)
     users: dict[str, list[Layer]] = {}
     for layer, _ in followed:
         for source in layer.inputs:
@@ -55,7 +55,7 @@ def feature_maps(model: nn.Module, image: Tensor) -> dict[str, Tensor]:
     values = {layer.name: value for layer, value in followed}
     maps = {}
     for layer, _ in followed:
-        if layer.kind == _CONVOLUTION:
+        if layer.kind == CONVOLUTION:
             end = layer.name
             while len(after := users.get(end, [])) == 1 and after[0].kind in _PIXEL_BY_PIXEL:
                 end = after[0].name

@@ -73,7 +73,7 @@ def layers_of(model: nn.Module) -> list[Layer]:
     CannotTrace
         If its ``forward`` decides by the values it is given, or does not take such images.
     """
-    return [layer for layer, _ in _followed(model, torch.zeros(IMAGE_SHAPE))]
+    return [layer for layer, _ in follow(model, torch.zeros(IMAGE_SHAPE))]
 
 
 @cache
@@ -93,10 +93,10 @@ def shape_text(shape: tuple[int, ...]) -> str:
     return " × ".join(f"{size:,}" for size in shape)
 
 
-_CONVOLUTION = "Conv2d"
+CONVOLUTION = "Conv2d"
 
 
-def _followed(model: nn.Module, image: Tensor) -> list[tuple[Layer, Tensor]]:
+def follow(model: nn.Module, image: Tensor) -> list[tuple[Layer, Tensor]]:
     """Return the layers of a network, each with what it gives for an image, with a batch axis."""
     tracer = _LineTracer()
     was_training = model.training

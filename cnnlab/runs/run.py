@@ -277,7 +277,7 @@ class Run:
 
     @cached_property
     def predictions_path(self) -> Path:
-        """The file of answers on the test images, which `cnnlab.predictions` writes; it may be missing or too old."""
+        """The file of answers on the test images, for `cnnlab.inference.test_set`; it may be missing or too old."""
         return self.folder / "predictions.safetensors"
 
     @cached_property

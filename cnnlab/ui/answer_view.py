@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 import streamlit as st
 
-from cnnlab.answering import Answer, answers_of
-from cnnlab.drawing import Preparation, shrink
+from cnnlab.drawing.preparation import Preparation, shrink
 from cnnlab.errors import LabError
+from cnnlab.inference.images import Answer, answers_of
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import labels_of
 from cnnlab.ui.asking import ask

@@ -7,7 +7,7 @@ import numpy as np
 import streamlit as st
 from streamlit_drawable_canvas import st_canvas
 
-from cnnlab.strokes import SIDE, Stroke, ink_of, strokes_on
+from cnnlab.drawing.strokes import SIDE, Stroke, ink_of, strokes_on
 from cnnlab.ui.digits import png_of
 
 # The component's own tools slide in above it, with modes that have no use here: Undo and Clear stand below it instead.

@@ -26,9 +26,9 @@ from cnnlab.comparison import (
 )
 from cnnlab.comparison_charts import comparison_chart, confusion_figure
 from cnnlab.data.mnist import load_test_set
+from cnnlab.drawing.my_digits import my_digits
+from cnnlab.inference.test_set import Predictions
 from cnnlab.models.alignment import source_diff
-from cnnlab.my_digits import my_digits
-from cnnlab.predictions import Predictions
 from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import labels_of

@@ -5,12 +5,13 @@ import streamlit as st
 import torch
 from torch import Tensor
 
-from cnnlab.answering import answers_of, newest_network_of
 from cnnlab.data.mnist import IMAGE_SHAPE
 from cnnlab.errors import LabError
+from cnnlab.inference.images import answers_of
+from cnnlab.inference.networks import newest_network_of
+from cnnlab.inference.test_set import DIGITS
 from cnnlab.models.insight import attribution, feature_maps, kernels_of
 from cnnlab.models.layers import shape_text
-from cnnlab.predictions import DIGITS
 from cnnlab.runs.run import Run
 from cnnlab.shading import NEGATIVE_COLOR, POSITIVE_COLOR, light, on_ink, slices_in_a_row
 from cnnlab.ui.asking import ask

@@ -7,21 +7,12 @@ import pandas as pd
 import streamlit as st
 import torch
 
+from cnnlab.drawing.my_digits import MyDigits, add, delete_all, keep, my_digits, my_digits_path, parse, take_back
+from cnnlab.drawing.strokes import SIDE
 from cnnlab.errors import LabError
-from cnnlab.my_digits import (
-    MyDigits,
-    add,
-    delete_all,
-    keep,
-    my_digits,
-    my_digits_path,
-    parse,
-    right_of,
-    take_back,
-)
+from cnnlab.inference.images import right_of
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import labels_of
-from cnnlab.strokes import SIDE
 from cnnlab.ui.asking import ask
 from cnnlab.ui.canvas import clear_canvas, drawing_now
 from cnnlab.ui.digits import digit_gallery

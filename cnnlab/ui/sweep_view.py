@@ -15,7 +15,8 @@ from cnnlab.runs.log import Status
 from cnnlab.runs.shelf import all_runs
 from cnnlab.scheduler import scheduler
 from cnnlab.sweep_charts import CELL, heat_map, parallel_coordinates, title_of
-from cnnlab.sweeps import MOST_RUNS, Between, Plan, Search, Sweep, different_recipes, find_sweep, is_whole
+from cnnlab.sweeps.plan import MOST_RUNS, Between, Plan, Search, different_recipes, is_whole
+from cnnlab.sweeps.sweep import Sweep, find_sweep
 from cnnlab.training.optimizers import OPTIMIZERS
 from cnnlab.training.recipe import KERNELS, SCHEDULES, available_cores
 from cnnlab.ui.live import refresh_seconds

@@ -26,8 +26,8 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
-from cnnlab import drawing
-from cnnlab.answering import answers_of
+from cnnlab.drawing import preparation as drawing
+from cnnlab.inference.images import answers_of
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import find_run
 

@@ -13,8 +13,8 @@ from itertools import combinations
 
 from cnnlab.comparison import Recipe, by_seed, compare_answers, results
 from cnnlab.data.mnist import load_test_set
+from cnnlab.inference.test_set import predictions_of
 from cnnlab.models.definitions import DEFINITIONS, Definition
-from cnnlab.predictions import predictions_of
 from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import all_runs

@@ -6,8 +6,8 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from cnnlab.data.mnist import load_test_set
-from cnnlab.my_digits import my_digits
-from cnnlab.strokes import Stroke
+from cnnlab.drawing.my_digits import my_digits
+from cnnlab.drawing.strokes import Stroke
 
 pytestmark = pytest.mark.browser
 

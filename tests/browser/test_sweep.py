@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from cnnlab.runs.shelf import all_runs
-from cnnlab.sweeps import all_sweeps
+from cnnlab.sweeps.sweep import all_sweeps
 
 pytestmark = pytest.mark.browser
 

@@ -5,11 +5,11 @@ import io
 import pytest
 from PIL import Image
 
+from cnnlab.drawing.my_digits import keep, my_digits, my_digits_path
+from cnnlab.drawing.strokes import Stroke
 from cnnlab.models.definitions import DEFINITIONS
-from cnnlab.my_digits import keep, my_digits, my_digits_path
 from cnnlab.runs.shelf import create_run
 from cnnlab.runs.writer import RunWriter
-from cnnlab.strokes import Stroke
 from cnnlab.training.events import EpochEvent
 from cnnlab.training.recipe import TrainingConfig
 

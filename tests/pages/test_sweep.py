@@ -2,7 +2,8 @@ import pytest
 
 from cnnlab.runs.log import Status
 from cnnlab.runs.shelf import all_runs
-from cnnlab.sweeps import Between, Plan, Sweep, all_sweeps, find_sweep
+from cnnlab.sweeps.plan import Between, Plan
+from cnnlab.sweeps.sweep import Sweep, all_sweeps, find_sweep
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ from cnnlab.runs.queue import enqueue, enqueue_all
 from cnnlab.runs.shelf import create_run
 from cnnlab.runs.writer import RunWriter
 from cnnlab.scheduler import Scheduler, _made_scheduler, scheduler
-from cnnlab.sweeps import Plan, Sweep
+from cnnlab.sweeps.plan import Plan
+from cnnlab.sweeps.sweep import Sweep
 from cnnlab.training.recipe import TrainingConfig
 from cnnlab.worker import work
 

@@ -20,8 +20,8 @@ from cnnlab.comparison import (
     results,
     worst_errors,
 )
+from cnnlab.inference.test_set import Predictions
 from cnnlab.models.definitions import DEFINITIONS
-from cnnlab.predictions import Predictions
 from cnnlab.runs.shelf import create_run, labels_of
 from cnnlab.runs.writer import RunWriter
 from cnnlab.training.events import BatchEvent, EpochEvent

@@ -201,7 +201,7 @@ def test_black_pixels_speak_for_nothing():
 def test_to_count_operations_does_not_import_the_compiler():
     """It would take a second and 100 MB of the process that serves the pages."""
     count = (
-        "import sys; from cnnlab.explain import layers_of; from cnnlab.models import Net; "
+        "import sys; from cnnlab.models.layers import layers_of; from cnnlab.models.definitions import Net; "
         "layers_of(Net()); sys.exit('torch._dynamo' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", count], check=False).returncode == 0

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from safetensors.torch import save
 
 from cnnlab.errors import LabError
+from cnnlab.inference.test_set import predictions_of
 from cnnlab.models.definitions import DEFINITIONS
-from cnnlab.predictions import predictions_of
 from cnnlab.runs import archive
 from cnnlab.runs.archive import RefusedArchive, export_run, import_run
 from cnnlab.runs.folder import EXPORTED_FILES

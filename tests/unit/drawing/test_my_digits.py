@@ -4,8 +4,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cnnlab import my_digits as module
-from cnnlab.my_digits import (
+from cnnlab.drawing import my_digits as module
+from cnnlab.drawing.my_digits import (
     InvalidDigits,
     MyDigit,
     add,
@@ -14,12 +14,10 @@ from cnnlab.my_digits import (
     my_digits,
     my_digits_path,
     parse,
-    right_of,
     take_back,
 )
-from cnnlab.runs.shelf import find_run
+from cnnlab.drawing.strokes import Stroke
 from cnnlab.storage.home import HomeError
-from cnnlab.strokes import Stroke
 
 SEVEN = (Stroke(20, ((70.0, 70.0), (200.0, 70.0), (190.0, 90.0), (150.0, 160.0), (120.0, 240.0))),)
 ONE = (Stroke(20, ((140.0, 50.0), (140.0, 230.0))),)
@@ -175,12 +173,3 @@ def test_a_home_that_cannot_be_written_is_said(lab_home, monkeypatch):
     monkeypatch.setenv("CNNLAB_HOME", str(lab_home / "file"))
     with pytest.raises(HomeError):
         keep(7, SEVEN)
-
-
-def test_a_run_is_right_on_those_that_it_reads(monkeypatch):
-    keep(7, SEVEN)
-    keep(4, SEVEN)
-    run, digits = find_run("reference-module"), my_digits()
-    assert right_of(run, digits) == 1
-    monkeypatch.setattr(module, "predict_logits", None)
-    assert right_of(run, digits) == 1, "the answers were asked for again"

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from cnnlab import pictures
-from cnnlab.answering import answers_of
-from cnnlab.drawing import prepare
-from cnnlab.pictures import UnreadablePicture, picture_on_canvas
+from cnnlab.drawing import photos as pictures
+from cnnlab.drawing.photos import UnreadablePicture, picture_on_canvas
+from cnnlab.drawing.preparation import prepare
+from cnnlab.drawing.strokes import Stroke, ink_of
+from cnnlab.inference.images import answers_of
 from cnnlab.runs.shelf import find_run
-from cnnlab.strokes import Stroke, ink_of
 
 SEVEN = (Stroke(16, ((70.0, 70.0), (200.0, 70.0), (190.0, 90.0), (150.0, 160.0), (120.0, 240.0))),)
 
@@ -182,7 +182,7 @@ def test_the_largest_pictures_take_less_than_200_megabytes(kind, mode, pixels, o
     picture.paste(0, (side // 2, side // 8, side // 2 + side // 16, side * 7 // 8))
     picture.convert(mode).save(tmp_path / "picture", kind, **options)
     read = (
-        "import pathlib, resource, sys; from cnnlab.pictures import picture_on_canvas; "
+        "import pathlib, resource, sys; from cnnlab.drawing.photos import picture_on_canvas; "
         "content = pathlib.Path(sys.argv[1]).read_bytes(); "
         "kilobytes = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; before = kilobytes(); "
         "picture_on_canvas(content); sys.exit(kilobytes() - before > 200_000)"

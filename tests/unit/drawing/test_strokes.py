@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnnlab.strokes import SIDE, Stroke, ink_of, strokes_on
+from cnnlab.drawing.strokes import SIDE, Stroke, ink_of, strokes_on
 
 # As Fabric.js writes a stroke of its pencil.
 PATH = {

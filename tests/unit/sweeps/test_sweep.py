@@ -8,18 +8,9 @@ from cnnlab.runs.log import Status
 from cnnlab.runs.queue import waiting_runs
 from cnnlab.runs.shelf import all_runs, delete_run
 from cnnlab.runs.writer import RunWriter
-from cnnlab.sweeps import (
-    Between,
-    InvalidSweep,
-    NoSuchSweep,
-    NotAllResumed,
-    Plan,
-    Sweep,
-    all_sweeps,
-    find_sweep,
-    plan_in,
-    waiting_runs_of,
-)
+from cnnlab.sweeps.plan import Between, InvalidSweep, Plan
+from cnnlab.sweeps.plan_file import plan_in
+from cnnlab.sweeps.sweep import NoSuchSweep, NotAllResumed, Sweep, all_sweeps, find_sweep, waiting_runs_of
 from cnnlab.training.events import EpochEvent
 from cnnlab.training.recipe import InvalidConfig
 

@@ -14,7 +14,8 @@ from cnnlab.runs.log import Status
 from cnnlab.runs.queue import enqueue
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import create_run
-from cnnlab.sweeps import Between, Plan, Search, Sweep, all_sweeps, is_whole, setting_of
+from cnnlab.sweeps.plan import Between, Plan, Search, is_whole, setting_of
+from cnnlab.sweeps.sweep import Sweep, all_sweeps
 from cnnlab.training.recipe import InvalidConfig, TrainingConfig
 
 # So often another run is asked for where the one that is proposed has been made.

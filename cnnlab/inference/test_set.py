@@ -7,21 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from safetensors.torch import load
-from torch import Tensor, nn
+from torch import Tensor
 
 from cnnlab.data.mnist import load_test_set
-from cnnlab.errors import LabError
-from cnnlab.models.definitions import UnknownDefinition, definition_named
+from cnnlab.inference.networks import network_of, newest_weights_of
 from cnnlab.runs.run import Run
 from cnnlab.storage.checksums import is_whole_tensors, sealed_tensors
 from cnnlab.storage.files import replacing
 from cnnlab.training.evaluation import predict_logits
 
 DIGITS = 10
-
-
-class NoPredictions(LabError):
-    """A run's weights cannot answer."""
 
 
 @dataclass(frozen=True)
@@ -57,53 +52,11 @@ def predictions_of(run: Run) -> Predictions:
     return _kept(run, fingerprint) or _keep(run, fingerprint, _predict(run, weights))
 
 
-def newest_weights_of(run: Run) -> bytes:
-    """Return the file of a run's newest weights.
-
-    Raises
-    ------
-    NoPredictions
-        If the run has none yet.
-    DamagedRun
-        If it cannot be read.
-    """
-    weights = run.read_weights()
-    if weights is None:
-        raise NoPredictions(f"{run.name} has no weights yet: they come with its first epoch.")
-    return weights
-
-
-def network_of(run: Run, weights: bytes) -> nn.Module:
-    """Return the network of a run with weights of its own, as `Run.read_weights` returns them.
-
-    Raises
-    ------
-    NoPredictions
-        If the run's network is not registered any more or is another one now.
-    """
-    try:
-        definition = definition_named(run.model)
-        model = definition.build(seed=0)
-        model.load_state_dict(load(weights))
-    except (UnknownDefinition, RuntimeError) as error:
-        raise _does_not_fit(run) from error
-    if definition.source != run.source:
-        raise _does_not_fit(run)
-    return model
-
-
 def _predict(run: Run, weights: bytes) -> Predictions:
     model = network_of(run, weights)
     images, _ = load_test_set()
     confidences, answers = predict_logits(model, images).softmax(dim=1).max(dim=1)
     return Predictions(answers.byte().numpy(), confidences.numpy())
-
-
-def _does_not_fit(run: Run) -> NoPredictions:
-    return NoPredictions(
-        f"The weights of {run.name} do not fit cnnlab/models/definitions.py, which has no {run.title}, or has "
-        "changed it. Put its source back (the run's training script has it), or delete the run."
-    )
 
 
 def _kept(run: Run, fingerprint: Tensor) -> Predictions | None:

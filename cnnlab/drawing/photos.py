@@ -7,9 +7,9 @@ from contextlib import suppress
 import numpy as np
 from PIL import Image, ImageFilter, ImageOps, UnidentifiedImageError
 
-from cnnlab.drawing import FAINT, ink
+from cnnlab.drawing.preparation import FAINT, ink
+from cnnlab.drawing.strokes import SIDE
 from cnnlab.errors import LabError
-from cnnlab.strokes import SIDE
 
 MOST_BYTES = 20_000_000
 # A JPEG is decoded at an eighth of its size, a PNG as a whole: with so many, either takes less than 200 MB.

@@ -3,10 +3,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cnnlab import predictions
 from cnnlab.data.mnist import load_test_set
+from cnnlab.inference import test_set as predictions
+from cnnlab.inference.networks import NoPredictions
+from cnnlab.inference.test_set import predictions_of
 from cnnlab.models.definitions import DEFINITIONS, Net
-from cnnlab.predictions import NoPredictions, predictions_of
 from cnnlab.runs.folder import DamagedRun
 from cnnlab.runs.shelf import create_run, reference_runs
 from cnnlab.runs.writer import RunWriter

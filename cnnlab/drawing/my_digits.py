@@ -20,16 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from cnnlab.answering import newest_network_of
-from cnnlab.drawing import prepare
+from cnnlab.drawing.preparation import prepare
+from cnnlab.drawing.strokes import SIDE, Stroke, ink_of
 from cnnlab.errors import LabError
-from cnnlab.runs.run import Run
 from cnnlab.storage.files import replacing
 from cnnlab.storage.home import home, writing_to_home
-from cnnlab.strokes import SIDE, Stroke, ink_of
-from cnnlab.training.evaluation import predict_logits
 
 MOST_DIGITS = 2_000
 MOST_BYTES = 20_000_000
@@ -202,27 +198,6 @@ def parse(content: bytes) -> list[MyDigit]:
         except InvalidDigits as error:
             raise InvalidDigits(f"Line {number:,} is not a digit that the lab has kept: {error}") from error
     return digits
-
-
-def right_of(run: Run, digits: MyDigits) -> int:
-    """Return how many of the digits the newest weights of a run answer right.
-
-    Raises
-    ------
-    NoPredictions
-        If the run cannot answer.
-    """
-    network = newest_network_of(run)
-    key = (run.model, network.fingerprint, digits.fingerprint)
-    if key not in _right:
-        if len(_right) > 1_000:
-            _right.clear()
-        logits = predict_logits(network.module, torch.from_numpy(digits.images).unsqueeze(1))
-        _right[key] = int((logits.argmax(dim=1).numpy() == digits.labels).sum())
-    return _right[key]
-
-
-_right: dict[tuple[str, str, str], int] = {}
 
 
 @lru_cache(maxsize=4)

@@ -1,11 +1,14 @@
 import numpy as np
 import pytest
 
-from cnnlab import answering
-from cnnlab.answering import answers_of, newest_network_of
 from cnnlab.data.mnist import load_test_set
+from cnnlab.drawing.my_digits import keep, my_digits
+from cnnlab.drawing.strokes import Stroke
+from cnnlab.inference import images, networks
+from cnnlab.inference.images import answers_of, right_of
+from cnnlab.inference.networks import NoPredictions, newest_network_of
+from cnnlab.inference.test_set import predictions_of
 from cnnlab.models.definitions import DEFINITIONS
-from cnnlab.predictions import NoPredictions, predictions_of
 from cnnlab.runs.folder import DamagedRun
 from cnnlab.runs.shelf import create_run, find_run
 from cnnlab.runs.writer import RunWriter
@@ -34,8 +37,8 @@ def test_the_answers_are_those_to_the_test_images():
 
 def test_a_network_is_loaded_once_and_again_when_its_weights_are_newer(run, monkeypatch):
     loaded = []
-    original = answering.network_of
-    monkeypatch.setattr(answering, "network_of", lambda *given: loaded.append(given) or original(*given))
+    original = networks.network_of
+    monkeypatch.setattr(networks, "network_of", lambda *given: loaded.append(given) or original(*given))
     save_weights(run, seed=51)
     first = newest_network_of(run)
     assert newest_network_of(run).module is first.module
@@ -47,12 +50,12 @@ def test_a_network_is_loaded_once_and_again_when_its_weights_are_newer(run, monk
 
 
 def test_only_so_many_networks_stay_in_memory(run, monkeypatch):
-    monkeypatch.setattr(answering, "_MOST_NETWORKS", 2)
-    monkeypatch.setattr(answering, "_networks", type(answering._networks)())
+    monkeypatch.setattr(networks, "_MOST_NETWORKS", 2)
+    monkeypatch.setattr(networks, "_networks", type(networks._networks)())
     for seed in range(4):
         save_weights(run, seed)
         newest_network_of(run)
-    assert len(answering._networks) == 2
+    assert len(networks._networks) == 2
 
 
 def test_a_run_without_weights_cannot_answer(run):
@@ -64,3 +67,13 @@ def test_damaged_weights_cannot_answer(run):
     run.weights_path.write_bytes(b"something else")
     with pytest.raises(DamagedRun, match="is damaged"):
         answers_of(run, np.zeros((1, 28, 28), np.float32))
+
+
+def test_a_run_is_right_on_those_that_it_reads(monkeypatch):
+    seven = [Stroke(20, ((70.0, 70.0), (200.0, 70.0), (190.0, 90.0), (150.0, 160.0), (120.0, 240.0)))]
+    keep(7, seven)
+    keep(4, seven)
+    run, digits = find_run("reference-module"), my_digits()
+    assert right_of(run, digits) == 1
+    monkeypatch.setattr(images, "predict_logits", None)
+    assert right_of(run, digits) == 1, "the answers were asked for again"

@@ -6,8 +6,8 @@ from hypothesis.extra import numpy as np_st
 from PIL import Image
 
 from cnnlab.data.mnist import load_test_set
-from cnnlab.drawing import FITTED, SIDE, centre, fit, prepare, shrink
-from cnnlab.strokes import Stroke, ink_of
+from cnnlab.drawing.preparation import FITTED, SIDE, centre, fit, prepare, shrink
+from cnnlab.drawing.strokes import Stroke, ink_of
 
 SEVEN = (Stroke(20, ((90.0, 80.0), (180.0, 80.0), (175.0, 95.0), (120.0, 200.0))),)
 

@@ -1,0 +1,1 @@
+"""Digits that people draw or photograph, and how they become a network's input."""

@@ -1,0 +1,72 @@
+"""What runs answer to a few images, at once: their networks stay in memory."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from cnnlab.drawing.my_digits import MyDigits
+from cnnlab.inference.networks import newest_network_of
+from cnnlab.runs.run import Run
+from cnnlab.training.evaluation import predict_logits
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a network answers to one image.
+
+    Attributes
+    ----------
+    probabilities
+        Shape (10,), float32: the softmax's probability of each digit, from 0 to 1.
+    """
+
+    probabilities: np.ndarray
+
+    @property
+    def digit(self) -> int:
+        """The most probable digit."""
+        return int(self.probabilities.argmax())
+
+    @property
+    def confidence(self) -> float:
+        """The probability of that digit."""
+        return float(self.probabilities.max())
+
+
+def answers_of(run: Run, images: np.ndarray) -> list[Answer]:
+    """Return what the newest weights of a run answer to images.
+
+    Parameters
+    ----------
+    images
+        Shape (N, 28, 28), float32, prepared as `cnnlab.drawing.preparation.prepare` prepares them.
+
+    Raises
+    ------
+    NoPredictions
+        As `newest_network_of` does.
+    """
+    logits = predict_logits(newest_network_of(run).module, torch.from_numpy(images).unsqueeze(1))
+    return [Answer(probabilities) for probabilities in logits.softmax(dim=1).numpy()]
+
+
+def right_of(run: Run, digits: MyDigits) -> int:
+    """Return how many of the digits the newest weights of a run answer right.
+
+    Raises
+    ------
+    NoPredictions
+        If the run cannot answer.
+    """
+    network = newest_network_of(run)
+    key = (run.model, network.fingerprint, digits.fingerprint)
+    if key not in _right:
+        if len(_right) > 1_000:
+            _right.clear()
+        logits = predict_logits(network.module, torch.from_numpy(digits.images).unsqueeze(1))
+        _right[key] = int((logits.argmax(dim=1).numpy() == digits.labels).sum())
+    return _right[key]
+
+
+_right: dict[tuple[str, str, str], int] = {}

@@ -1,0 +1,99 @@
+"""From a run to its network with trained weights; networks stay in memory."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from hashlib import sha256
+from threading import Lock
+
+from safetensors.torch import load
+from torch import nn
+
+from cnnlab.errors import LabError
+from cnnlab.models.definitions import UnknownDefinition, definition_named
+from cnnlab.runs.run import Run
+
+_MOST_NETWORKS = 64  # of 120 kB each
+
+_networks: OrderedDict[tuple[str, str], nn.Module] = OrderedDict()
+_lock = Lock()
+
+
+@dataclass(frozen=True)
+class Network:
+    """A run's network with the weights that were the newest when it was asked for.
+
+    Attributes
+    ----------
+    module
+        In evaluation mode, on the CPU.
+    fingerprint
+        The SHA-256 sum of the weights' file.
+    """
+
+    module: nn.Module
+    fingerprint: str
+
+
+def newest_network_of(run: Run) -> Network:
+    """Return a run's network with its newest weights, from memory if it was asked for lately.
+
+    Raises
+    ------
+    NoPredictions
+        If the run has no weights yet, or its network is not registered any more or is another one now.
+    """
+    weights = newest_weights_of(run)
+    fingerprint = sha256(weights).hexdigest()
+    key = (run.model, fingerprint)
+    with _lock:
+        module = _networks.pop(key, None) or network_of(run, weights).eval()
+        _networks[key] = module
+        if len(_networks) > _MOST_NETWORKS:
+            _networks.popitem(last=False)
+    return Network(module, fingerprint)
+
+
+class NoPredictions(LabError):
+    """A run's weights cannot answer."""
+
+
+def newest_weights_of(run: Run) -> bytes:
+    """Return the file of a run's newest weights.
+
+    Raises
+    ------
+    NoPredictions
+        If the run has none yet.
+    DamagedRun
+        If it cannot be read.
+    """
+    weights = run.read_weights()
+    if weights is None:
+        raise NoPredictions(f"{run.name} has no weights yet: they come with its first epoch.")
+    return weights
+
+
+def network_of(run: Run, weights: bytes) -> nn.Module:
+    """Return the network of a run with weights of its own, as `Run.read_weights` returns them.
+
+    Raises
+    ------
+    NoPredictions
+        If the run's network is not registered any more or is another one now.
+    """
+    try:
+        definition = definition_named(run.model)
+        model = definition.build(seed=0)
+        model.load_state_dict(load(weights))
+    except (UnknownDefinition, RuntimeError) as error:
+        raise _does_not_fit(run) from error
+    if definition.source != run.source:
+        raise _does_not_fit(run)
+    return model
+
+
+def _does_not_fit(run: Run) -> NoPredictions:
+    return NoPredictions(
+        f"The weights of {run.name} do not fit cnnlab/models/definitions.py, which has no {run.title}, or has "
+        "changed it. Put its source back (the run's training script has it), or delete the run."
+    )
