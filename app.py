@@ -6,9 +6,9 @@ import streamlit as st
 
 from cnnlab.runs.folder import NoSuchRun
 from cnnlab.runs.shelf import all_runs, reference_runs
-from cnnlab.ui.live import refresh_seconds
-from cnnlab.ui.page import begin_page
-from cnnlab.ui.run_list import run_links
+from cnnlab.ui.frame.live import refresh_seconds
+from cnnlab.ui.frame.page import begin_page
+from cnnlab.ui.train.list import run_links
 
 NEWEST_SHOWN = 6
 REFRESH_SECONDS = 1.0

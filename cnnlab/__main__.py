@@ -6,7 +6,7 @@ from cnnlab import TRAINING_ENVIRONMENT
 
 os.environ |= TRAINING_ENVIRONMENT | os.environ  # what the user has set stands
 
-from cnnlab.cli import main
+from cnnlab.cli.main import main
 
 if __name__ == "__main__":
     main(prog_name="python -m cnnlab")

@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from cnnlab.comparison import Measure, Recipe, by_recipe, by_seed
+from cnnlab.comparison.curves import Measure
+from cnnlab.comparison.recipes import Recipe, by_recipe, by_seed
 from cnnlab.errors import LabError
 from cnnlab.inference.test_set import Predictions, predictions_of
 from cnnlab.models.definitions import DEFINITIONS, Definition
@@ -10,23 +11,18 @@ from cnnlab.runs.folder import NoSuchRun
 from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import create_run, labels_of
-from cnnlab.scheduler import scheduler
 from cnnlab.training.recipe import TrainingConfig, available_cores
-from cnnlab.ui.asking import ask
-from cnnlab.ui.comparison_view import (
-    confusion_view,
-    curves_view,
-    differences_view,
-    disagreements_view,
-    results_view,
-    verdicts_view,
-)
-from cnnlab.ui.live import refresh_seconds
-from cnnlab.ui.page import begin_page
-from cnnlab.ui.recipe_form import train_both_button
-from cnnlab.ui.run_choice import RunChoice, runs_and_names
-from cnnlab.ui.run_view import attempt
-from cnnlab.ui.wording import as_text, plural
+from cnnlab.ui.compare.answers import confusion_view, disagreements_view, verdicts_view
+from cnnlab.ui.compare.curves import curves_view
+from cnnlab.ui.compare.results import differences_view, results_view
+from cnnlab.ui.frame.actions import attempt
+from cnnlab.ui.frame.live import refresh_seconds
+from cnnlab.ui.frame.page import begin_page
+from cnnlab.ui.frame.torch_thread import ask
+from cnnlab.ui.frame.wording import as_text, plural
+from cnnlab.ui.train.choice import RunChoice, runs_and_names
+from cnnlab.ui.train.recipe_form import train_both_button
+from cnnlab.workers.scheduler import scheduler
 
 CHOICE = RunChoice("compared", most=20)
 REFRESH_SECONDS = 1.0

@@ -16,15 +16,15 @@ from cnnlab.runs.folder import DRAWING_RUN, NoSuchRun
 from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import labels_of
-from cnnlab.ui.answer_view import answers_view, steps_view
-from cnnlab.ui.asking import ask
-from cnnlab.ui.canvas import Picture, canvas, clear_canvas, put_on_canvas, undo_stroke
-from cnnlab.ui.explanation_view import explanation_view
-from cnnlab.ui.live import refresh_seconds
-from cnnlab.ui.my_digits_view import asked_digit, is_round, keep_choices, my_digits_view
-from cnnlab.ui.page import begin_page
-from cnnlab.ui.run_choice import RunChoice, runs_and_names
-from cnnlab.ui.wording import as_text
+from cnnlab.ui.answers.bars import answers_view, steps_view
+from cnnlab.ui.answers.explanation import explanation_view
+from cnnlab.ui.draw.canvas import Picture, canvas, clear_canvas, put_on_canvas, undo_stroke
+from cnnlab.ui.draw.my_digits import asked_digit, is_round, keep_choices, my_digits_view
+from cnnlab.ui.frame.live import refresh_seconds
+from cnnlab.ui.frame.page import begin_page
+from cnnlab.ui.frame.torch_thread import ask
+from cnnlab.ui.frame.wording import as_text
+from cnnlab.ui.train.choice import RunChoice, runs_and_names
 
 CHOICE = RunChoice("answering", most=12)
 REFRESH_SECONDS = 1.0  # while a chosen run trains, so that one sees it learn

@@ -5,7 +5,7 @@ import random
 import numpy as np
 import streamlit as st
 
-from cnnlab.comparison import accuracy_interval, confusion_matrix, worst_errors
+from cnnlab.comparison.statistics import accuracy_interval, confusion_matrix, worst_errors
 from cnnlab.data.mnist import TEST_IMAGES, load_test_set
 from cnnlab.errors import LabError
 from cnnlab.inference.networks import newest_weights_of
@@ -14,14 +14,14 @@ from cnnlab.runs.folder import NoSuchRun
 from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import find_run
-from cnnlab.ui.answer_view import answer_view
-from cnnlab.ui.asking import ask
-from cnnlab.ui.comparison_view import WILSON, answers_gallery, confusion_chart
-from cnnlab.ui.digits import picture_rows
-from cnnlab.ui.explanation_view import explanation_view, kernels_view
-from cnnlab.ui.page import begin_page, scroll_to
-from cnnlab.ui.run_choice import runs_and_names
-from cnnlab.ui.wording import as_text, percent
+from cnnlab.ui.answers.bars import answer_view
+from cnnlab.ui.answers.explanation import explanation_view, kernels_view
+from cnnlab.ui.answers.gallery import WILSON, answers_gallery, confusion_chart
+from cnnlab.ui.frame.page import begin_page, scroll_to
+from cnnlab.ui.frame.pictures import picture_rows
+from cnnlab.ui.frame.torch_thread import ask
+from cnnlab.ui.frame.wording import as_text, percent
+from cnnlab.ui.train.choice import runs_and_names
 
 CELL_IMAGES, WORST_IMAGES = 15, 18  # at first: rows that are full on a wide screen, and on a phone
 IMAGE_WIDTH = 9  # rem

@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 from pandas.io.formats.style import Styler
 
-from cnnlab.charts import equivalence_chart, network_graph
+from cnnlab.charts.network import equivalence_chart, network_graph
 from cnnlab.errors import LabError
 from cnnlab.models.alignment import aligned_rows, source_diff
 from cnnlab.models.definitions import DEFINITIONS, Definition
@@ -20,9 +20,9 @@ from cnnlab.proof.equivalence import (
     sentence_of,
 )
 from cnnlab.proof.process import Progress, Proof
-from cnnlab.ui.asking import ask
-from cnnlab.ui.page import begin_page
-from cnnlab.ui.wording import as_text, percent
+from cnnlab.ui.frame.page import begin_page
+from cnnlab.ui.frame.torch_thread import ask
+from cnnlab.ui.frame.wording import as_text, percent
 
 SEQUENTIAL, MODULE, RESIDUAL = (DEFINITIONS[name] for name in ("sequential", "module", "residual"))
 PROOF_REFRESH_SECONDS = 0.5

@@ -5,9 +5,10 @@ import streamlit as st
 from cnnlab.errors import LabError
 from cnnlab.sweeps.plan import Plan
 from cnnlab.sweeps.sweep import Sweep, all_sweeps
-from cnnlab.ui.page import begin_page
-from cnnlab.ui.sweep_view import MANY_RUNS, cost_line, plan_form, sweep_view
-from cnnlab.ui.wording import as_text
+from cnnlab.ui.frame.page import begin_page
+from cnnlab.ui.frame.wording import as_text
+from cnnlab.ui.sweep.plan_form import MANY_RUNS, cost_line, plan_form
+from cnnlab.ui.sweep.results import sweep_view
 
 
 def start(plan: Plan) -> None:

@@ -8,15 +8,17 @@ from cnnlab.runs.folder import NoSuchRun
 from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import all_runs, create_run, damaged_runs, find_run, reference_runs
-from cnnlab.scheduler import MAX_PARALLEL_RUNS, scheduler
 from cnnlab.training.recipe import available_cores
-from cnnlab.ui.live import refresh_seconds
-from cnnlab.ui.page import begin_page
-from cnnlab.ui.recipe_form import recipe_form
-from cnnlab.ui.run_list import cluster_line, damaged_run_links, run_links
-from cnnlab.ui.run_view import attempt, run_view, show_again
-from cnnlab.ui.speed_view import why_it_is_fast
-from cnnlab.ui.wording import as_text, plural
+from cnnlab.ui.frame.actions import attempt, show_again
+from cnnlab.ui.frame.live import refresh_seconds
+from cnnlab.ui.frame.page import begin_page
+from cnnlab.ui.frame.wording import as_text, plural
+from cnnlab.ui.train.list import cluster_line, damaged_run_links, run_links
+from cnnlab.ui.train.recipe_form import recipe_form
+from cnnlab.ui.train.speed import why_it_is_fast
+from cnnlab.ui.train.view import run_view
+from cnnlab.workers.scheduler import scheduler
+from cnnlab.workers.settings import MAX_PARALLEL_RUNS
 
 RUNS_SHOWN = 12
 REFRESH_SECONDS = 1.0

@@ -12,7 +12,7 @@ from hypothesis import settings
 
 from cnnlab.data import mnist as data
 from cnnlab.runs.run import Run
-from cnnlab.scheduler import _made_scheduler, scheduler
+from cnnlab.workers.scheduler import _made_scheduler, scheduler
 
 settings.register_profile("lab", deadline=None)  # no timing decides a test
 settings.load_profile("lab")

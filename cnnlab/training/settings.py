@@ -15,7 +15,7 @@ LABELS = {
     "kernels": "Kernels",
     "augment": "Change the images",
 }
-_HELP = {
+HELP = {
     "epochs": "How often the network sees all 60,000 training images.",
     "batch_size": "How many images it sees before each change of its weights.",
     "optimizer": "The rule that turns gradients into changes of the weights.",

@@ -23,8 +23,8 @@ from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs.queue import enqueue_all
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import create_run
-from cnnlab.scheduler import _made_scheduler, scheduler
 from cnnlab.training.recipe import TrainingConfig, available_cores
+from cnnlab.workers.scheduler import _made_scheduler, scheduler
 
 
 def main() -> None:

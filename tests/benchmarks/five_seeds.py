@@ -11,7 +11,9 @@ import sys
 from dataclasses import replace
 from itertools import combinations
 
-from cnnlab.comparison import Recipe, by_seed, compare_answers, results
+from cnnlab.comparison.recipes import Recipe, by_seed
+from cnnlab.comparison.results import results
+from cnnlab.comparison.statistics import compare_answers
 from cnnlab.data.mnist import load_test_set
 from cnnlab.inference.test_set import predictions_of
 from cnnlab.models.definitions import DEFINITIONS, Definition

@@ -20,7 +20,7 @@ os.environ |= TRAINING_ENVIRONMENT | os.environ
 
 import torch
 
-from cnnlab.bench import machine
+from cnnlab.bench.report import machine
 from cnnlab.data import mnist as data
 from cnnlab.data.mnist import MNIST
 from cnnlab.models.definitions import DEFINITIONS

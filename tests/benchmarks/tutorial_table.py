@@ -14,7 +14,7 @@ import sys
 
 import torch
 
-from cnnlab.bench import machine
+from cnnlab.bench.report import machine
 from cnnlab.models.definitions import DEFINITIONS, Definition
 
 

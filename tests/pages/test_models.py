@@ -4,7 +4,7 @@ import pytest
 
 from cnnlab.models.definitions import DEFINITIONS, ResidualNet
 from cnnlab.proof.process import Proof, end_proofs
-from cnnlab.ui.wording import as_text
+from cnnlab.ui.frame.wording import as_text
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from cnnlab.runs.log import Status
 from cnnlab.runs.shelf import all_runs, create_run
 from cnnlab.runs.writer import RunWriter
 from cnnlab.training.recipe import PRESETS, TrainingConfig
-from cnnlab.ui.run_view import seconds_to
-from cnnlab.ui.wording import as_text
+from cnnlab.ui.frame.wording import as_text
+from cnnlab.ui.train.progress import seconds_to
 
 
 def number(page, label):

@@ -5,12 +5,12 @@ import pytest
 
 from cnnlab.runs.log import Status
 from cnnlab.runs.writer import RunWriter
-from cnnlab.scheduler import scheduler
 from cnnlab.sweeps import search
 from cnnlab.sweeps.plan import Between, InvalidSweep, Plan, Search
 from cnnlab.sweeps.search import advance_searches, proposal
 from cnnlab.sweeps.sweep import Sweep, find_sweep
 from cnnlab.training.events import EpochEvent
+from cnnlab.workers.scheduler import scheduler
 
 RATES = {"epochs": 2, "threads": 1, "learning_rate": Between(1e-4, 1e-1, is_logarithmic=True)}
 

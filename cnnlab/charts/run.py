@@ -1,0 +1,162 @@
+"""Figures from data frames.
+
+Live curves are Altair's: Streamlit changes their data in place, where it draws a new Plotly figure for each update.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from cnnlab.charts.palette import LOSS_TICKS, SMALLEST_LOSS, TEST_COLOR, TRAIN_COLOR, TUTORIAL_COLOR
+
+BATCH_POINTS = 1_000
+# The axis holds them from the start, so that it need not move when the first losses arrive.
+_USUAL_LOSSES = [0.01, 10.0]
+
+
+def batch_curve(batches: pd.DataFrame, steps_per_epoch: int, total_steps: int) -> pd.DataFrame:
+    """Return the batch losses as at most about `BATCH_POINTS` points, each the mean of the same number of steps.
+
+    Parameters
+    ----------
+    batches
+        Columns step (from 1) and loss.
+    steps_per_epoch, total_steps
+        Of the whole run, so that points that were drawn stay while others are added.
+
+    Returns
+    -------
+    DataFrame
+        Columns epoch (epochs that are done, with decimals) and loss.
+    """
+    group_size = -(-total_steps // BATCH_POINTS)
+    groups = batches.groupby((batches["step"] - 1) // group_size)
+    return pd.DataFrame({"epoch": groups["step"].mean() / steps_per_epoch, "loss": groups["loss"].mean()})
+
+
+@dataclass(frozen=True)
+class LiveChart:
+    """A chart whose points become more while one looks.
+
+    Attributes
+    ----------
+    points
+        What is drawn.
+    spec
+        How it is drawn, in Vega-Lite's language. It is made once for all points: Altair takes 50 ms to make it.
+    """
+
+    points: pd.DataFrame
+    spec: dict[str, Any]
+
+
+def loss_chart(
+    batches: pd.DataFrame,
+    epochs: pd.DataFrame,
+    tutorial_losses: tuple[float, ...],
+    *,
+    steps_per_epoch: int,
+    total_steps: int,
+) -> LiveChart:
+    """Return the losses over the epochs: by batch (faint), by epoch (bold), on the test set, and the tutorial's.
+
+    Parameters
+    ----------
+    batches
+        Columns step and loss.
+    epochs
+        Columns epoch, train_loss and test_loss.
+    tutorial_losses
+        One for each epoch; may be empty.
+    """
+    planned_epochs = total_steps // steps_per_epoch
+    tutorial = list(tutorial_losses[:planned_epochs])
+    curves = {
+        "batch loss": batch_curve(batches, steps_per_epoch, total_steps),
+        "train loss": epochs[["epoch", "train_loss"]].rename(columns={"train_loss": "loss"}),
+        "test loss": epochs[["epoch", "test_loss"]].rename(columns={"test_loss": "loss"}),
+        "tutorial": pd.DataFrame({"epoch": range(1, len(tutorial) + 1), "loss": tutorial}),
+    }
+    names = tuple(name for name in curves if tutorial or name != "tutorial")
+    points = pd.concat([curves[name].assign(curve=name) for name in names]).astype({"epoch": float, "loss": float})
+    points["loss"] = points["loss"].clip(lower=SMALLEST_LOSS)
+    return LiveChart(points, _loss_spec(names, planned_epochs))
+
+
+@lru_cache
+def _loss_spec(names: tuple[str, ...], planned_epochs: int) -> dict[str, Any]:
+    def by_curve(*values: Any) -> alt.Scale:
+        # Said to be ordinal: Vega-Lite would spread opacities and widths evenly between the first and the last.
+        return alt.Scale(type="ordinal", domain=list(names), range=list(values[: len(names)]))
+
+    lines = alt.Chart().encode(
+        x=_epoch_axis(planned_epochs),
+        y=alt.Y(
+            "loss:Q",
+            title="loss (cross entropy)",
+            scale=alt.Scale(type="log", nice=True, domain=alt.DomainUnionWith(unionWith=_USUAL_LOSSES)),
+            axis=alt.Axis(values=LOSS_TICKS, format="~g"),
+        ),
+        color=alt.Color(
+            "curve:O",
+            scale=by_curve(TRAIN_COLOR, TRAIN_COLOR, TEST_COLOR, TUTORIAL_COLOR),
+            legend=alt.Legend(orient="bottom", title=None, columns=2, symbolType="stroke", symbolSize=300),
+        ),
+        opacity=alt.Opacity("curve:O", scale=by_curve(0.4, 1.0, 1.0, 1.0)),
+        strokeWidth=alt.StrokeWidth("curve:O", scale=by_curve(1.0, 3.0, 2.0, 2.0)),
+        strokeDash=alt.StrokeDash("curve:O", scale=by_curve([1, 0], [1, 0], [1, 0], [2, 4])),
+    )
+    dots = lines.transform_filter(alt.datum.curve != "batch loss").encode(
+        tooltip=[
+            alt.Tooltip("curve:O", title=" "),
+            alt.Tooltip("epoch:Q", format=".0f"),
+            alt.Tooltip("loss:Q", format=".4f"),
+        ]
+    )
+    layers = [lines.mark_line(), dots.mark_point(filled=True, size=45)]
+    return alt.LayerChart(layer=layers).properties(height=380).to_dict()
+
+
+def accuracy_chart(epochs: pd.DataFrame, planned_epochs: int) -> LiveChart:
+    """Return the test accuracy over the epochs.
+
+    Parameters
+    ----------
+    epochs
+        Columns epoch and test_accuracy (0 to 1).
+    """
+    points = epochs[["epoch", "test_accuracy"]].astype(float)
+    lowest = min([0.9, *points["test_accuracy"]])
+    return LiveChart(points, _accuracy_spec(planned_epochs, math.floor(lowest * 10) / 10))
+
+
+@lru_cache
+def _accuracy_spec(planned_epochs: int, lowest: float) -> dict[str, Any]:
+    base = alt.Chart().encode(
+        x=_epoch_axis(planned_epochs),
+        y=alt.Y(
+            "test_accuracy:Q",
+            title="test accuracy",
+            axis=alt.Axis(format=".0%", tickCount=5),
+            scale=alt.Scale(domain=[lowest, 1.0]),
+        ),
+        tooltip=[
+            alt.Tooltip("epoch:Q", format=".0f"),
+            alt.Tooltip("test_accuracy:Q", title="test accuracy", format=".2%"),
+        ],
+    )
+    line = base.mark_line(color=TEST_COLOR, strokeWidth=3)
+    layers = [line, base.mark_point(color=TEST_COLOR, filled=True, size=45)]
+    return alt.LayerChart(layer=layers).properties(height=220).to_dict()
+
+
+def _epoch_axis(planned_epochs: int) -> alt.X:
+    return alt.X(
+        "epoch:Q",
+        scale=alt.Scale(domain=[0, planned_epochs], nice=False),
+        axis=alt.Axis(format="d", tickMinStep=1),
+    )

@@ -1,0 +1,18 @@
+"""The command line: ``python -m cnnlab`` with train, runs, predict, export, import, sweep, equivalence or bench."""
+
+import click
+
+from cnnlab.cli.measure import measure_loops, prove_equivalence
+from cnnlab.cli.predict import predict
+from cnnlab.cli.runs import export, import_files, runs
+from cnnlab.cli.sweep import train_sweep
+from cnnlab.cli.train import train
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Train and compare the tutorial's two networks. The dashboard: streamlit run app.py"""
+
+
+for command in (train, runs, prove_equivalence, predict, export, import_files, train_sweep, measure_loops):
+    main.add_command(command)

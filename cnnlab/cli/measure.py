@@ -1,0 +1,58 @@
+"""``equivalence`` and ``bench``: the proof and the benchmark."""
+
+import json
+import signal
+from functools import partial
+
+import click
+
+from cnnlab.bench.loops import MAX_CHUNK
+from cnnlab.bench.measure import CHUNK, MAX_ROUNDS, ROUNDS, measure
+from cnnlab.bench.report import left_out_lines, records_of, table_of
+from cnnlab.data import mnist as data
+from cnnlab.errors import LabError
+from cnnlab.proof import equivalence
+from cnnlab.training.recipe import (
+    MAX_SEED,
+    MAX_THREADS,
+    available_cores,
+)
+
+
+@click.command("equivalence")
+@click.option("--steps", type=click.IntRange(1, 10_000), default=equivalence.STEPS, show_default=True)
+@click.option("--seed", type=click.IntRange(0, MAX_SEED), default=equivalence.SEED, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each finding.")
+def prove_equivalence(steps: int, seed: int, as_json: bool) -> None:
+    """Prove that the tutorial's two networks are one."""
+    try:
+        for finding in equivalence.prove_equivalence(data.load(), steps, seed):
+            click.echo(equivalence.to_json(finding) if as_json else equivalence.sentence_of(finding))
+    except LabError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@click.command("bench")
+@click.option("--rounds", type=click.IntRange(1, MAX_ROUNDS), default=ROUNDS, show_default=True)
+@click.option("--chunk", type=click.IntRange(1, MAX_CHUNK), default=CHUNK, show_default=True)
+@click.option("--threads", type=click.IntRange(1, MAX_THREADS), help=f"[default: all, here {available_cores()}]")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each loop.")
+def measure_loops(rounds: int, chunk: int, threads: int | None, as_json: bool) -> None:
+    """Measure the lab's training loop against the tutorial's, Keras' and Lightning's, those that are installed.
+
+    Each loop trains ROUNDS times CHUNK batches, in turn with the others. Nothing else should run meanwhile.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # it ends the loops' processes as Ctrl-C does
+    try:
+        measurement = measure(rounds, chunk, threads or available_cores(), partial(click.echo, err=True))
+    except LabError as error:
+        raise click.ClickException(str(error)) from error
+    if as_json:
+        for record in records_of(measurement):
+            click.echo(json.dumps(record))
+        for line in left_out_lines(measurement):
+            click.echo(line, err=True)
+    else:
+        click.echo(table_of(measurement))
+    if measurement.failures:
+        raise click.ClickException(" ".join(measurement.failures))

@@ -1,0 +1,79 @@
+"""``runs``, ``export`` and ``import``: the runs in the lab's home."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from cnnlab.errors import LabError
+from cnnlab.runs.archive import MOST_BYTES, export_run, import_run
+from cnnlab.runs.folder import NoSuchRun
+from cnnlab.runs.run import Run
+from cnnlab.runs.shelf import all_runs, damaged_runs, find_run
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each run.")
+def runs(as_json: bool) -> None:
+    """List the runs, the newest first."""
+    for run in all_runs():
+        if as_json:
+            record = {
+                "id": run.id,
+                "name": run.name,
+                "status": run.status,
+                "model": run.model,
+                "config": asdict(run.config),
+            }
+            click.echo(json.dumps(record))
+        else:
+            click.echo(f"{run.id}\t{run.status}\t{_result_of(run)}\t{run.name}")
+    for damage in damaged_runs():
+        click.echo(str(damage), err=True)
+
+
+def _result_of(run: Run) -> str:
+    if damage := run.damage():
+        return f"damaged: {damage.file}"
+    epoch = run.last_epoch()
+    return f"epoch {epoch.epoch}, {epoch.test_accuracy:.2%}" if epoch else "-"
+
+
+@click.command()
+@click.argument("run_id", metavar="RUN")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--checkpoint", is_flag=True, help="Take the state along from which training goes on.")
+def export(run_id: str, file: Path, checkpoint: bool) -> None:
+    """Write a run to a zip archive, to be imported elsewhere. FILE must not be there yet."""
+    try:
+        content = export_run(find_run(run_id), checkpoint=checkpoint)
+        with file.open("xb") as archive:
+            archive.write(content)
+    except NoSuchRun as error:
+        raise click.UsageError(str(error)) from error
+    except FileExistsError as error:
+        raise click.UsageError(f"{file} is there already: name another file, or remove it.") from error
+    except OSError as error:
+        raise click.ClickException(f"{file} cannot be written ({error.strerror}).") from error
+    except LabError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@click.command("import")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
+def import_files(files: tuple[Path, ...]) -> None:
+    """Make a new run of each archive that `export` has written, and print its identifier."""
+    refused = 0
+    for file in files:
+        try:
+            with file.open("rb") as archive:
+                click.echo(import_run(archive.read(MOST_BYTES + 1)).id)
+        except OSError as error:
+            refused += 1
+            click.echo(f"{file}: It cannot be read ({error.strerror}).", err=True)
+        except LabError as error:
+            refused += 1
+            click.echo(f"{file}: {error}", err=True)
+    if refused:
+        raise click.ClickException(f"{refused:,} of {len(files):,} files could not be imported.")

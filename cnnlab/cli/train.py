@@ -1,0 +1,147 @@
+"""``train``: one run, in this process or as one of torchrun's."""
+
+import json
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from cnnlab.errors import LabError
+from cnnlab.models.definitions import DEFINITIONS, UnknownDefinition, definition_named
+from cnnlab.runs.folder import NoSuchRun
+from cnnlab.runs.log import Status
+from cnnlab.runs.names import InvalidName
+from cnnlab.runs.run import Run
+from cnnlab.runs.shelf import create_run, find_run
+from cnnlab.runs.writer import RunBusy, RunFinished, RunWriter
+from cnnlab.training.events import EpochEvent
+from cnnlab.training.loop import require_an_image_for_each
+from cnnlab.training.optimizers import OPTIMIZERS
+from cnnlab.training.recipe import (
+    DEVICES,
+    KERNELS,
+    PRESETS,
+    SCHEDULES,
+    InvalidConfig,
+    TrainingConfig,
+    device_for,
+)
+from cnnlab.workers.torchrun import Processes, is_one_of_several
+from cnnlab.workers.work import work
+
+_TUTORIAL = TrainingConfig()
+
+
+def recipe_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command one option for each field of `TrainingConfig`; those left out are None."""
+    options = (
+        click.option("--epochs", type=int, help=f"Passes over the training set  [default: {_TUTORIAL.epochs}]"),
+        click.option("--batch-size", type=int, help=f"Images for each step  [default: {_TUTORIAL.batch_size}]"),
+        click.option("--optimizer", help=f"One of {', '.join(OPTIMIZERS)}  [default: {_TUTORIAL.optimizer}]"),
+        click.option("--learning-rate", type=float, help=f"[default: {_TUTORIAL.learning_rate}]"),
+        click.option("--momentum", type=float, help=f"In Adam: the first beta  [default: {_TUTORIAL.momentum}]"),
+        click.option("--weight-decay", type=float, help=f"[default: {_TUTORIAL.weight_decay:g}]"),
+        click.option("--schedule", help=f"One of {', '.join(SCHEDULES)}  [default: {_TUTORIAL.schedule}]"),
+        click.option("--augment/--no-augment", default=None, help="Change the images at random  [default: no]"),
+        click.option("--shift", type=int, help=f"Pixels that images are moved by  [default: {_TUTORIAL.shift}]"),
+        click.option("--validation", type=int, help="Training images to choose by, not trained on  [default: none]"),
+        click.option("--seed", type=int, help=f"Of the weights and the order  [default: {_TUTORIAL.seed}]"),
+        click.option("--device", help=f"One of {', '.join(DEVICES)}  [default: {_TUTORIAL.device}]"),
+        click.option("--threads", type=int, help=f"CPU threads  [default: all, here {_TUTORIAL.threads}]"),
+        click.option("--kernels", help=f"One of {', '.join(KERNELS)}  [default: {_TUTORIAL.kernels}]"),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.option("--model", help=f"One of {', '.join(DEFINITIONS)}  [default: {next(iter(DEFINITIONS))}]")
+@click.option("--preset", type=click.Choice(list(PRESETS)), help="A recipe to begin with  [default: tutorial]")
+@recipe_options
+@click.option("--name", help="What to call the run.")
+@click.option("--resume", metavar="RUN", help="Go on with this run instead; its recipe is kept.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each epoch.")
+def train(
+    model: str | None, preset: str | None, name: str | None, resume: str | None, as_json: bool, **recipe: Any
+) -> None:
+    """Train a network. Ctrl-C stops it and keeps a checkpoint."""
+    chosen = {field: value for field, value in recipe.items() if value is not None}
+    processes = Processes() if is_one_of_several() else None
+    try:
+        if processes and not processes.is_first:
+            return processes.follow()
+        if processes and (begun := processes.run_before_restart()):
+            run = find_run(begun)
+            if run.status is Status.FINISHED or run.stop_requested:
+                return _end_after_restart(run, processes)
+        elif resume is None:
+            if processes:
+                chosen = {"threads": processes.threads_of_each()} | chosen
+            definition = definition_named(model or next(iter(DEFINITIONS)))
+            config = TrainingConfig(**(PRESETS[preset or "tutorial"] | chosen))
+            device_for(config)  # a device that is not here is a bad argument, not a failed run
+            if processes:
+                require_an_image_for_each(processes.size, config.images_per_epoch, config.batch_size)
+            run = create_run(definition, config, name)
+        elif model or preset or name or chosen:
+            given = {"model": model, "preset": preset, "name": name} | recipe
+            options = ", ".join(f"--{field.replace('_', '-')}" for field, value in given.items() if value is not None)
+            raise click.UsageError(f"A resumed run keeps its recipe and its name: leave out {options}.")
+        else:
+            run = find_run(resume)
+            device_for(run.config)
+        with RunWriter.claim(run) as writer:
+            writer.prepare_to_train()
+            writer.append("starting")
+            ask_to_stop = processes.ask_to_stop if processes else run.request_stop
+            for sent in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(sent, lambda *_: ask_to_stop())
+            _print_training(run, writer, as_json, processes)
+        if processes:
+            processes.part()
+    except InvalidConfig as error:
+        raise click.BadParameter(str(error), param_hint=f"--{error.field.replace('_', '-')}") from error
+    except (UnknownDefinition, NoSuchRun, RunBusy, RunFinished, InvalidName) as error:
+        raise click.UsageError(str(error)) from error
+    except LabError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _end_after_restart(run: Run, processes: Processes) -> None:
+    """Let a run end that had nothing left to train, or was to stop, when one of its processes was lost."""
+    if run.status is not Status.FINISHED:
+        with RunWriter.claim(run) as writer:
+            writer.end_at_checkpoint("stopped")
+    processes.dismiss()
+
+
+def _print_training(run: Run, writer: RunWriter, as_json: bool, processes: Processes | None) -> None:
+    if as_json:
+        click.echo(json.dumps({"event": "run", "id": run.id}))
+    else:
+        click.echo(f"{run.name} ({run.id}): {run.config.epochs} epochs of {run.steps_per_epoch} steps")
+        click.echo("epoch\tloss\ttest accuracy")
+    checkpoint = run.load_checkpoint()
+    done = checkpoint["position"]["step"] if checkpoint else 0
+    with click.progressbar(length=run.total_steps, file=sys.stderr, hidden=as_json) as bar:
+        bar.update(done)
+        for event in work(processes.lead(run) if processes else run, writer, team=processes):
+            match event:
+                case EpochEvent() if as_json:
+                    click.echo(json.dumps({"event": "epoch", **asdict(event)}))
+                case EpochEvent():
+                    if sys.stderr.isatty():
+                        click.echo("\r\033[K", nl=False, err=True)  # the row takes the place of the bar
+                    click.echo(f"{event.epoch}\t{event.train_loss:.4f}\t{event.test_accuracy:.2%}")
+                case _:
+                    bar.update(1)
+    if run.status is Status.STOPPED:
+        click.echo(
+            f"Stopped after step {run.history().step:,} of {run.total_steps:,}, with a checkpoint. "
+            f"To go on: python -m cnnlab train --resume {run.id}",
+            err=True,
+        )

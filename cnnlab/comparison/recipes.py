@@ -1,0 +1,89 @@
+"""Runs grouped by recipe, and what differs between recipes."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+
+import pandas as pd
+
+from cnnlab.models.definitions import DEFINITIONS
+from cnnlab.runs.log import Status
+from cnnlab.runs.run import Run
+from cnnlab.runs.shelf import labels_of
+from cnnlab.training.recipe import TrainingConfig
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a run is, apart from its seed.
+
+    Attributes
+    ----------
+    model, source
+        The definition's name, and its source when the run was made.
+    config
+        The recipe, with its seed set to 0.
+    """
+
+    model: str
+    source: str
+    config: TrainingConfig
+
+    def with_seed(self, seed: int) -> TrainingConfig:
+        """Return the recipe with a seed."""
+        return replace(self.config, seed=seed)
+
+    @property
+    def is_registered(self) -> bool:
+        """Whether a new run would train the same network: the definition is there, and as it was."""
+        definition = DEFINITIONS.get(self.model)
+        return definition is not None and definition.source == self.source
+
+
+def recipe_of(run: Run) -> Recipe:
+    """Return what a run is, apart from its seed."""
+    return Recipe(run.model, run.source, replace(run.config, seed=0))
+
+
+def by_recipe(runs: Iterable[Run]) -> dict[Recipe, list[Run]]:
+    """Return the runs that differ in nothing but their seed together, in the order in which they come."""
+    groups: dict[Recipe, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(recipe_of(run), []).append(run)
+    return groups
+
+
+def folded_labels_of(runs: Sequence[Run]) -> list[str]:
+    """Return one name for runs that differ in nothing but their seed: the definition, what is special, the seeds."""
+    labels = dict(zip(runs, labels_of(runs), strict=True))
+    groups = [group for group in by_recipe(runs).values() if len(group) > 1]
+    special = differing_settings([group[0] for group in groups]).drop(index=["definition", "seed"], errors="ignore")
+    for index, group in enumerate(groups):
+        settings = [f"{str(setting).replace('_', ' ')} {value}" for setting, value in special.iloc[:, index].items()]
+        seeds = ", ".join(str(seed) for seed in sorted(run.config.seed for run in group))
+        label = ", ".join([group[0].title, *settings, f"seeds {seeds}"])
+        while label in labels.values():
+            label += " (other source)"
+        labels |= dict.fromkeys(group, label)
+    return list(labels.values())
+
+
+def by_seed(recipe: Recipe, runs: Iterable[Run]) -> dict[int, Run]:
+    """Return the runs of a recipe by their seeds: those that are finished, and else those that will be.
+
+    Of several with one seed, the first that comes.
+    """
+    found: dict[int, Run] = {}
+    of_recipe = [run for run in runs if recipe_of(run) == recipe]
+    for run in sorted(of_recipe, key=lambda run: run.status is not Status.FINISHED):
+        if run.status is Status.FINISHED or run.status.is_active:
+            found.setdefault(run.config.seed, run)
+    return found
+
+
+def differing_settings(runs: Sequence[Run]) -> pd.DataFrame:
+    """Return the settings that are not the same in all runs: a row for each setting, a column for each run.
+
+    The definition is one of them.
+    """
+    settings = pd.DataFrame([{"definition": run.title, **asdict(run.config)} for run in runs]).T
+    return settings[settings.nunique(axis=1) > 1]

@@ -1,0 +1,92 @@
+"""The results of several runs as one data frame, run by run or over seeds."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from cnnlab.comparison.recipes import by_recipe, by_seed, folded_labels_of, recipe_of
+from cnnlab.comparison.statistics import accuracy_interval
+from cnnlab.data.mnist import TEST_IMAGES
+from cnnlab.models.definitions import DEFINITIONS
+from cnnlab.runs.log import Status
+from cnnlab.runs.run import Run
+
+
+def results(runs: Sequence[Run]) -> pd.DataFrame:
+    """Return a row for each run.
+
+    Returns
+    -------
+    DataFrame
+        Columns status; progress (the share of the steps that are done); train_loss, test_loss and test_accuracy of the
+        newest epoch; best_test_loss and best_epoch; accuracy_low and accuracy_high, as `accuracy_interval` returns
+        them; parameters (how many numbers the network learns); and the medians of seconds_per_epoch and
+        images_per_second. Missing where a run has no epoch yet.
+    """
+    rows = []
+    for run in runs:
+        history = run.history()
+        epochs = history.epochs
+        row: dict[str, object] = {
+            "status": run.status.value,
+            "progress": history.step / run.total_steps,
+            "parameters": _parameters_of(run),
+        }
+        if len(epochs):
+            last, best = epochs.iloc[-1], epochs.sort_values("test_loss").iloc[0]
+            low, high = accuracy_interval(round(last.test_accuracy * TEST_IMAGES), TEST_IMAGES)
+            row |= {
+                "train_loss": last.train_loss,
+                "test_loss": last.test_loss,
+                "best_test_loss": best.test_loss,
+                "best_epoch": int(best.epoch),
+                "test_accuracy": last.test_accuracy,
+                "accuracy_low": low,
+                "accuracy_high": high,
+                "seconds_per_epoch": epochs["seconds"].median(),
+                "images_per_second": epochs["images_per_second"].median(),
+            }
+        rows.append(row)
+    return pd.DataFrame(rows, columns=_RESULT_COLUMNS)
+
+
+_RESULT_COLUMNS = [
+    "status",
+    "progress",
+    "train_loss",
+    "test_loss",
+    "best_test_loss",
+    "best_epoch",
+    "test_accuracy",
+    "accuracy_low",
+    "accuracy_high",
+    "parameters",
+    "seconds_per_epoch",
+    "images_per_second",
+]
+
+
+def over_seeds(runs: Sequence[Run]) -> pd.DataFrame:
+    """Return a row for each recipe of which several seeds are finished: each seed counts once.
+
+    Returns
+    -------
+    DataFrame
+        Columns label, as `folded_labels_of` returns it; seeds (how many); accuracy_mean, accuracy_low and accuracy_high
+        (the mean, the least and the greatest of the test accuracies after the last epoch); and train_loss_mean.
+    """
+    finished = [run for run in runs if run.status is Status.FINISHED]
+    groups = [list(by_seed(recipe, finished).values()) for recipe in by_recipe(finished)]
+    counted = [run for group in groups if len(group) > 1 for run in group]
+    rows = results(counted).assign(label=folded_labels_of(counted)).groupby("label", sort=False)
+    return rows.agg(
+        seeds=("test_accuracy", "size"),
+        accuracy_mean=("test_accuracy", "mean"),
+        accuracy_low=("test_accuracy", "min"),
+        accuracy_high=("test_accuracy", "max"),
+        train_loss_mean=("train_loss", "mean"),
+    ).reset_index()
+
+
+def _parameters_of(run: Run) -> int | None:
+    return DEFINITIONS[run.model].parameters if recipe_of(run).is_registered else None

@@ -1,0 +1,1 @@
+"""What networks answer, as the pages show it."""

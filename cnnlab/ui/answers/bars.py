@@ -1,0 +1,125 @@
+"""What runs answer to a drawing, and how the drawing is prepared for them.
+
+Plain HTML: it arrives with the stroke that it answers, and a chart library would be most of the wait.
+"""
+
+import html
+from collections.abc import Sequence
+
+import numpy as np
+import streamlit as st
+
+from cnnlab.drawing.preparation import Preparation, shrink
+from cnnlab.errors import LabError
+from cnnlab.inference.images import Answer, answers_of
+from cnnlab.runs.run import Run
+from cnnlab.runs.shelf import labels_of
+from cnnlab.ui.frame.page import theme_color
+from cnnlab.ui.frame.pictures import picture_address
+from cnnlab.ui.frame.torch_thread import ask
+from cnnlab.ui.frame.wording import as_text
+
+_STYLE = """
+<style>
+.answers { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 15.5rem), 1fr)); gap: .75rem; }
+.answer { border: 1px solid rgba(128, 136, 152, .3); border-radius: .6rem; padding: .6rem .8rem .5rem; }
+.answer header { font-size: .85rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; opacity: .8; }
+.answer .named { display: flex; align-items: baseline; gap: .5rem; height: 2.6rem; line-height: 2.6rem; }
+.answer .named b { font-size: 2.1rem; font-weight: 700; }
+.answer .named.none { opacity: .6; }
+.answer .bars { display: grid; grid-template-columns: repeat(10, 1fr); gap: 3px; text-align: center; }
+.answer .bars div { height: 3.6rem; display: flex; align-items: end; border-bottom: 1px solid rgba(128, 136, 152, .5); }
+.answer .bars i { flex: 1; background: rgba(128, 136, 152, .55); border-radius: 2px 2px 0 0; }
+.answer .bars .most i { background: var(--bar); }
+.answer .bars span { font-size: .75rem; opacity: .75; font-variant-numeric: tabular-nums; }
+.answer .bars span.most { font-weight: 700; opacity: 1; }
+.answer .shrunk { font-size: .8rem; opacity: .75; padding-top: .25rem; line-height: 1.3; min-height: 1.35rem; }
+.steps { display: flex; flex-wrap: wrap; gap: .75rem 1.1rem; padding-top: .25rem; }
+.steps figure { margin: 0; width: 6rem; }
+.steps .frame { width: 6rem; height: 6rem; background: #fff; border: 1px solid rgba(128, 136, 152, .4);
+  border-radius: .35rem; display: flex; align-items: center; justify-content: center; overflow: hidden; }
+.steps img { max-width: 100%; max-height: 100%; width: 100%; height: 100%; object-fit: contain;
+  image-rendering: pixelated; }
+.steps img.smooth { image-rendering: auto; }
+.steps figcaption { font-size: .8rem; line-height: 1.3; padding-top: .3rem; }
+.steps figcaption small { display: block; opacity: .7; font-size: .75rem; }
+.steps .apart { border-left: 1px solid rgba(128, 136, 152, .4); padding-left: 1.1rem; width: 7.2rem; }
+</style>
+"""
+
+
+def answers_view(runs: Sequence[Run], prepared: Preparation | None) -> None:
+    """Show the answer of each run as bars over the ten digits, in places that stay where they are."""
+    cards = []
+    for run, label in zip(runs, labels_of(runs), strict=True):
+        try:
+            answers = ask(answers_of, run, _inputs(prepared)) if prepared else None
+            cards.append(_card(run, label, answers))
+        except LabError as error:
+            cards.append(_card(run, label, None, str(error)))
+    st.html(f'{_STYLE}<div class="answers" style="--bar: {theme_color("primaryColor")}">{"".join(cards)}</div>')
+
+
+def answer_view(run: Run, image: np.ndarray) -> None:
+    """Show what a run answers to an image, shape (28, 28), that needs no preparation."""
+    try:
+        card = _card(run, run.name, ask(answers_of, run, image[None]))
+    except LabError as error:
+        st.error(as_text(str(error)))
+        return
+    st.html(f'{_STYLE}<div class="answers" style="--bar: {theme_color("primaryColor")}">{card}</div>')
+
+
+def steps_view(prepared: Preparation | None) -> None:
+    """Show the steps from the drawing to the network's input as small pictures."""
+    empty = np.zeros((1, 1), np.float32)
+    shown = (
+        ("Drawn", "280\u00a0×\u00a0280 pixels", prepared.drawn if prepared else empty),
+        ("Cropped", "the box around the ink", prepared.cropped if prepared else empty),
+        ("Fitted", "into 20\u00a0×\u00a020", prepared.fitted if prepared else empty),
+        ("Centred", "what the networks see", prepared.centred if prepared else empty),
+        ("Plain shrink", "without these steps", shrink(prepared.drawn) if prepared else empty),
+    )
+    figures = [
+        f'<figure{" class=apart" if title == "Plain shrink" else ""}><div class="frame">'
+        f'<img src="{picture_address(1 - picture.clip(0, 1))}" alt="{title}"'
+        f"{' class=smooth' if title in ('Drawn', 'Cropped') else ''}></div>"
+        f"<figcaption>{title}<small>{told}</small></figcaption></figure>"
+        for title, told, picture in shown
+    ]
+    st.html(f'<div class="steps">{"".join(figures)}</div>')
+
+
+def _inputs(prepared: Preparation) -> np.ndarray:
+    """Return what a network is asked about: the drawing as prepared, and as plainly shrunk. Shape (2, 28, 28)."""
+    return np.stack([prepared.centred, shrink(prepared.drawn)])
+
+
+def _card(run: Run, label: str, answers: Sequence[Answer] | None, instead: str = "Nothing drawn yet") -> str:
+    if answers:
+        answer, *shrunk = answers
+        named = f'<div class="named"><b>{answer.digit}</b>{_percent(answer.confidence)}</div>'
+        told = [f"After a plain shrink: {each.digit}, {_percent(each.confidence)}" for each in shrunk]
+        below = "".join(told) or "&nbsp;"
+        probabilities, most = answer.probabilities, answer.digit
+        read_out = f"{answer.digit}, {_percent(answer.confidence)}"
+    else:
+        named, below = f'<div class="named none">{html.escape(instead)}</div>', "&nbsp;"
+        probabilities, most, read_out = np.zeros(10), None, instead
+    bars = "".join(
+        f'<div title="{digit}: {_percent(share)}"{" class=most" if digit == most else ""}>'
+        f'<i style="height:{share:.1%}"></i></div>'
+        for digit, share in enumerate(probabilities)
+    )
+    # The grid has two rows: bars, and the digits below them.
+    digits = "".join(f"<span{' class=most' if digit == most else ''}>{digit}</span>" for digit in range(10))
+    return (
+        f'<section class="answer" data-run="{run.id}" data-digit="{"" if most is None else most}">'
+        f'<header title="{html.escape(label)}">{html.escape(label)}</header>{named}'
+        f'<div class="bars" role="img" aria-label="{html.escape(read_out)}">{bars}{digits}</div>'
+        f'<div class="shrunk">{below}</div></section>'
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.1f} %"

@@ -1,0 +1,121 @@
+"""Verdicts, confusion matrices and disagreements of the compared runs."""
+
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from cnnlab.comparison.statistics import SIGNIFICANCE, Verdict, compare_answers, confusion_matrix, disagreements
+from cnnlab.inference.test_set import Predictions
+from cnnlab.ui.answers.gallery import answers_gallery, confusion_chart, test_labels
+from cnnlab.ui.frame.wording import as_text
+
+_SENTENCES = 6
+_MCNEMAR = "https://en.wikipedia.org/wiki/McNemar%27s_test"
+
+
+def verdicts_view(names: Sequence[str], predictions: Sequence[Predictions]) -> None:
+    """Say of each pair of runs whether the difference of their answers is more than chance."""
+    labels = test_labels()
+    verdicts = {
+        (first, second): compare_answers(labels, predictions[first].answers, predictions[second].answers)
+        for first, second in combinations(range(len(names)), 2)
+    }
+    if len(verdicts) <= _SENTENCES:
+        for (first, second), verdict in verdicts.items():
+            st.markdown(f"- {verdict.sentence(*(f'**{as_text(names[index])}**' for index in (first, second)))}")
+    else:
+        st.dataframe(_verdict_table(verdicts, names), hide_index=True, column_config=_VERDICT_COLUMNS, key="verdicts")
+    by_chance = f"{len(verdicts) * SIGNIFICANCE:.2g} of {len(verdicts)} pairs"
+    chance = f" About {by_chance} would show p below 0.05 by chance alone." if len(verdicts) > _SENTENCES else ""
+    st.caption(
+        f"[McNemar's test]({_MCNEMAR}), exact, on the same 10,000 test images: p is how probable so uneven a split of "
+        "the images that only one of the two gets right would be, were both equally good; below 0.05 is called more "
+        f"than chance.{chance} It compares two trained networks, their seeds included. Whether a definition or a "
+        "setting is better takes several seeds of each."
+    )
+
+
+_VERDICT_COLUMNS: dict[str, Any] = {
+    "p_value": st.column_config.NumberColumn("p", format="%.3g"),
+    "only_first": st.column_config.NumberColumn("Only the first is right"),
+    "only_second": st.column_config.NumberColumn("Only the second is right"),
+    "first": "First",
+    "second": "Second",
+    "verdict": st.column_config.TextColumn("Verdict", width="large"),
+}
+
+
+def _verdict_table(verdicts: dict[tuple[int, int], Verdict], names: Sequence[str]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "first": names[first],
+            "second": names[second],
+            "only_first": verdict.only_first,
+            "only_second": verdict.only_second,
+            "p_value": verdict.p_value,
+            "verdict": verdict.sentence(names[first], names[second]),
+        }
+        for (first, second), verdict in verdicts.items()
+    )
+
+
+def confusion_view(names: Sequence[str], predictions: Sequence[Predictions]) -> None:
+    """Show which digits two runs take for which, on one colour scale, and the images behind a cell."""
+    indices = list(range(len(names)))
+    first, second = 0, 1
+    if len(names) > 2:
+        with st.container(horizontal=True):
+            first = st.selectbox("First run", indices, format_func=names.__getitem__, key="first_confused")
+            second = st.selectbox("Second run", indices, index=1, format_func=names.__getitem__, key="second_confused")
+    labels = test_labels()
+    matrices = [confusion_matrix(labels, predictions[index].answers) for index in (first, second)]
+    highest = max(int((matrix - np.diag(np.diag(matrix))).max()) for matrix in matrices)
+    shown = {"first": matrices[0], "second": matrices[1], "difference": matrices[1] - matrices[0]}
+    titles = {"first": names[first], "second": names[second], "difference": "Second minus first"}
+    for column, (which, matrix) in zip(st.columns(3), shown.items(), strict=True):
+        with column:
+            st.markdown(f"**{as_text(titles[which])}**")
+            confusion_chart(
+                matrix,
+                highest,
+                key=_figure_key(which),
+                on_click=lambda *cell, which=which: _keep_cell(which, *cell),
+                is_difference=which == "difference",
+            )
+    st.caption(
+        "Each row is a digit, each column an answer; the number says how many of the test images. In the first two, a "
+        "stronger colour is more errors, on one scale. In the third, orange is where the second run gives that answer "
+        "more often, and blue where the first does. Click a number to see its images."
+    )
+    if cell := st.session_state.get("confusion_cell"):
+        which, digit, answer = cell
+        answered = {"first": [first], "second": [second], "difference": [first, second]}[which]
+        is_behind = np.any([predictions[index].answers == answer for index in answered], axis=0)
+        st.markdown(f"**{digit} answered as {answer}** by {as_text(' or '.join(names[index] for index in answered))}")
+        answers_gallery(np.flatnonzero(is_behind & (labels == digit)), names, predictions, key="behind_cell")
+
+
+def _figure_key(which: str) -> str:
+    return f"confusion_{which}_{st.session_state.get(f'renewed_{which}', 0)}"
+
+
+def _keep_cell(which: str, digit: int, answer: int) -> None:
+    previous = st.session_state.get("confusion_cell")
+    st.session_state["confusion_cell"] = (which, digit, answer)
+    if previous and previous[0] != which:  # a new figure, in which no cell is chosen any more
+        renewed = f"renewed_{previous[0]}"
+        st.session_state[renewed] = st.session_state.get(renewed, 0) + 1
+
+
+def disagreements_view(names: Sequence[str], predictions: Sequence[Predictions]) -> None:
+    """Show the images to which the runs give different answers."""
+    found = disagreements(predictions)
+    if not len(found):
+        st.write("None: these runs give the same answer to each of the 10,000 test images.")
+        return
+    st.write(f"On {len(found):,} of 10,000 test images, not all answers are the same. The most confident come first.")
+    answers_gallery(found, names, predictions, key="disagreements")

@@ -1,0 +1,112 @@
+"""The parts of the Compare page."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+from cnnlab.comparison.recipes import differing_settings
+from cnnlab.comparison.results import over_seeds, results
+from cnnlab.drawing.my_digits import my_digits
+from cnnlab.models.alignment import source_diff
+from cnnlab.runs.log import Status
+from cnnlab.runs.run import Run
+from cnnlab.runs.shelf import labels_of
+from cnnlab.training.settings import LABELS
+from cnnlab.ui.answers.gallery import WILSON
+from cnnlab.ui.draw.my_digits import accuracies_on
+from cnnlab.ui.frame.wording import as_text, csv_of, duration, percent
+
+
+def results_view(runs: Sequence[Run]) -> None:
+    """Show a table of what came of each run."""
+    table = results(runs)
+    table.insert(0, "run", labels_of(runs))
+    if digits := my_digits():
+        table.insert(list(table.columns).index("accuracy_high") + 1, "my_digits", accuracies_on(digits, runs))
+    interval = [
+        f"{percent(low)} to {percent(high)}" if low == low else None
+        for low, high in zip(table["accuracy_low"], table["accuracy_high"], strict=True)
+    ]
+    shown = table.drop(columns=["accuracy_low", "accuracy_high"])
+    shown["status"] = [_status_line(run) for run in runs]
+    shown.insert(list(shown.columns).index("test_accuracy") + 1, "interval", interval)
+    st.dataframe(
+        shown,
+        hide_index=True,
+        key="results",
+        placeholder="–",
+        column_config={
+            "run": st.column_config.TextColumn("Run", pinned=True),
+            "status": "Status",
+            "progress": st.column_config.ProgressColumn("Progress", format="percent"),
+            "train_loss": st.column_config.NumberColumn("Train loss", format="%.4f"),
+            "test_loss": st.column_config.NumberColumn("Test loss", format="%.4f"),
+            "best_test_loss": st.column_config.NumberColumn("Best test loss", format="%.4f"),
+            "best_epoch": st.column_config.NumberColumn("in epoch"),
+            "test_accuracy": st.column_config.NumberColumn("Test accuracy", format="percent"),
+            "interval": st.column_config.TextColumn("95 % interval"),
+            "my_digits": st.column_config.NumberColumn(
+                "My digits",
+                format="percent",
+                help="The share that it reads right of the digits that you drew and kept on the Draw page.",
+            ),
+            "parameters": st.column_config.NumberColumn("Parameters", format="localized"),
+            "seconds_per_epoch": st.column_config.NumberColumn("Seconds/epoch", format="%.1f"),
+            "images_per_second": st.column_config.NumberColumn("Images/s", format="%d"),
+        },
+    )
+    _over_seeds_view(over_seeds(runs))
+    st.caption(
+        "Losses and accuracy are those of the newest epoch. A click on a heading sorts. The interval says how far the "
+        f"accuracy on 10,000 images may lie from that on all such digits ([Wilson's score interval]({WILSON})). Times "
+        "are medians over the epochs."
+    )
+    st.download_button(
+        "Download as CSV",
+        lambda: csv_of(table),
+        file_name="comparison.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+
+
+def _over_seeds_view(summary: pd.DataFrame) -> None:
+    if summary.empty:
+        return
+    st.markdown("**Over the seeds**")
+    shown = {
+        "": summary["label"].map(as_text),
+        "Seeds": summary["seeds"].astype(str),
+        "Mean test accuracy": summary["accuracy_mean"].map(percent),
+        "Lowest": summary["accuracy_low"].map(percent),
+        "Highest": summary["accuracy_high"].map(percent),
+        "Mean train loss": summary["train_loss_mean"].map("{:.4f}".format),
+    }
+    st.table(pd.DataFrame(shown), hide_index=True)
+
+
+def _status_line(run: Run) -> str:
+    status = run.status
+    if status is Status.RUNNING and (seconds := run.seconds_left()) is not None:
+        return f"{status}, {duration(seconds)} left"
+    return status
+
+
+def differences_view(runs: Sequence[Run]) -> None:
+    """Show the settings that are not the same in all runs, and how their sources differ."""
+    settings = differing_settings(runs)
+    if settings.empty:
+        st.write("These runs have the same recipe, and the same seed.")
+    else:
+        settings.columns = pd.Index([as_text(label) for label in labels_of(runs)])
+        settings.index = pd.Index([LABELS.get(str(field), str(field).capitalize()) for field in settings.index])
+        st.table(settings.T.astype(str))
+    sources: dict[str, str] = {}
+    for run, label in zip(runs, labels_of(runs), strict=True):
+        sources.setdefault(run.source, as_text(label))
+    (first, first_label), *others = sources.items()
+    for other, other_label in others:
+        with st.expander(f"The source of {first_label} (−) and of {other_label} (+)"):
+            st.code(source_diff(first, other), language="diff")

@@ -1,0 +1,119 @@
+"""The canvas that one draws on. What is on it stays there when one goes to another page and comes back."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import streamlit as st
+from streamlit_drawable_canvas import st_canvas
+
+from cnnlab.drawing.strokes import SIDE, Stroke, ink_of, strokes_on
+from cnnlab.ui.frame.pictures import png_of
+
+# The component's own tools slide in above it, with modes that have no use here: Undo and Clear stand below it instead.
+# The place is there while the canvas is made anew.
+_STYLE = f"<style>.st-key-canvas_frame {{ height: {SIDE}px; overflow: clip; }}</style>"
+
+_EMPTY: dict[str, Any] = {"objects": []}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture on the canvas, below what is drawn.
+
+    Attributes
+    ----------
+    ink
+        Shape (280, 280), from 0, empty, to 1, full ink.
+    title
+        What it shows, in a few words.
+    """
+
+    ink: np.ndarray
+    title: str
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What is on the canvas.
+
+    Attributes
+    ----------
+    strokes
+        Those drawn by hand.
+    picture
+        What they were drawn on, or None for empty paper.
+    """
+
+    strokes: tuple[Stroke, ...]
+    picture: Picture | None
+
+    def ink(self) -> np.ndarray:
+        """Return the ink of the whole canvas: shape (280, 280), float32, from 0, empty, to 1, full ink."""
+        drawn = ink_of(self.strokes)
+        return np.maximum(drawn, self.picture.ink) if self.picture else drawn
+
+
+def canvas(stroke_width: int) -> Drawing:
+    """Show the canvas, with what is on it.
+
+    The component sends what was drawn and is given where to start from; given anything else later, it would load that
+    and forget its strokes. So what it starts from changes only with its key.
+    """
+    if _key() not in st.session_state:  # one comes back from another page
+        st.session_state["canvas_start"] = st.session_state.get("canvas_now", _EMPTY)
+    picture: Picture | None = st.session_state.get("canvas_picture")
+    st.html(_STYLE)
+    with st.container(key="canvas_frame", width=SIDE):
+        drawn = st_canvas(
+            stroke_width=stroke_width,
+            stroke_color="#000000",
+            background_color="#ffffff",
+            background_image=png_of(1 - picture.ink) if picture else None,
+            initial_drawing=st.session_state["canvas_start"],
+            width=SIDE,
+            height=SIDE,
+            key=_key(),
+        )
+    st.session_state["canvas_now"] = drawn.json_data
+    return Drawing(strokes_on(drawn.json_data), picture)
+
+
+def drawing_now() -> Drawing:
+    """Return what is on the canvas, for a callback: the newest strokes may not have been shown to the page yet."""
+    return Drawing(strokes_on(_newest()), st.session_state.get("canvas_picture"))
+
+
+def clear_canvas() -> None:
+    """Take everything off the canvas."""
+    put_on_canvas(None)
+
+
+def undo_stroke() -> None:
+    """Take the last stroke off the canvas; with no stroke left, the picture below."""
+    if objects := (_newest() or _EMPTY)["objects"]:
+        _start_from({"objects": objects[:-1]})
+    else:
+        clear_canvas()
+
+
+def put_on_canvas(picture: Picture | None) -> None:
+    """Take everything off the canvas, and put a picture on it that can be drawn on."""
+    st.session_state["canvas_picture"] = picture
+    _start_from(_EMPTY)
+
+
+def _newest() -> dict[str, Any] | None:
+    sent = st.session_state.get(_key())
+    drawing = sent.get("drawing") if sent else None
+    return drawing["raw"] if drawing else st.session_state.get("canvas_now")
+
+
+def _start_from(canvas: dict[str, Any]) -> None:
+    """Give the canvas another key, with which it is made anew."""
+    st.session_state["canvas_number"] = st.session_state.get("canvas_number", 0) + 1
+    st.session_state["canvas_start"] = st.session_state["canvas_now"] = canvas
+
+
+def _key() -> str:
+    return f"canvas_{st.session_state.get('canvas_number', 0)}"

@@ -1,0 +1,246 @@
+"""Keeping what one draws as my digits, and what the networks make of them."""
+
+from collections.abc import Callable, Sequence
+from time import monotonic, sleep
+
+import pandas as pd
+import streamlit as st
+import torch
+
+from cnnlab.drawing.my_digits import MyDigits, add, delete_all, keep, my_digits, my_digits_path, parse, take_back
+from cnnlab.drawing.strokes import SIDE
+from cnnlab.errors import LabError
+from cnnlab.inference.images import right_of
+from cnnlab.runs.run import Run
+from cnnlab.runs.shelf import labels_of
+from cnnlab.ui.draw.canvas import clear_canvas, drawing_now
+from cnnlab.ui.frame.pictures import digit_gallery
+from cnnlab.ui.frame.torch_thread import ask
+from cnnlab.ui.frame.wording import as_text, percent, plural
+
+_DIGITS = range(10)
+_TIMES = 3
+_ROUND = [digit for _ in range(_TIMES) for digit in _DIGITS]
+_SHOWN = 60
+# The canvas sends a stroke 0.2 s after its end: a digit is kept when one that ended just before has arrived.
+_WAIT_SECONDS = 0.35
+
+
+def accuracies_on(digits: MyDigits, runs: Sequence[Run]) -> list[float | None]:
+    """Return the share of the digits that each run answers right, from 0 to 1; None where it cannot answer."""
+    shares: list[float | None] = []
+    for run in runs:
+        try:
+            shares.append(ask(right_of, run, digits) / len(digits) if len(digits) else None)
+        except LabError:
+            shares.append(None)
+    return shares
+
+
+def asked_digit() -> None:
+    """Show which digit the round asks for, if there is one."""
+    above = st.empty()  # always there, so that the canvas below it stays the same element of the page
+    if (place := st.session_state.get("round")) is not None:
+        text = f"**Draw a {_ROUND[place]}** · {place + 1} of {len(_ROUND)}"
+        above.progress(place / len(_ROUND), text=text, width=SIDE)
+
+
+def is_round() -> bool:
+    """Return whether a round asks for the digits in turn."""
+    return "round" in st.session_state
+
+
+def keep_choices(can_keep: bool) -> None:
+    """Let the person say what was meant; in a round, which knows, only that it is drawn."""
+    if "to_keep" in st.session_state:
+        _keep_when_all_has_arrived()
+    if st.session_state.pop("my_digits_changed", False):
+        st.rerun()  # the table of accuracies stands in another part of the page
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        if (place := st.session_state.get("round")) is not None:
+            st.button(
+                "Keep it, next",
+                type="primary",
+                on_click=_keep,
+                args=(_ROUND[place],),
+                disabled=not can_keep,
+                shortcut="Enter",
+            )
+            st.button("Stop", on_click=_stop_round, help="Ends the round. What was kept stays.")
+        else:
+            st.pills(
+                "It was a …",
+                _DIGITS,
+                key="meant",
+                on_change=_keep_as_meant,
+                disabled=not can_keep,
+                wrap=True,
+                help="Keeps the drawing, with what you meant, among *my digits*. Only strokes on empty paper are kept.",
+            )
+        if kept := st.session_state.get("kept"):
+            st.button(f"Take back the {kept[-1].digit}", icon=":material/undo:", on_click=_take_back)
+    if error := st.session_state.pop("my_digits_error", None):
+        st.error(as_text(error))
+
+
+def my_digits_view(runs: Sequence[Run]) -> None:
+    """Show how well runs read the digits that were kept, and what can be done with them."""
+    digits = my_digits()
+    st.header("My digits", anchor=False)
+    if digits:
+        st.write(
+            f"{plural(len(digits), 'digit')} that you drew and said the meaning of: a test set in your own hand, "
+            "beside that of MNIST."
+        )
+        st.table(_accuracy_table(digits, runs), hide_index=True)
+    else:
+        st.write(
+            "Say what a drawing was, and it is kept here: a test set in your own hand. A round asks for each digit "
+            f"{_TIMES} times, and takes a minute or two."
+        )
+    if digits.damaged:
+        st.warning(f"{plural(digits.damaged, 'line')} of {my_digits_path()} cannot be read, and is left out.")
+    with st.container(horizontal=True):
+        st.button(
+            "Draw each digit three times",
+            icon=":material/draw:",
+            on_click=_start_round,
+            disabled=is_round(),
+        )
+        st.download_button(
+            "Download",
+            lambda: my_digits_path().read_bytes(),
+            file_name="my-digits.jsonl",
+            mime="application/jsonl",
+            icon=":material/download:",
+            disabled=not digits,
+            on_click="ignore",
+        )
+        with st.popover("Upload", icon=":material/upload:"):
+            st.file_uploader("A file of digits as downloaded here", ["jsonl"], key=_upload_key(), max_upload_size=20)
+            st.button("Add them", on_click=_add_uploaded, disabled=st.session_state.get(_upload_key()) is None)
+        if st.button("Delete", icon=":material/delete:", disabled=not (digits or digits.damaged)):
+            _confirm_delete(len(digits))
+    if told := st.session_state.pop("my_digits_told", None):
+        st.success(told)
+    if error := st.session_state.pop("my_digits_file_error", None):
+        st.error(as_text(error))
+    if digits:
+        with st.expander("See them"):
+            newest = slice(None, -_SHOWN - 1, -1)
+            images = torch.from_numpy(digits.images[newest].copy()).unsqueeze(1)
+            digit_gallery(images, [[str(each.digit)] for each in digits.digits[newest]])
+            if len(digits) > _SHOWN:
+                st.caption(f"The newest {_SHOWN}.")
+
+
+def _accuracy_table(digits: MyDigits, runs: Sequence[Run]) -> pd.DataFrame:
+    rows = []
+    for run, label, share in zip(runs, labels_of(runs), accuracies_on(digits, runs), strict=True):
+        epoch = run.last_epoch()
+        rows.append(
+            {
+                "Run": as_text(label),
+                "MNIST's test images": percent(epoch.test_accuracy) if epoch else "–",
+                "My digits": f"{percent(share)} ({round(share * len(digits)):,} of {len(digits):,})"
+                if share is not None
+                else "–",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _attempt(action: Callable[..., object], *arguments: object, error_key: str = "my_digits_error") -> bool:
+    """Act for a button, and return whether it went well; what went wrong is shown where the button is."""
+    try:
+        action(*arguments)
+    except LabError as error:
+        st.session_state[error_key] = str(error)
+        return False
+    return True
+
+
+def _keep_as_meant() -> None:
+    digit = st.session_state["meant"]
+    st.session_state["meant"] = None
+    if digit is not None:
+        _keep(digit)
+
+
+def _keep(digit: int) -> None:
+    st.session_state["to_keep"] = (digit, monotonic() + _WAIT_SECONDS)
+
+
+def _keep_when_all_has_arrived() -> None:
+    digit, when = st.session_state["to_keep"]
+    if monotonic() < when:
+        sleep(when - monotonic())
+        st.empty()  # if a stroke has come meanwhile, the page begins anew with it here
+        st.rerun()
+    del st.session_state["to_keep"]
+    drawing = drawing_now()
+    if drawing.picture:
+        return
+
+    def keep_and_note() -> None:
+        if kept := keep(digit, drawing.strokes):
+            st.session_state.setdefault("kept", []).append(kept)
+
+    if not _attempt(keep_and_note):
+        return
+    clear_canvas()
+    st.session_state["my_digits_changed"] = True
+    if (place := st.session_state.get("round")) is not None:
+        st.session_state["round"] = place + 1
+        if place + 1 == len(_ROUND):
+            _stop_round()
+
+
+def _take_back() -> None:
+    if (kept := st.session_state.get("kept")) and _attempt(take_back, kept[-1]):
+        st.session_state["my_digits_changed"] = True
+        kept.pop()
+        if place := st.session_state.get("round"):
+            st.session_state["round"] = place - 1
+
+
+def _start_round() -> None:
+    clear_canvas()
+    st.session_state["round"] = 0
+    st.session_state["kept"] = []
+
+
+def _stop_round() -> None:
+    st.session_state.pop("round", None)
+    st.session_state["kept"] = []
+    st.session_state["my_digits_changed"] = True  # the button that starts a round stands in another part of the page
+
+
+def _upload_key() -> str:
+    """Return the uploader's key: with another one, it is empty again."""
+    return f"my_digits_upload_{st.session_state.get('my_digits_uploads', 0)}"
+
+
+def _add_uploaded() -> None:
+    def read_and_add() -> None:
+        new = add(parse(st.session_state[_upload_key()].getvalue()))
+        st.session_state["my_digits_told"] = f"{plural(new, 'new digit')} added."
+        st.session_state["my_digits_uploads"] = st.session_state.get("my_digits_uploads", 0) + 1
+        st.session_state["kept"] = []
+
+    _attempt(read_and_add, error_key="my_digits_file_error")
+
+
+@st.dialog("Delete my digits?")
+def _confirm_delete(count: int) -> None:
+    st.write(f"{plural(count, 'digit')} will be gone for good. Download them first if you may want them again.")
+    with st.container(horizontal=True):
+        is_deleted = st.button("Delete for good", type="primary", on_click=_delete)
+        is_kept = st.button("Keep them")
+    if is_deleted or is_kept:
+        st.rerun()
+
+
+def _delete() -> None:
+    if _attempt(delete_all, error_key="my_digits_file_error"):
+        st.session_state["kept"] = []

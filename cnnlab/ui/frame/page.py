@@ -1,0 +1,81 @@
+"""The frame that every page stands in."""
+
+import gc
+import sys
+from functools import cache
+from pathlib import Path
+
+import streamlit as st
+
+from cnnlab.workers.scheduler import scheduler
+
+# A file of the lab's own: Streamlit would fetch a Material icon for the tab from the network.
+_ICON = Path(__file__).parents[2] / "assets" / "icon.svg"
+
+_PAGES = (
+    ("app.py", "Home", ":material/home:"),
+    ("pages/models.py", "Models", ":material/schema:"),
+    ("pages/train.py", "Train", ":material/model_training:"),
+    ("pages/compare.py", "Compare", ":material/compare_arrows:"),
+    ("pages/draw.py", "Draw", ":material/draw:"),
+    ("pages/inspect.py", "Inspect", ":material/search:"),
+    ("pages/sweep.py", "Sweep", ":material/grid_on:"),
+)
+
+# Streamlit marks each link to the page one is on; among the runs, only the chosen one shall be marked.
+# Lines of text stay short on a wide screen, and the fields of the recipe stand in rows of four, or of two on a phone.
+_STYLE = """
+<style>
+.stMainBlockContainer { max-width: 76rem; margin-inline: auto; }
+.st-key-navigation { border-bottom: 1px solid rgba(128, 136, 152, .3); padding-bottom: .5rem; }
+.st-key-recipe_fields {
+  display: grid; grid-template-columns: repeat(auto-fill, minmax(max(7.8rem, 22%), 1fr)); gap: .75rem 1rem;
+}
+.st-key-recipe_fields > * { width: 100%; }
+[class*="st-key-run_"] a:not(:hover) { background: none; }
+[class*="st-key-run_chosen_"] a, [class*="st-key-run_chosen_"] a:not(:hover) { background: rgba(128, 136, 152, .22); }
+[class*="st-key-run_"]:not([class*="st-key-run_chosen_"]) a span { font-weight: 400; }
+[class*="st-key-run_"] [data-testid="stCaptionContainer"] { padding: .3rem 0 .2rem .6rem; }
+</style>
+"""
+
+
+def begin_page(title: str) -> None:
+    """Set the page up: its title, and the links to the others. Every page calls this first.
+
+    Whichever is opened first, runs that were waiting when the lab was last closed go on.
+    """
+    scheduler()
+    _spare_the_imported_modules(len(sys.modules))
+    st.set_page_config(page_title=f"{title} · CNN Lab", page_icon=str(_ICON), layout="wide")
+    st.html(_STYLE)
+    with st.container(horizontal=True, key="navigation", vertical_alignment="center"):
+        for path, label, icon in _PAGES:
+            st.page_link(path, label=label, icon=icon)
+
+
+@cache
+def _spare_the_imported_modules(count: int) -> None:
+    """Keep the garbage collector from looking at what was imported, each time that more was.
+
+    Streamlit collects after every run of a page or a fragment; with PyTorch and its thousands of objects in the
+    process, that is most of what a live page costs.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+def scroll_to(key: str) -> None:
+    """Bring the container with a key to the top of the window."""
+    # The number makes each call another script: the browser runs none again that is there already.
+    number = st.session_state["scrolls"] = st.session_state.get("scrolls", 0) + 1
+    st.html(
+        f'<script data-number="{number}">document.querySelector(".st-key-{key}").scrollIntoView({{behavior: "smooth"}})'
+        "</script>",
+        unsafe_allow_javascript=True,
+    )
+
+
+def theme_color(name: str) -> str:
+    """Return a colour of the theme that the page is shown in, such as textColor."""
+    return st.get_option(f"theme.{st.context.theme.type or 'light'}.{name}")

@@ -1,0 +1,128 @@
+"""The plan of a sweep as a form."""
+
+import re
+import tomllib
+from contextlib import suppress
+from statistics import median
+from typing import Any
+
+import streamlit as st
+
+from cnnlab.charts.sweep import title_of
+from cnnlab.errors import LabError
+from cnnlab.models.definitions import DEFINITIONS
+from cnnlab.runs.log import Status
+from cnnlab.runs.shelf import all_runs
+from cnnlab.sweeps.plan import MOST_RUNS, Between, Plan, Search, different_recipes, is_whole
+from cnnlab.training.optimizers import OPTIMIZERS
+from cnnlab.training.recipe import KERNELS, SCHEDULES, available_cores
+from cnnlab.ui.frame.wording import as_text, duration, plural
+from cnnlab.workers.scheduler import scheduler
+
+# As many are started without asking twice.
+MANY_RUNS = 100
+_CHOICES: dict[str, list[Any]] = {
+    "model": list(DEFINITIONS),
+    "optimizer": list(OPTIMIZERS),
+    "schedule": list(SCHEDULES),
+    "augment": [False, True],
+    "kernels": list(KERNELS),
+}
+_KINDS = {"grid": "Every combination", "draws": "Random draws", "search": "Find the best"}
+# Settings whose powers of ten matter.
+_LOGARITHMIC = ("learning_rate", "weight_decay")
+_NUMBERS = {
+    "learning_rate": "0.0003, 0.001, 0.003",
+    "momentum": "0, 0.5, 0.9",
+    "batch_size": "64, 128, 256",
+    "weight_decay": "0, 0.0005",
+    "epochs": "5, 10",
+    "shift": "0, 1",
+    "seed": "0, 1, 2",
+}
+
+
+def plan_form() -> Plan | None:
+    """Show the settings to try, and return the plan; where it is none, say why, and return None."""
+    tried = st.multiselect(
+        "Settings to try",
+        [*_NUMBERS, *_CHOICES],
+        ["learning_rate", "seed"],
+        format_func=title_of,
+        key="sweep_fields",
+        persist_state="session",
+    )
+    settings: dict[str, Any] = {}
+    with st.container(horizontal=True):
+        for name in tried:
+            if name in _CHOICES:
+                options = _CHOICES[name]
+                settings[name] = tuple(
+                    st.multiselect(title_of(name), options, options, key=f"sweep_{name}", persist_state="session")
+                )
+            else:
+                written = st.text_input(
+                    title_of(name), _NUMBERS[name], key=f"sweep_{name}", persist_state="session", max_chars=5_000
+                )
+                settings[name] = _values_in(name, written)
+    kind = st.segmented_control(
+        "Runs",
+        list(_KINDS),
+        default="grid",
+        required=True,
+        format_func=_KINDS.__getitem__,
+        key="sweep_kind",
+        help="Between two numbers, such as 0.0001 to 0.1, can be drawn and looked for. *Find the best* keeps "
+        "10,000 training images out of training and goes by the accuracy on them: Optuna proposes each run by "
+        "those before it, and stops those that fall behind.",
+    )
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        if "epochs" not in tried:
+            settings["epochs"] = st.number_input("Epochs of each run", 1, 1000, 3, key="sweep_epochs", width=180)
+        settings["threads"] = st.number_input("Threads of each run", 1, 256, 1, key="sweep_threads", width=180)
+        if kind != "grid":
+            count = st.number_input("Runs, at most", 1, MOST_RUNS, 20, key="sweep_count", width=180)
+    try:
+        draws = int(min(count, max(1, different_recipes(settings)))) if kind == "draws" else None
+        search = Search(count, at_once=at_once(settings["threads"])) if kind == "search" else None
+        plan = Plan(settings, draws, search=search)
+        plan.recipes()
+    except LabError as error:
+        st.error(as_text(str(error)))
+        return None
+    return plan
+
+
+def at_once(threads: int) -> int:
+    """Return how many runs of a search train at a time."""
+    return scheduler().parallel_runs or max(1, available_cores() // threads)
+
+
+def _values_in(name: str, written: str) -> tuple[Any, ...] | Between:
+    """Return the numbers that somebody wrote, with commas or "to" between them; others are for the plan to refuse."""
+    if between := re.fullmatch(r"\s*(\S+)\s+to\s+(\S+)\s*", written):
+        with suppress(ValueError):
+            low, high = (int(each) if is_whole(name) else float(each) for each in between.groups())
+            return Between(low, high, is_logarithmic=name in _LOGARITHMIC and low > 0)
+    try:
+        return tuple(tomllib.loads(f"numbers = [{written}]")["numbers"])
+    except (ValueError, RecursionError):  # ValueError: a number of thousands of digits is one
+        return tuple(part.strip() for part in written.split(","))
+
+
+def cost_line(plan: Plan) -> str:
+    """Return how many runs a plan makes, and about how long they take, by the speed of the newest finished ones."""
+    speeds = [
+        epoch.images_per_second
+        for run in all_runs()[:20]
+        if run.status is Status.FINISHED and (epoch := run.last_epoch())
+    ]
+    line = plural(plan.count, "run")
+    if not speeds:
+        return f"{line}."
+    images = [config.epochs * config.images_per_epoch for _, config in plan.recipes()]
+    if plan.search:
+        most = duration(plan.count * max(images) / median(speeds))
+        return f"{line}, at most {most} of training one after the other, as fast as the newest runs were."
+    seconds = sum(images) / median(speeds)
+    return f"{line}, about {duration(seconds)} of training one after the other, as fast as the newest runs were."

@@ -1,0 +1,80 @@
+"""Runs as a list of links, with what each one is doing."""
+
+from typing import Literal
+
+import streamlit as st
+
+from cnnlab.runs.folder import DamagedRun, NoSuchRun
+from cnnlab.runs.log import Status
+from cnnlab.runs.run import Run
+from cnnlab.ui.frame.wording import ago, as_text, percent
+from cnnlab.workers.scheduler import scheduler
+
+_ICONS = {
+    Status.QUEUED: ":material/schedule:",
+    Status.RUNNING: ":material/autorenew:",
+    Status.STOPPED: ":material/pause_circle:",
+    Status.INTERRUPTED: ":material/power_off:",
+    Status.FAILED: ":material/error:",
+    Status.FINISHED: ":material/check_circle:",
+}
+_DAMAGED_ICON = ":material/broken_image:"
+_COLORS: dict[Status, Literal["gray", "blue", "orange", "red", "green"]] = {
+    Status.QUEUED: "gray",
+    Status.RUNNING: "blue",
+    Status.STOPPED: "orange",
+    Status.INTERRUPTED: "orange",
+    Status.FAILED: "red",
+    Status.FINISHED: "green",
+}
+
+
+def status_badge(status: Status, label: str | None = None) -> None:
+    """Show a status as a coloured word; `label` says it more exactly."""
+    st.badge((label or status).capitalize(), icon=_ICONS[status], color=_COLORS[status])
+
+
+def run_links(runs: list[Run], chosen: Run | None = None) -> None:
+    """Show a link to each run, and below it its status, its newest test accuracy and its age."""
+    for run in runs:
+        try:
+            status = run.status
+            if damage := run.damage():
+                icon, told = _DAMAGED_ICON, [_damage_told(damage)]
+            else:
+                icon, told = _ICONS[status], _told_of(run, status)
+            name = run.name
+        except NoSuchRun:  # deleted from another tab just now
+            continue
+        _link(run.id, name, icon, told, is_chosen=chosen is not None and run.id == chosen.id)
+
+
+def damaged_run_links(damages: list[DamagedRun]) -> None:
+    """Show a link to each run whose state cannot be read, and below it the file that is damaged."""
+    for damage in damages:
+        _link(damage.run_id, damage.run_id, _DAMAGED_ICON, [_damage_told(damage)])
+
+
+def cluster_line() -> None:
+    """Say where runs train if that is a cluster, and what is wrong where it does not answer."""
+    if problem := scheduler().cluster_problem:
+        st.error(as_text(f"{problem} Runs wait until it answers."))
+    elif scheduler().trains_on_cluster:
+        st.caption("Runs train on a Ray cluster, and what comes of them is kept here.")
+
+
+def _link(run_id: str, label: str, icon: str, told: list[str], *, is_chosen: bool = False) -> None:
+    with st.container(gap=None, key=f"run_{'chosen_' if is_chosen else ''}{run_id}"):
+        st.page_link("pages/train.py", label=as_text(label), icon=icon, query_params={"run": run_id})
+        st.caption(" · ".join(told))
+
+
+def _damage_told(damage: DamagedRun) -> str:
+    return f":red[damaged: {as_text(damage.file)}]"
+
+
+def _told_of(run: Run, status: Status) -> list[str]:
+    told = ["ships with the lab"] if run.is_reference else [status.value, ago(run.created)]
+    if epoch := run.last_epoch():
+        told.append(f"{percent(epoch.test_accuracy)} after epoch {epoch.epoch} of {run.config.epochs}")
+    return told

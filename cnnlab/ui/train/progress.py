@@ -1,0 +1,119 @@
+"""The progress of a run, live while it trains."""
+
+import math
+
+import pandas as pd
+import streamlit as st
+
+from cnnlab.charts.run import accuracy_chart, loss_chart
+from cnnlab.models.definitions import DEFINITIONS
+from cnnlab.runs.folder import NoSuchRun
+from cnnlab.runs.log import History, Status
+from cnnlab.runs.queue import waiting_runs
+from cnnlab.runs.run import Run
+from cnnlab.ui.frame.actions import show_again
+from cnnlab.ui.frame.wording import as_text, duration, percent, plural
+
+_TABLE_ROWS = 10
+
+
+def live_progress(run: Run, status_shown: Status, had_weights: bool) -> None:
+    """Show what the run's log says, in places that stay where they are."""
+    try:
+        status, history = run.status, run.history()
+    except NoSuchRun:  # deleted from another tab
+        show_again(run)
+    if status is not status_shown or run.weights_path.exists() is not had_weights:
+        show_again(run)  # what stands around this, the actions above all, is not up to date any more
+    st.progress(min(1.0, history.step / run.total_steps), text=_progress_line(run, status, history))
+    _metrics(run, history)
+    st.caption(_kernels_line(history))
+    definition = DEFINITIONS.get(run.model)
+    tutorial_losses = definition.tutorial_losses if definition else ()
+    losses = loss_chart(
+        history.batches,
+        history.epochs,
+        tutorial_losses,
+        steps_per_epoch=run.steps_per_epoch,
+        total_steps=run.total_steps,
+    )
+    st.vega_lite_chart(losses.points, losses.spec, key=f"loss_chart_{run.id}")
+    accuracy = accuracy_chart(history.epochs, run.config.epochs)
+    st.vega_lite_chart(accuracy.points, accuracy.spec, key=f"accuracy_chart_{run.id}")
+    table = epoch_table(history.epochs, tutorial_losses, run.config.epochs)
+    st.table(table, hide_index=True, height=460 if len(table) > _TABLE_ROWS else "content")
+
+
+def _progress_line(run: Run, status: Status, history: History) -> str:
+    if status is Status.QUEUED:
+        queue = [waiting.id for waiting in waiting_runs()]
+        ahead = queue.index(run.id) if run.id in queue else 0
+        return f"Waits for its turn: {plural(ahead, 'run')} before it in the queue" if ahead else "Next in the queue"
+    if status is Status.RUNNING and run.is_getting_ready:
+        return "Getting ready: loading PyTorch and MNIST"
+    epoch = max(1, math.ceil(history.step / run.steps_per_epoch))
+    line = f"Epoch {epoch} of {run.config.epochs} · step {history.step:,} of {run.total_steps:,}"
+    if status is Status.RUNNING and (seconds := run.seconds_left()) is not None:
+        return f"{line} · {duration(seconds)} left"
+    return line
+
+
+def _kernels_line(history: History) -> str:
+    """Say what computes the convolutions; before that is known, an empty line that keeps its place."""
+    match history.kernels:
+        case "fused":
+            return "Convolution, ReLU and pooling run as one: the lab's fused kernels."
+        case "torch" if history.kernels_reason:
+            return as_text(f"PyTorch's kernels, since the lab's fused ones cannot be used: {history.kernels_reason}.")
+        case "torch":
+            return "Convolution, ReLU and pooling run one after the other: PyTorch's kernels."
+        case _:
+            return "&nbsp;"
+
+
+def _metrics(run: Run, history: History) -> None:
+    last = history.epochs.iloc[-1] if len(history.epochs) else None
+    speed = history.steps_per_second
+    trained = history.batches["seconds"].iloc[-1] if history.step else None
+    with st.container(horizontal=True):
+        st.metric("Train loss", f"{last.train_loss:.4f}" if last is not None else "–", width=135)
+        st.metric("Test accuracy", percent(last.test_accuracy) if last is not None else "–", width=135)
+        st.metric("Images per second", f"{speed * run.config.batch_size:,.0f}" if speed else "–", width=135)
+        st.metric("Trained for", duration(trained) if trained is not None else "–", width=135)
+        st.metric(
+            "Time to 99 %",
+            f"{reached:.1f} s" if (reached := seconds_to(0.99, history.epochs)) is not None else "–",
+            width=135,
+            help="Seconds of training until an epoch ended with at least 99 % on the test set.",
+        )
+
+
+def seconds_to(accuracy: float, epochs: pd.DataFrame) -> float | None:
+    """Return how long a run trained until the end of the first epoch with such a test accuracy; None if none has it."""
+    reached = epochs["seconds"].cumsum()[epochs["test_accuracy"] >= accuracy]
+    return float(reached.iloc[0]) if len(reached) else None
+
+
+def epoch_table(epochs: pd.DataFrame, tutorial_losses: tuple[float, ...], planned_epochs: int) -> pd.DataFrame:
+    """Return the epochs as text, with the tutorial's losses beside them.
+
+    Epochs to come have their row too, up to `_TABLE_ROWS`, so that the table does not grow while one looks.
+    """
+    has_validation = "validation_accuracy" in epochs
+    done = {row["epoch"]: row for row in epochs.to_dict("records")}
+    rows = []
+    for epoch in range(1, max(len(done), min(planned_epochs, _TABLE_ROWS)) + 1):
+        row = done.get(epoch)
+        rows.append(
+            {
+                "Epoch": str(epoch),
+                "Train loss": f"{row['train_loss']:.4f}" if row else "",
+                "Tutorial's": f"{tutorial_losses[epoch - 1]:.4f}" if epoch <= len(tutorial_losses) else "",
+                "Test loss": f"{row['test_loss']:.4f}" if row else "",
+                "Test accuracy": percent(row["test_accuracy"]) if row else "",
+                **({"Validation": percent(row["validation_accuracy"]) if row else ""} if has_validation else {}),
+                "Seconds": f"{row['seconds']:.1f}" if row else "",
+                "Images/s": f"{row['images_per_second']:,.0f}" if row else "",
+            }
+        )
+    return pd.DataFrame(rows)

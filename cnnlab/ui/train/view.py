@@ -1,0 +1,127 @@
+"""One run: what can be done with it, and its progress, live while it trains."""
+
+import streamlit as st
+
+from cnnlab.runs.folder import DamagedRun
+from cnnlab.runs.log import Status
+from cnnlab.runs.names import MAX_NAME_LENGTH
+from cnnlab.runs.run import Run
+from cnnlab.runs.shelf import delete_run
+from cnnlab.ui.frame.actions import attempt
+from cnnlab.ui.frame.live import refresh_seconds
+from cnnlab.ui.frame.wording import as_text, plural
+from cnnlab.ui.train.downloads import downloads
+from cnnlab.ui.train.list import status_badge
+from cnnlab.ui.train.progress import live_progress
+from cnnlab.workers.scheduler import scheduler
+
+_REFRESH_SECONDS = 0.5
+
+
+def run_view(run: Run) -> None:
+    """Show a run with its actions. While it is active, what it tells appears by itself."""
+    status = run.status
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader(as_text(run.name), anchor=False, width="content")
+        status_badge(status, "stopping" if status.is_active and run.stop_requested else None)
+    st.caption(_recipe_line(run))
+    with st.container(horizontal=True, key="run_actions"):
+        _actions(run, status)
+    if damage := run.damage():
+        st.error(as_text(str(damage)))
+    try:
+        run.history()
+    except DamagedRun:
+        return  # without its log, there is nothing to show
+    _ending(run, status)
+    run_every = refresh_seconds(_REFRESH_SECONDS) if status.is_active else None
+    st.fragment(live_progress, run_every=run_every)(run, status, run.weights_path.exists())
+
+
+def _recipe_line(run: Run) -> str:
+    config = run.config
+    parts = [
+        run.title,
+        plural(config.epochs, "epoch"),
+        f"batch size {config.batch_size:,}",
+        config.optimizer,
+        f"learning rate {config.learning_rate:g}",
+        f"momentum {config.momentum:g}",
+        f"weight decay {config.weight_decay:g}" if config.weight_decay else "",
+        "" if config.schedule == "constant" else f"{config.schedule} schedule",
+        "changed images" if config.augment else "",
+        f"images shifted by up to {plural(config.shift, 'pixel')}" if config.shift else "",
+        f"seed {config.seed}",
+        config.device,
+        plural(config.threads, "thread"),
+    ]
+    return " · ".join(filter(None, parts))
+
+
+def _actions(run: Run, status: Status) -> None:
+    if status.is_active:
+        st.button(
+            "Stop",
+            icon=":material/stop:",
+            on_click=attempt,
+            args=(scheduler().stop, run),
+            disabled=run.stop_requested,
+            help="The weights and a checkpoint are kept.",
+        )
+    if run.can_resume and not run.is_reference:
+        st.button(
+            "Resume",
+            icon=":material/play_arrow:",
+            on_click=attempt,
+            args=(scheduler().start, run),
+            help="Goes on where it stopped, as if it had never stopped.",
+        )
+    with st.popover("Download", icon=":material/download:"):
+        downloads(run)
+    if run.is_reference:
+        return
+    with st.popover("Rename", icon=":material/edit:"):
+        st.text_input("Name", run.name, max_chars=MAX_NAME_LENGTH, key=f"name_{run.id}")
+        st.button("Save name", on_click=_rename, args=(run,))
+    if st.button(
+        "Delete",
+        icon=":material/delete:",
+        disabled=status is Status.RUNNING,
+        help="Stop the run first." if status is Status.RUNNING else None,
+    ):
+        _confirm_delete(run, run.name)
+
+
+def _rename(run: Run) -> None:
+    attempt(run.rename, st.session_state[f"name_{run.id}"])
+
+
+def _delete(run: Run) -> None:
+    attempt(delete_run, run)
+    if "run_error" not in st.session_state:
+        st.query_params.pop("run", None)
+
+
+@st.dialog("Delete this run?")
+def _confirm_delete(run: Run, name: str) -> None:
+    st.write(f"**{as_text(name)}**, its losses and its weights will be gone for good.")
+    with st.container(horizontal=True):
+        is_deleted = st.button("Delete for good", type="primary", on_click=_delete, args=(run,))
+        is_kept = st.button("Keep it")
+    if is_deleted or is_kept:
+        st.rerun()
+
+
+def _ending(run: Run, status: Status) -> None:
+    """Say why a run ended before its last epoch, and what to do."""
+    reason = run.history().reason
+    match status:
+        case Status.FAILED:
+            st.error(as_text(reason or "It failed."))
+        case Status.INTERRUPTED:
+            ended = reason or "The process that trained it ended unexpectedly."
+            st.warning(f"{as_text(ended)} Resume goes on from the last checkpoint.")
+            if not reason and (lines := run.error_lines()):
+                st.code("\n".join(lines), language=None)
+        case Status.STOPPED if not run.history().starts:
+            st.info("Taken out of the queue before it began. Resume queues it again.")

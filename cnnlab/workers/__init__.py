@@ -1,0 +1,1 @@
+"""Which runs train now, and the processes that train them."""

@@ -1,0 +1,83 @@
+"""A worker: the process that trains one run, started by the scheduler as ``python -m cnnlab.workers.process``.
+
+Mostly it is started before there is a run for it. It gets ready, and is then sent the run's folder and the file with
+its lock over the socket that is its standard input.
+"""
+
+import os
+import socket
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+from cnnlab.data import mnist as data
+from cnnlab.data.mnist import MNIST
+from cnnlab.errors import LabError
+from cnnlab.inference.test_set import predictions_of
+from cnnlab.models.definitions import DEFINITIONS
+from cnnlab.runs.log import Status
+from cnnlab.runs.run import Run
+from cnnlab.runs.writer import RunWriter
+from cnnlab.training.loop import train
+from cnnlab.training.recipe import TrainingConfig
+from cnnlab.workers.work import flush_denormal, work
+
+_LONGEST_PATH = 65_536
+
+
+def get_ready() -> MNIST | None:
+    """Do all that a first step waits for: load MNIST, compile the kernels, and train each network a little.
+
+    Returns
+    -------
+    MNIST or None
+        None if it cannot be loaded: the run that needs it will say why.
+    """
+    flush_denormal()
+    try:
+        mnist = data.load(train_images_as_bytes=True)
+    except LabError:
+        return None
+    for definition in DEFINITIONS.values():
+        with suppress(Exception):  # a registered network is anybody's code; its own run will say what is wrong
+            config = TrainingConfig(epochs=1, device="cpu")
+            for _ in train(definition.build(seed=0), mnist.first(train=256, test=1), config):
+                pass
+    return mnist
+
+
+def main() -> int:
+    """Get ready, train the run that the scheduler sends, and end with it, or when the scheduler is gone."""
+    mnist = get_ready()
+    with socket.socket(fileno=os.dup(sys.stdin.fileno())) as scheduler:
+        folder, descriptors, *_ = socket.recv_fds(scheduler, _LONGEST_PATH, 1)
+    if not descriptors:
+        return 0
+    abandoned = threading.Event()
+    threading.Thread(target=wait_for_end_of_input, args=(abandoned,), daemon=True).start()
+    run = Run(Path(os.fsdecode(folder)))
+    with RunWriter.inherit(run, descriptors[0]) as writer:
+        try:
+            for _ in work(run, writer, abandoned.is_set, mnist):
+                pass
+        except LabError as error:
+            print(error, file=sys.stderr)
+            return 1
+        if run.status is Status.FINISHED:
+            with suppress(Exception):  # a page that misses them makes them
+                predictions_of(run)
+    return 0
+
+
+def wait_for_end_of_input(ended: threading.Event) -> None:
+    """Return, and set an event, when the process that started this one is gone."""
+    # Not sys.stdin.read(): a thread that waits in it keeps Python from ending in order.
+    with suppress(ConnectionResetError):  # so it ends where the other process has not read all that it was sent
+        while os.read(sys.stdin.fileno(), 4096):
+            pass
+    ended.set()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

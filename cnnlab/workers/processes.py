@@ -1,0 +1,170 @@
+"""The processes that train runs, seen from the server."""
+
+import contextlib
+import importlib.util
+import os
+import select
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from cnnlab import TRAINING_ENVIRONMENT
+from cnnlab.runs.log import Status
+from cnnlab.runs.run import Run
+from cnnlab.runs.writer import RunBusy, RunWriter
+from cnnlab.storage.files import unfinished_suffix
+from cnnlab.storage.home import home
+
+# A worker looks for a wish to stop after each batch; one that has not by then (a batch can be the whole training set)
+# is ended, and the run goes on later from its last checkpoint.
+_STOP_GRACE_SECONDS = 0.8
+_CLUSTER_RETRY_SECONDS = 10.0
+_PROJECT = Path(__file__).parents[2]
+
+
+class _Process:
+    """A process of this lab. Its standard input is a socket, whose end tells it that this process is gone."""
+
+    def __init__(self, *arguments: str) -> None:
+        home().mkdir(parents=True, exist_ok=True)
+        descriptor, errors = tempfile.mkstemp(prefix=".worker.", suffix=unfinished_suffix(), dir=home())
+        self._errors = Path(errors)
+        self._socket, its_end = socket.socketpair()
+        with its_end, os.fdopen(descriptor, "wb") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, *arguments],
+                stdin=its_end.fileno(),
+                stdout=output,
+                stderr=output,
+                start_new_session=True,  # a Ctrl-C in the terminal is this process's to handle
+                env=TRAINING_ENVIRONMENT | {**os.environ, "PYTHONPATH": _python_path(), "CNNLAB_HOME": str(home())},
+            )
+
+    @property
+    def has_ended(self) -> bool:
+        return self.exit_code is not None
+
+    @property
+    def exit_code(self) -> int | None:
+        return self._process.poll()
+
+    @property
+    def has_spoken(self) -> bool:
+        return bool(select.select([self._socket], [], [], 0)[0])
+
+    def last_words(self) -> str:
+        """Return the last line that it wrote."""
+        return (self._errors.read_text(errors="replace").splitlines() or [""])[-1]
+
+    def abandon(self) -> None:
+        self._socket.close()
+        self._errors.unlink(missing_ok=True)
+
+    def wait_until(self, deadline: float) -> None:
+        try:
+            self._process.wait(timeout=max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+class Worker(_Process):
+    """A process that gets ready to train a run, and then trains the one that it is sent."""
+
+    def __init__(self) -> None:
+        super().__init__("-m", "cnnlab.workers.process")
+        self.run: Run | None = None
+        self._stop_seen: float | None = None
+
+    def train(self, run: Run) -> None:
+        """Send it a run that waits, with the run's lock.
+
+        Raises
+        ------
+        RunBusy
+            If the run does not wait any more.
+        """
+        with RunWriter.claim(run) as writer:
+            if run.status is not Status.QUEUED:
+                raise RunBusy(f"{run.name} does not wait any more.")
+            writer.append("starting")
+            # What it wrote before it had a run is the run's from now on.
+            with contextlib.suppress(OSError):  # without it, a failure is told with less words
+                self._errors.replace(run.errors_path)
+            self.run = run
+            with contextlib.suppress(BrokenPipeError):  # it has just died: the run shows as interrupted, and why
+                socket.send_fds(self._socket, [os.fsencode(run.folder)], [writer.fileno()])
+
+    @property
+    def is_getting_ready(self) -> bool:
+        return self.run is not None and self.run.is_getting_ready
+
+    def abandon(self) -> None:
+        super().abandon()
+        if self.run is None:  # it has nothing to bring to an end
+            self._process.kill()
+
+    def stop_if_asked(self) -> None:
+        if not self.run or not self.run.stop_requested or self.run.status is not Status.RUNNING:
+            return
+        self._stop_seen = self._stop_seen or time.monotonic()
+        if self.run.is_getting_ready or time.monotonic() - self._stop_seen > _STOP_GRACE_SECONDS:
+            self._process.kill()
+            self._process.wait()
+            with RunWriter.claim(self.run) as writer:
+                if self.run.status is not Status.RUNNING:  # it came to its own end in the meantime
+                    return
+                writer.end_at_checkpoint("stopped")
+
+
+class ClusterSender:
+    """The process that sends waiting runs to a Ray cluster (`cnnlab.workers.cluster`), restarted when it has ended."""
+
+    def __init__(self, sweep_id: str | None) -> None:
+        self.problem: str | None = None
+        self.was_connected = False
+        self._arguments = [sweep_id] if sweep_id else []
+        self._process: _Process | None = None
+        self._next_try = time.monotonic()
+
+    def look_after(self) -> None:
+        if importlib.util.find_spec("ray") is None:
+            self.problem = (
+                "CNNLAB_RAY_ADDRESS is set, and Ray is not installed. Install it (pip install -r "
+                "cnnlab/requirements-ray.txt), or unset CNNLAB_RAY_ADDRESS to train on this machine alone."
+            )
+            return
+        if self._process and self._process.has_ended:
+            # Ray itself ends the process, with words of its own, when it finds that its cluster is gone.
+            self.problem = (
+                self._process.last_words()
+                if self._process.exit_code == 1
+                else "The Ray cluster is gone, or the process that sends runs to it was ended. The lab tries it again "
+                "within ten seconds."
+            )
+            self.abandon()
+            self._process = None
+            self._next_try = time.monotonic() + _CLUSTER_RETRY_SECONDS
+        if self._process is None and time.monotonic() >= self._next_try:
+            # Not with -m: Ray cannot give the functions of a module that is called __main__ to other machines.
+            code = "import sys; from cnnlab.workers.cluster import main; sys.exit(main(*sys.argv[1:]))"
+            self._process = _Process("-c", code, *self._arguments)
+        if self._process and self._process.has_spoken:  # it is connected
+            self.problem = None
+            self.was_connected = True
+
+    def abandon(self) -> None:
+        if self._process:
+            self._process.abandon()
+
+    def wait_until(self, deadline: float) -> None:
+        if self._process:
+            self._process.wait_until(deadline)
+
+
+def _python_path() -> str:
+    inherited = os.environ.get("PYTHONPATH")
+    return f"{_PROJECT}{os.pathsep}{inherited}" if inherited else str(_PROJECT)

@@ -1,0 +1,186 @@
+"""Trains one run: iterates the training loop and writes what it tells.
+
+A worker, the command line and a machine of a cluster all iterate `work`.
+"""
+
+import io
+import os
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any, Protocol
+
+import torch
+
+from cnnlab.data import mnist as data
+from cnnlab.data.mnist import MNIST
+from cnnlab.errors import LabError
+from cnnlab.models.definitions import definition_named
+from cnnlab.runs.run import Run
+from cnnlab.storage.home import writing_to_home
+from cnnlab.training.events import EpochEvent, Event
+from cnnlab.training.loop import Diverged, train
+from cnnlab.training.recipe import TrainingConfig
+from cnnlab.training.state import Team, TrainingState
+
+# How much training a crash may cost.
+CHECKPOINT_SECONDS = 1.0
+
+
+class NetworkFault(LabError):
+    """The code of a network, or of the lab, raised what nobody expected."""
+
+
+class Interrupted(LabError):
+    """What a run needs to train has gone; nothing is wrong with the run."""
+
+
+class Assignment(Protocol):
+    """What is to be trained: a `Run`, or what another machine is told of one."""
+
+    @property
+    def model(self) -> str: ...
+    @property
+    def config(self) -> TrainingConfig: ...
+    @property
+    def stop_requested(self) -> bool: ...
+    def load_checkpoint(self) -> dict[str, Any] | None: ...
+
+
+class Order:
+    """What a process that cannot read a run is told of it."""
+
+    stop_requested = False
+
+    def __init__(self, run: Run) -> None:
+        self.model = run.model
+        self.config = run.config
+        self._checkpoint = run.read_checkpoint()
+
+    def load_checkpoint(self) -> dict[str, Any] | None:
+        """Return the state from which training goes on, or None."""
+        if self._checkpoint is None:
+            return None
+        return torch.load(io.BytesIO(self._checkpoint), map_location="cpu", weights_only=True)
+
+
+class Record(Protocol):
+    """Where what comes of it goes: a `RunWriter`, or a parcel for the machine that has one."""
+
+    def append(self, event: str, **fields: Any) -> None: ...
+    def append_training(self, event: Event) -> None: ...
+    def save(self, state: TrainingState, *, weights: bool) -> None: ...
+    def save_weights(self, weights: dict[str, torch.Tensor]) -> None: ...
+
+
+def work(
+    run: Assignment,
+    writer: Record,
+    is_abandoned: Callable[[], bool] = lambda: False,
+    mnist: MNIST | None = None,
+    team: Team | None = None,
+) -> Iterator[Event]:
+    """Train a run from where it stands, and keep what comes of it.
+
+    Parameters
+    ----------
+    run
+        The run. Its status when this ends tells how it went.
+    writer
+        The right to write it.
+    is_abandoned
+        Asked after every batch; a run that is abandoned ends as interrupted.
+    mnist
+        Loaded if left out.
+    team
+        The processes that train the run together with this one.
+
+    Yields
+    ------
+    Event
+        What the training loop tells, once it is in the log.
+
+    Raises
+    ------
+    LabError
+        What ended the run as failed, once the log says so.
+    """
+    try:
+        with writing_to_home():
+            yield from _train(run, writer, is_abandoned, mnist, team)
+    except LabError as error:
+        log_failure(writer, error, diverged=isinstance(error, Diverged))
+        raise
+    except Exception as error:  # a registered network is anybody's code
+        if team and team.has_lost_one(error):
+            reason = "A process that trained it together with this one is gone."
+            writer.append("interrupted", reason=reason)
+            raise Interrupted(reason) from error
+        traceback.print_exc()
+        fault = NetworkFault(f"The network or the lab has a fault: {type(error).__name__}: {error}.")
+        log_failure(writer, fault)
+        raise fault from error
+
+
+def log_failure(writer: Record, error: LabError, *, diverged: bool = False) -> None:
+    """Let a run's log say that it failed, and why."""
+    with suppress(OSError):  # where the log cannot be written, the raised error must tell
+        writer.append("failed", reason=str(error), diverged=diverged)
+
+
+def _train(
+    run: Assignment, writer: Record, is_abandoned: Callable[[], bool], mnist: MNIST | None, team: Team | None
+) -> Iterator[Event]:
+    flushes = flush_denormal()
+    model = definition_named(run.model).build(run.config.seed)
+    state = TrainingState(model, run.config, team)
+    if checkpoint := run.load_checkpoint():
+        state.load_state_dict(checkpoint)
+    mnist = mnist or data.load(train_images_as_bytes=True)
+    writer.append(
+        "started",
+        step=state.step,
+        process=os.getpid(),
+        device=str(state.device),
+        threads=run.config.threads,
+        kernels=state.kernels,
+        kernels_reason=state.kernels_reason,
+        flush_denormal=flushes,
+        torch=torch.__version__,
+    )
+    saved = time.monotonic()
+    try:
+        for event in train(model, mnist, run.config, state):
+            writer.append_training(event)
+            if event.step < state.step:  # more is done than told: a checkpoint would skip what is not
+                yield event
+                continue
+            is_epoch = isinstance(event, EpochEvent)
+            if is_epoch or time.monotonic() - saved >= CHECKPOINT_SECONDS:
+                writer.save(state, weights=is_epoch)
+                saved = time.monotonic()
+            yield event
+            if state.epoch > run.config.epochs:
+                break
+            if run.stop_requested:
+                writer.save(state, weights=True)
+                writer.append("stopped")
+                return
+            if is_abandoned():
+                writer.save(state, weights=True)
+                writer.append("interrupted", reason="The dashboard that trained it was closed.")
+                return
+    except LabError:
+        writer.save_weights(model.state_dict())  # training has put the last good ones back
+        raise
+    writer.append("finished")
+
+
+def flush_denormal() -> bool:
+    """Let numbers below 1e-38 become 0, and return whether this processor can.
+
+    The momentum of a weight without gradient fades to such numbers, with which it computes at half its speed. OpenMP's
+    threads take the setting over when they are made, which the first large operation does.
+    """
+    return torch.set_flush_denormal(True)

@@ -1,0 +1,254 @@
+import json
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from cnnlab.cli.main import main
+from cnnlab.data.mnist import load_test_set
+from cnnlab.models.definitions import DEFINITIONS
+from cnnlab.runs.log import Status
+from cnnlab.runs.queue import enqueue
+from cnnlab.runs.shelf import all_runs, create_run
+from cnnlab.training.recipe import TrainingConfig
+
+TRAIN = [sys.executable, "-m", "cnnlab", "train"]
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(main, list(arguments))
+
+
+def records(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_training_prints_the_run_and_an_epoch_a_line_and_is_listed():
+    trained = invoke("train", "--model", "module", "--epochs", "1", "--seed", "3", "--threads", "2", "--json")
+    assert trained.exit_code == 0
+    started, epoch = records(trained.stdout)
+    assert started["event"] == "run"
+    assert set(epoch) >= {"event", "epoch", "train_loss", "test_loss", "test_accuracy", "seconds"}
+    assert (epoch["event"], epoch["epoch"]) == ("epoch", 1)
+
+    (listed,) = records(invoke("runs", "--json").stdout)
+    assert (listed["id"], listed["status"], listed["model"]) == (started["id"], "finished", "module")
+    assert listed["config"]["seed"] == 3
+
+
+def test_ctrl_c_keeps_a_checkpoint_and_resume_goes_on():
+    interrupted = subprocess.Popen(
+        [*TRAIN, "--epochs", "2", "--threads", "2", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    run_id = json.loads(interrupted.stdout.readline())["id"]
+    assert json.loads(interrupted.stdout.readline())["epoch"] == 1
+    interrupted.send_signal(signal.SIGINT)
+    _, told = interrupted.communicate()
+    assert interrupted.returncode == 0
+    assert f"python -m cnnlab train --resume {run_id}" in told
+    assert all_runs()[0].status is Status.STOPPED
+
+    resumed = subprocess.run([*TRAIN, "--resume", run_id, "--json"], capture_output=True, text=True, check=True)
+    assert [record.get("epoch") for record in records(resumed.stdout)] == [None, 2]
+
+    again = invoke("train", "--resume", run_id)
+    assert again.exit_code == 2
+    assert "nothing left to train" in again.output
+
+
+def test_the_table_for_people():
+    printed = invoke("train", "--epochs", "1", "--batch-size", "1000", "--threads", "2").stdout
+    assert "epoch\tloss\ttest accuracy" in printed
+    assert printed.splitlines()[-1].startswith("1\t")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--learning-rate", "0"], "--learning-rate: learning_rate is 0.0; allowed is a number above 0"),
+        (["--learning-rate", "nan"], "learning_rate is nan"),
+        (["--epochs", "0"], "epochs is 0; allowed is a whole number from 1 to 1,000"),
+        (["--batch-size", "70000"], "batch_size is 70000"),
+        (["--optimizer", "lion"], "optimizer is 'lion'; allowed is one of rmsprop, sgd, nesterov, adam, adamw"),
+        (["--seed", "x"], "'x' is not a valid integer"),
+        (["--device", "tpu"], "device is 'tpu'"),
+        (["--device", "mps"], "device is 'mps'; allowed is one of auto"),
+        (["--model", "vgg"], "There is no network named 'vgg'"),
+        (["--resume", "nope"], "There is no run 'nope'"),
+        (["--resume", "nope", "--seed", "0"], "keeps its recipe and its name: leave out --seed"),
+        (["--name", "x" * 100], "1 to 80 characters"),
+    ],
+)
+def test_a_bad_argument_ends_with_2_and_a_sentence(arguments, told):
+    refused = invoke("train", *arguments)
+    assert refused.exit_code == 2
+    assert told in refused.output
+    assert all_runs() == []
+
+
+def test_a_run_that_diverges_ends_with_1_and_keeps_weights():
+    failed = invoke("train", "--optimizer", "sgd", "--learning-rate", "1000", "--epochs", "1")
+    assert failed.exit_code == 1
+    assert "training has diverged" in failed.output
+    (run,) = all_runs()
+    assert run.status is Status.FAILED
+    good = run.load_weights()
+    assert all(tensor.isfinite().all() for tensor in good.values())
+
+    again = invoke("train", "--resume", run.id)
+    assert again.exit_code == 2
+    assert "would diverge again" in again.output
+    assert run.status is Status.FAILED
+
+
+def test_the_proof_as_sentences_and_as_json():
+    told = invoke("equivalence", "--steps", "2", "--seed", "5")
+    assert told.exit_code == 0
+    assert "From seed 5, nn.Sequential and nn.Module have the same loss at each of 2 steps" in told.output
+    found = records(invoke("equivalence", "--steps", "2", "--json").stdout)
+    assert [record["finding"] for record in found] == ["CarriedOver", *["TrainedBoth"] * 3, "Finished"]
+    assert invoke("equivalence", "--steps", "0").exit_code == 2
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Return pictures of the first test images of MNIST, black on white, and their labels."""
+    images, labels = load_test_set()
+    paths = []
+    for index in range(5):
+        path = tmp_path / f"{index}.png"
+        enlarged = (255 - images[index, 0].numpy() * 255).astype(np.uint8).repeat(10, axis=0).repeat(10, axis=1)
+        Image.fromarray(enlarged).save(path)
+        paths.append(str(path))
+    return paths, labels[:5].tolist()
+
+
+def test_predicting_prints_an_answer_and_ten_probabilities_for_each_file(pictures):
+    paths, labels = pictures
+    predicted = invoke("predict", *paths, "--json")
+    assert predicted.exit_code == 0
+    answers = records(predicted.stdout)
+    assert [answer["file"] for answer in answers] == paths
+    assert [answer["digit"] for answer in answers] == labels
+    assert all(sum(answer["probabilities"]) == pytest.approx(1, abs=1e-4) for answer in answers)
+    assert invoke("predict", paths[0], "--run", "reference-module").stdout.startswith(f"{paths[0]}\t{labels[0]}\t")
+
+
+def test_files_that_cannot_be_read_are_told_and_the_rest_go_on(pictures, tmp_path):
+    paths, labels = pictures
+    (tmp_path / "text.png").write_text("no picture")
+    Image.new("L", (280, 280), 255).save(tmp_path / "blank.png")
+    bad = [str(tmp_path / name) for name in ("text.png", "blank.png", "missing.png")]
+    predicted = invoke("predict", *bad, paths[0], "--json")
+    assert predicted.exit_code == 1
+    assert [answer["digit"] for answer in records(predicted.stdout)] == labels[:1]
+    for path, reason in zip(bad, ("neither a PNG nor a JPEG", "shows nothing", "No such file"), strict=True):
+        assert any(line.startswith(path) and reason in line for line in predicted.stderr.splitlines())
+    assert "3 of 4 files could not be read" in predicted.stderr
+
+
+def test_an_unknown_run_to_predict_with_is_a_bad_argument(pictures):
+    refused = invoke("predict", pictures[0][0], "--run", "nobody")
+    assert refused.exit_code == 2
+    assert "no run 'nobody'" in refused.stderr
+
+
+def test_a_run_goes_into_a_file_and_comes_out_as_another_run(tmp_path):
+    archive = tmp_path / "run.zip"
+    assert invoke("export", "reference-module", str(archive)).exit_code == 0
+    imported = invoke("import", str(archive))
+    assert imported.exit_code == 0
+    assert [run.id for run in all_runs()] == [imported.stdout.strip()]
+
+
+def test_an_export_writes_over_no_file_and_names_an_unknown_run(tmp_path):
+    archive = tmp_path / "run.zip"
+    archive.write_text("mine")
+    refused = invoke("export", "reference-module", str(archive))
+    assert (refused.exit_code, archive.read_text()) == (2, "mine")
+    assert "is there already" in refused.stderr
+    assert invoke("export", "nobody", str(tmp_path / "other.zip")).exit_code == 2
+    assert not (tmp_path / "other.zip").exists()
+
+
+def test_files_that_are_no_archives_are_told_and_the_rest_are_imported(tmp_path):
+    good, bad = tmp_path / "good.zip", tmp_path / "bad.zip"
+    invoke("export", "reference-module", str(good))
+    bad.write_text("none")
+    imported = invoke("import", str(bad), str(tmp_path / "missing.zip"), str(good))
+    assert imported.exit_code == 1
+    assert len(all_runs()) == 1
+    assert f"{bad}: This file is no archive" in imported.stderr
+    assert "2 of 3 files could not be imported" in imported.stderr
+
+
+@settings(max_examples=40)
+@given(
+    option=st.sampled_from(["epochs", "batch-size", "learning-rate", "momentum", "weight-decay", "shift", "seed"]),
+    value=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")) | st.floats().map(str),
+)
+def test_a_recipe_takes_no_value_that_is_not_allowed_and_shows_no_traceback(option, value):
+    told = invoke("train", f"--{option}={value}", "--device=nowhere")  # so that what is allowed trains nothing either
+    assert told.exit_code == 2
+    assert told.stderr.count("Error:") == 1
+
+
+def test_a_sweep_trains_its_runs_and_no_others_and_prints_what_came_of_them(tmp_path):
+    other = create_run(DEFINITIONS["module"], TrainingConfig(epochs=1, batch_size=60_000))
+    enqueue(other)
+    plan = tmp_path / "plan.toml"
+    plan.write_text('name = "Seeds"\nepochs = 1\nbatch_size = 60000\nthreads = 1\nseed = [0, 1]\n')
+    ended = subprocess.run([*TRAIN[:-1], "sweep", str(plan)], capture_output=True, text=True)
+    assert ended.returncode == 0
+    assert ended.stderr.startswith("Seeds (")
+    header, *rows = [line.split("\t") for line in ended.stdout.splitlines()]
+    assert header[:3] == ["run", "status", "seed"]
+    assert [row[1:3] for row in rows] == [["finished", "0"], ["finished", "1"]]
+    assert other.status is Status.QUEUED
+
+
+def test_a_sweep_with_a_failed_run_fails(tmp_path):
+    plan = tmp_path / "plan.toml"
+    plan.write_text(
+        'optimizer = "sgd"\nmomentum = 0.9\nepochs = 1\nbatch_size = 200\nthreads = 1\nlearning_rate = [0.01, 1000]\n'
+    )
+    ended = subprocess.run([*TRAIN[:-1], "sweep", str(plan)], capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert [line.split("\t")[1] for line in ended.stdout.splitlines()] == ["status", "finished", "failed"]
+    assert "1 of 2 runs failed" in ended.stderr
+
+
+def test_a_sweep_that_is_told_to_end_stops_its_runs_and_goes_on_later(tmp_path):
+    plan = tmp_path / "plan.toml"
+    plan.write_text("epochs = 50\nseed = [0, 1]\n")
+    process = subprocess.Popen([*TRAIN[:-1], "sweep", str(plan)], stderr=subprocess.PIPE, text=True)
+    while not any(run.history().step for run in all_runs()):
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    told = process.communicate()[1]
+    assert process.returncode == 0
+    assert "To go on: python -m cnnlab sweep --resume" in told
+    assert {run.status for run in all_runs()} == {Status.STOPPED}
+
+
+@pytest.mark.parametrize(
+    ("plan", "told"), [("epoch = [1]", "no setting of a run"), ("epochs = [0]", "epochs is 0"), ("[", "is not TOML")]
+)
+def test_a_plan_that_is_none_is_a_bad_argument(plan, told, tmp_path):
+    (tmp_path / "plan.toml").write_text(plan)
+    refused = invoke("sweep", str(tmp_path / "plan.toml"))
+    assert refused.exit_code == 2
+    assert told in refused.stderr
+    assert all_runs() == []
+    assert invoke("sweep", str(tmp_path / "missing.toml")).exit_code == 2
+    assert invoke("sweep").exit_code == 2
+    assert invoke("sweep", "--resume", "nothing").exit_code == 2
