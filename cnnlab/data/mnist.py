@@ -20,7 +20,7 @@ from torch import Tensor
 from cnnlab.errors import LabError
 from cnnlab.storage.files import replacing, unfinished_suffix
 from cnnlab.storage.home import home, writing_to_home
-from cnnlab.storage.locks import alone
+from cnnlab.storage.locks import exclusive_lock
 
 ARCHIVES = Path(__file__).parents[1] / "assets" / "mnist"
 TRAIN_IMAGES = 60_000
@@ -184,7 +184,7 @@ def _decoded(names: list[str]) -> dict[str, Tensor]:
     with writing_to_home():
         home().mkdir(parents=True, exist_ok=True)
         # A worker that is getting ready decodes them too: who comes second has them sooner by waiting.
-        with alone(home() / ".mnist.lock"):
+        with exclusive_lock(home() / ".mnist.lock"):
             if tensors := _read_decoded(path, names):
                 return tensors
             decoded = _decode_archives()

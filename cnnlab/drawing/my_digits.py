@@ -7,10 +7,9 @@ They lie in the lab's home, one JSON object a line, as they are downloaded and u
 with widths and points in pixels of a canvas of 280 by 280.
 """
 
-import fcntl
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -26,6 +25,7 @@ from cnnlab.drawing.strokes import SIDE, Stroke, ink_of
 from cnnlab.errors import LabError
 from cnnlab.storage.files import replacing
 from cnnlab.storage.home import home, writing_to_home
+from cnnlab.storage.locks import exclusive_lock
 
 MOST_DIGITS = 2_000
 MOST_BYTES = 20_000_000
@@ -272,11 +272,10 @@ def _line_of(digit: MyDigit) -> bytes:
 @contextmanager
 def _alone() -> Iterator[None]:
     """Let nobody else write the file: neither another tab nor another server with the same home."""
-    with writing_to_home():
-        home().mkdir(parents=True, exist_ok=True)
-        lock = my_digits_path().with_suffix(".lock").open("ab")
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with ExitStack() as until_the_end:
+        with writing_to_home():
+            home().mkdir(parents=True, exist_ok=True)
+            until_the_end.enter_context(exclusive_lock(my_digits_path().with_suffix(".lock")))
         yield
 
 

@@ -8,17 +8,14 @@ KEY stands for all that the findings depend on, so a changed definition or anoth
 """
 
 import atexit
-import fcntl
 import hashlib
 import inspect
 import os
 import subprocess
 import sys
 import threading
-import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import torch
 
@@ -27,6 +24,7 @@ from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.proof import equivalence, weights
 from cnnlab.proof.equivalence import SEED, STEPS, Finding, Finished
 from cnnlab.storage.home import home, writing_to_home
+from cnnlab.storage.locks import is_locked, try_lock
 
 _PROJECT = Path(__file__).parents[2]
 _ERROR_LINES = 5
@@ -116,7 +114,7 @@ class Proof:
         with writing_to_home():
             self._folder.mkdir(parents=True, exist_ok=True)
             with self._lock_path.open("ab") as lock:
-                if not _is_claimed(lock):
+                if not try_lock(lock, _LOCK_PATIENCE_SECONDS):
                     return
                 with self._findings_path.open("wb") as findings, self._errors_path.open("wb") as errors:
                     process = subprocess.Popen(
@@ -137,12 +135,9 @@ class Proof:
     def _is_locked(self) -> bool:
         try:
             with self._lock_path.open("rb") as lock:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                return is_locked(lock)
         except FileNotFoundError:
             return False
-        except BlockingIOError:
-            return True
-        return False
 
     def _failure(self) -> ProofFailed:
         lines = self._errors_path.read_text(errors="replace").splitlines() if self._errors_path.exists() else []
@@ -173,16 +168,3 @@ def _key(steps: int, seed: int) -> str:
     code = [inspect.getsource(equivalence), inspect.getsource(weights)]
     told = [*sources, *code, torch.__version__, str(steps), str(seed)]
     return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
-
-
-def _is_claimed(lock: BinaryIO) -> bool:
-    """Claim the lock; not if a process holds it. A reader that looks has it for some microseconds."""
-    deadline = time.monotonic() + _LOCK_PATIENCE_SECONDS
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.005)

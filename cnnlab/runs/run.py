@@ -18,7 +18,6 @@ and that lock, and is stored nowhere. A reader that looks for a writer shares th
 else that readers do is in a writer's way.
 """
 
-import fcntl
 import io
 import json
 import math
@@ -52,6 +51,7 @@ from cnnlab.runs.names import MAX_NAME_LENGTH, as_line, checked_name
 from cnnlab.storage.checksums import is_whole_tensors, is_whole_zip, unsealed
 from cnnlab.storage.files import replacing
 from cnnlab.storage.home import writing_to_home
+from cnnlab.storage.locks import is_locked
 from cnnlab.training.events import EpochEvent
 from cnnlab.training.recipe import TrainingConfig
 
@@ -338,11 +338,7 @@ class Run:
 
     def _has_writer(self) -> bool:
         with self.existing(), self.log_path.open("rb") as log:
-            try:
-                fcntl.flock(log, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-            return False
+            return is_locked(log)
 
     def last_event(self) -> str | None:
         record = self.last_record()

@@ -1,11 +1,9 @@
 """The right to write a run, which one process has at a time."""
 
 import errno
-import fcntl
 import io
 import json
 import os
-import time
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, Self
@@ -18,6 +16,7 @@ from cnnlab.runs.log import SETTLED, Status, drop_torn_line
 from cnnlab.runs.run import Run
 from cnnlab.storage.checksums import sealed_tensors
 from cnnlab.storage.files import replacing
+from cnnlab.storage.locks import try_lock
 from cnnlab.training.events import BatchEvent, Event
 from cnnlab.training.state import TrainingState
 
@@ -54,17 +53,9 @@ class RunWriter:
             log = run.log_path.open("a+b", buffering=0)
         except FileNotFoundError as error:
             raise run.gone() from error
-        # A reader that looks whether there is a writer is in the way for some microseconds.
-        deadline = time.monotonic() + 0.5
-        while True:
-            try:
-                fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    log.close()
-                    raise RunBusy(f"{run.name} is being trained: stop it first.") from None
-                time.sleep(0.005)
+        if not try_lock(log, _PATIENCE_SECONDS):
+            log.close()
+            raise RunBusy(f"{run.name} is being trained: stop it first.")
         drop_torn_line(log)
         return cls(run, log)
 
@@ -166,3 +157,4 @@ def checkpoint_of(state: TrainingState) -> bytes:
 
 # What a file system takes for the longest line that tells how a run ended.
 _RESERVE_BYTES = 16_384
+_PATIENCE_SECONDS = 0.5

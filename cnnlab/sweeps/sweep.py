@@ -24,7 +24,7 @@ from cnnlab.runs.shelf import all_runs, create_run
 from cnnlab.storage.checksums import sealed, unsealed
 from cnnlab.storage.files import identifier_after, replacing
 from cnnlab.storage.home import home, writing_to_home
-from cnnlab.storage.locks import alone
+from cnnlab.storage.locks import exclusive_lock
 from cnnlab.sweeps.plan import MOST_RUNS, InvalidSweep, Plan, Search, setting_of
 from cnnlab.sweeps.plan_file import plan_as_json, plan_from_json
 from cnnlab.training.recipe import TrainingConfig
@@ -105,7 +105,7 @@ class Sweep:
     @contextmanager
     def changing(self) -> Iterator[None]:
         """Read the sweep anew, let the body change it, and write it; no other process does so meanwhile."""
-        with writing_to_home(), alone(_lock_path(self.id)):
+        with writing_to_home(), exclusive_lock(_lock_path(self.id)):
             self._read()
             before = self._content()
             yield
