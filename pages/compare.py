@@ -119,7 +119,7 @@ def compare_answers_of(chosen: list[Run]) -> None:
         return
     names = labels_of(answering)
     verdicts_view(names, answers)
-    st.header("Which digits they take for which", anchor=False)
+    st.header("Confusion matrices", anchor=False)
     st.fragment(confusion_view)(names, answers)
     st.header("Where they disagree", anchor=False)
     st.fragment(disagreements_view)(names, answers)

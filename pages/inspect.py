@@ -15,7 +15,7 @@ from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import find_run
 from cnnlab.ui.answers.bars import answer_view
-from cnnlab.ui.answers.explanation import explanation_view, kernels_view
+from cnnlab.ui.answers.explanation import explanation_view, filters_view
 from cnnlab.ui.answers.gallery import WILSON, answers_gallery, confusion_chart
 from cnnlab.ui.frame.page import begin_page, scroll_to
 from cnnlab.ui.frame.pictures import picture_rows
@@ -140,8 +140,7 @@ def one_image_view(run: Run, labels: np.ndarray, predictions: Predictions) -> No
 begin_page("Inspect")
 st.title("Inspect", anchor=False)
 st.write(
-    "One run from the inside: which digits it takes for which, the kernels that training gave it, and what they make "
-    "of an image."
+    "One run from the inside: its confusion matrix, the filters that training gave it, and what they make of an image."
 )
 all_of_them, names = runs_and_names()
 runs = {run_id: run for run_id, run in all_of_them.items() if run.weights_path.exists()}
@@ -163,14 +162,14 @@ try:
 except NoSuchRun:  # deleted from another tab just now
     st.rerun()
 
-st.header("Which digits it takes for which", anchor=False)
+st.header("Confusion matrix", anchor=False)
 st.fragment(confusion_view)(labels, predictions)
 
 st.header("What it gets most wrong", anchor=False)
 st.fragment(worst_errors_view)(labels, predictions)
 
-st.header("Its kernels", anchor=False)
-kernels_view(run)
+st.header("Its filters", anchor=False)
+filters_view(run)
 
 with st.container(key="one_image"):
     st.header("Look into one image", anchor=False)

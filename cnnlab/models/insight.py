@@ -6,13 +6,13 @@ from torch import Tensor, nn
 from cnnlab.models.layers import CONVOLUTION, Layer, follow, layers_of
 
 
-def kernels_of(model: nn.Module) -> dict[str, Tensor]:
-    """Return the kernels of each convolution, in the order in which the network computes them.
+def filters_of(model: nn.Module) -> dict[str, Tensor]:
+    """Return the filters of each convolution, in the order in which the network computes them.
 
     Returns
     -------
     dict
-        Name of the layer, and its weights: shape (kernels, channels that each one looks at, height, width).
+        Name of the layer, and its weights: shape (filters, channels that each one looks at, height, width).
 
     Raises
     ------
@@ -40,7 +40,7 @@ def feature_maps(model: nn.Module, image: Tensor) -> dict[str, Tensor]:
     Returns
     -------
     dict
-        Name of the layer, and its maps: shape (kernels, height, width).
+        Name of the layer, and its maps: shape (filters, height, width).
 
     Raises
     ------

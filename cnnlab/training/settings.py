@@ -12,7 +12,7 @@ LABELS = {
     "seed": "Seed",
     "device": "Device",
     "threads": "Threads",
-    "kernels": "Kernels",
+    "kernels": "Backend",
     "augment": "Change the images",
 }
 HELP = {

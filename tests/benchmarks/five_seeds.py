@@ -1,4 +1,4 @@
-"""Trains each of the tutorial's definitions with five seeds, and prints the README's comparison.
+"""Trains each of the tutorial's definitions with five seeds, and prints the comparison of cnnlab/guide/measurements.md.
 
     PYTHONPATH=. python tests/benchmarks/five_seeds.py [--seeds 5] [--threads 2]
 

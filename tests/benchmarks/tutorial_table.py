@@ -1,4 +1,4 @@
-"""Trains each of the tutorial's definitions with its recipe, and prints the README's table.
+"""Trains each of the tutorial's definitions with its recipe, and prints the table of cnnlab/guide/measurements.md.
 
     PYTHONPATH=. python tests/benchmarks/tutorial_table.py [--seeds 3]
 

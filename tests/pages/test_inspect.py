@@ -72,7 +72,7 @@ def test_a_reference_run_is_shown_from_the_inside(inspect_page):
     assert metric(inspect_page, "Errors") == "156 of 10,000"
     assert metric(inspect_page, "95 % interval") == "98.18 % to 98.66 %"
     assert shows(inspect_page, "5 answered as 3")  # its most frequent error
-    assert shows(inspect_page, "8 kernels of 1 × 3 × 3")
+    assert shows(inspect_page, "8 filters of 1 × 3 × 3")
     assert shows(inspect_page, "16 maps of 11 × 11")
     assert shows(inspect_page, "Test image 1,549: a 4")
     assert shows(inspect_page, "spoke for 6")
@@ -85,7 +85,7 @@ def test_every_definition_can_be_inspected(app, definition):
     assert not page.error
     convolutions = 3 if definition == "residual" else 2
     assert sum("maps of" in each.value for each in page.markdown) == convolutions
-    assert sum("kernels of" in each.value for each in page.markdown) == convolutions
+    assert sum("filters of" in each.value for each in page.markdown) == convolutions
 
 
 def test_the_image_is_the_one_that_was_clicked_among_the_errors(inspect_page):

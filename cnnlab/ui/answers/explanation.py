@@ -11,7 +11,7 @@ from cnnlab.errors import LabError
 from cnnlab.inference.images import answers_of
 from cnnlab.inference.networks import newest_network_of
 from cnnlab.inference.test_set import DIGITS
-from cnnlab.models.insight import attribution, feature_maps, kernels_of
+from cnnlab.models.insight import attribution, feature_maps, filters_of
 from cnnlab.models.layers import shape_text
 from cnnlab.runs.run import Run
 from cnnlab.ui.frame.pictures import picture_rows
@@ -23,30 +23,30 @@ _PICTURES_SHOWN = 64
 _SLICES_SHOWN = 16
 # Widths are in rem, the size of the page's text. A row of slices fits the screen of a phone.
 _WIDEST = 17.0
-_KERNEL_PIXEL = 1.1
+_FILTER_PIXEL = 1.1
 _MAP_WIDTH = 4.6
 _ATTRIBUTION_WIDTH = 12.0
 _ITS_ANSWER = "its answer"
 _INTEGRATED_GRADIENTS = "https://arxiv.org/abs/1703.01365"
 
 
-def kernels_view(run: Run) -> None:
-    """Show the kernels of each convolution of a run's network."""
+def filters_view(run: Run) -> None:
+    """Show the filters of each convolution of a run's network."""
     try:
-        kernels = ask(_kernels_of, run)
+        filters = ask(_filters_of, run)
     except LabError as error:
         st.error(as_text(str(error)))
         return
-    for number, (name, weights) in enumerate(kernels.items(), start=1):
+    for number, (name, weights) in enumerate(filters.items(), start=1):
         count, *size = weights.shape
-        _heading(number, name, f"{count:,} kernels of {shape_text(tuple(size))}")
+        _heading(number, name, f"{count:,} filters of {shape_text(tuple(size))}")
         shown = weights[:_PICTURES_SHOWN, :_SLICES_SHOWN]
-        pictures = [slices_in_a_row(kernel) for kernel in shown]
-        picture_rows(pictures, _numbers(pictures), width=min(_WIDEST, _KERNEL_PIXEL * pictures[0].shape[1]))
+        pictures = [slices_in_a_row(each) for each in shown]
+        picture_rows(pictures, _numbers(pictures), width=min(_WIDEST, _FILTER_PIXEL * pictures[0].shape[1]))
         if shown.shape != weights.shape:
-            st.caption(f"The first {shown.shape[0]} kernels, and the first {shown.shape[1]} slices of each.")
+            st.caption(f"The first {shown.shape[0]} filters, and the first {shown.shape[1]} slices of each.")
     st.caption(
-        f"What a kernel looks for: ink under {_swatch(POSITIVE_COLOR)} counts for it, under {_swatch(NEGATIVE_COLOR)} "
+        f"What a filter looks for: ink under {_swatch(POSITIVE_COLOR)} counts for it, under {_swatch(NEGATIVE_COLOR)} "
         "against it; the fullest colour is its largest weight. The first convolution looks at the image. A later one "
         "looks at the maps of the one before, with one slice for each.",
         unsafe_allow_html=True,
@@ -85,8 +85,8 @@ def _feature_maps_view(maps: dict[str, np.ndarray]) -> None:
         shown = [light(each, strongest=float(found.max())) for each in found[:_PICTURES_SHOWN]]
         picture_rows(shown, _numbers(shown), width=_MAP_WIDTH)
     st.caption(
-        "Each map is what the kernel of its number finds in the image, after the ReLU: black is nothing, white the "
-        "most that any kernel of its convolution finds here."
+        "Each map is what the filter of its number finds in the image, after the ReLU: black is nothing, white the "
+        "most that any filter of its convolution finds here."
     )
 
 
@@ -136,8 +136,8 @@ def _numbers(pictures: list[np.ndarray]) -> list[str]:
 # What follows computes with PyTorch, and is called by `ask`.
 
 
-def _kernels_of(run: Run) -> dict[str, np.ndarray]:
-    return {name: weights.numpy() for name, weights in kernels_of(newest_network_of(run).module).items()}
+def _filters_of(run: Run) -> dict[str, np.ndarray]:
+    return {name: weights.numpy() for name, weights in filters_of(newest_network_of(run).module).items()}
 
 
 def _feature_maps_of(run: Run, image: Tensor) -> dict[str, np.ndarray]:

@@ -64,7 +64,7 @@ def _verdict_table(verdicts: dict[tuple[int, int], Verdict], names: Sequence[str
 
 
 def confusion_view(names: Sequence[str], predictions: Sequence[Predictions]) -> None:
-    """Show which digits two runs take for which, on one colour scale, and the images behind a cell."""
+    """Show the confusion matrices of two runs, on one colour scale, and the images behind a cell."""
     indices = list(range(len(names)))
     first, second = 0, 1
     if len(names) > 2:

@@ -21,7 +21,7 @@ The tutorial's loop and the lab's do the same arithmetic. Most of the tutorial's
    compiled.
 
 1 to 3 are PyTorch as it is, and serve any network; 4 needs a 3 × 3 convolution, ReLU and 2 × 2 max pooling in a row.
-*Kernels* in the form switches it off: the losses stay the same but for their last digits. The kernel is
+*Backend* in the form switches it off: the losses stay the same but for their last digits. The kernel is
 `cnnlab/fused/block.c`, two hundred lines to read. How much it all saves on this machine: `python -m cnnlab bench`.
 """
 

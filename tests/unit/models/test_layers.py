@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from cnnlab.models.definitions import DEFINITIONS, Net
-from cnnlab.models.insight import attribution, feature_maps, kernels_of
+from cnnlab.models.insight import attribution, feature_maps, filters_of
 from cnnlab.models.layers import IMAGE_SHAPE, INPUT, CannotTrace, layers_of, layers_of_definition, shape_text
 
 # By hand. A convolution: outputs x (input channels x 3 x 3) multiply-adds, and as many weights as one output channel
@@ -128,7 +128,7 @@ def bright_column(at):
 
 def test_the_kernels_are_the_weights_of_the_convolutions_in_the_order_of_computing():
     model = DEFINITIONS["residual"].build(seed=0)
-    kernels = kernels_of(model)
+    kernels = filters_of(model)
     assert list(kernels) == ["conv1", "branch", "conv2"]
     assert all(torch.equal(kernels[name], model.get_submodule(name).weight) for name in kernels)
 
@@ -142,7 +142,7 @@ def test_a_convolution_written_as_a_function_has_kernels_too():
         def forward(self, x):
             return F.conv2d(x, self.kernels).relu().flatten(1)
 
-    assert {name: kernels.shape for name, kernels in kernels_of(Functional()).items()} == {"conv2d": (3, 1, 5, 5)}
+    assert {name: kernels.shape for name, kernels in filters_of(Functional()).items()} == {"conv2d": (3, 1, 5, 5)}
 
 
 def test_feature_maps_are_taken_after_the_norm_and_the_relu():
@@ -162,7 +162,7 @@ def test_every_definition_has_feature_maps_of_each_convolution(definition):
     model = definition.build(seed=0)
     maps = feature_maps(model, torch.rand(IMAGE_SHAPE))
     assert {name: len(each) for name, each in maps.items()} == {
-        name: len(each) for name, each in kernels_of(model).items()
+        name: len(each) for name, each in filters_of(model).items()
     }
     assert all(each.min() == 0 and each.max() > 0 for each in maps.values())
 
