@@ -9,7 +9,7 @@ import streamlit as st
 from cnnlab.data.mnist import TEST_IMAGES, load_test_set
 from cnnlab.drawing.photos import picture_on_canvas
 from cnnlab.drawing.preparation import prepare
-from cnnlab.drawing.strokes import SIDE
+from cnnlab.drawing.strokes import CANVAS_SIDE
 from cnnlab.errors import LabError
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs.folder import DRAWING_RUN, NoSuchRun
@@ -37,11 +37,11 @@ def newest_finished(runs: list[Run]) -> list[str]:
 
 
 def draw_and_answer(chosen: list[Run], was_live: bool, pace: float) -> None:
-    drawing_column, answer_column = st.columns([SIDE, 640], gap="medium")
+    drawing_column, answer_column = st.columns([CANVAS_SIDE, 640], gap="medium")
     with drawing_column:
         asked_digit()
         drawing = canvas(st.session_state.get("brush", 20))
-        with st.container(horizontal=True, width=SIDE, gap="xsmall"):
+        with st.container(horizontal=True, width=CANVAS_SIDE, gap="xsmall"):
             st.button("Undo", on_click=undo_stroke)
             st.button("Clear", on_click=clear_canvas)
             with st.popover("Brush"):
@@ -82,7 +82,7 @@ def inside_view(chosen: list[Run], image: np.ndarray) -> None:
 def put_test_image(index: int) -> None:
     st.session_state["test_image"] = index
     images, labels = ask(load_test_set)
-    enlarged = images[index, 0].numpy().repeat(SIDE // 28, axis=0).repeat(SIDE // 28, axis=1)
+    enlarged = images[index, 0].numpy().repeat(CANVAS_SIDE // 28, axis=0).repeat(CANVAS_SIDE // 28, axis=1)
     put_on_canvas(Picture(enlarged, f"Test image {index:,}: a {labels[index]}"))
 
 

@@ -96,7 +96,7 @@ def train(
             device_for(run.config)
         with RunWriter.claim(run) as writer:
             writer.prepare_to_train()
-            writer.append("starting")
+            writer.starting()
             ask_to_stop = processes.ask_to_stop if processes else run.request_stop
             for sent in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(sent, lambda *_: ask_to_stop())
@@ -115,7 +115,8 @@ def _end_after_restart(run: Run, processes: Processes) -> None:
     """Let a run end that had nothing left to train, or was to stop, when one of its processes was lost."""
     if run.status is not Status.FINISHED:
         with RunWriter.claim(run) as writer:
-            writer.end_at_checkpoint("stopped")
+            writer.go_back_to_checkpoint()
+            writer.stopped()
     processes.dismiss()
 
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from cnnlab.drawing.preparation import prepare
-from cnnlab.drawing.strokes import SIDE, Stroke, ink_of
+from cnnlab.drawing.strokes import CANVAS_SIDE, Stroke, ink_of
 from cnnlab.errors import LabError
 from cnnlab.storage.files import replacing
 from cnnlab.storage.home import home, writing_to_home
@@ -32,7 +32,7 @@ MOST_BYTES = 20_000_000
 MOST_STROKES = 50  # of a digit
 MOST_POINTS = 5_000  # of a digit
 MOST_WIDTH = 100
-FARTHEST = 10 * SIDE  # a pen may leave the canvas with its button held
+FARTHEST = 10 * CANVAS_SIDE  # a pen may leave the canvas with its button held
 
 MOST_LENGTH = 50_000  # of all strokes of a digit, in pixels
 

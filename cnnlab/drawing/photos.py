@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageFilter, ImageOps, UnidentifiedImageError
 
 from cnnlab.drawing.preparation import FAINT, ink
-from cnnlab.drawing.strokes import SIDE
+from cnnlab.drawing.strokes import CANVAS_SIDE
 from cnnlab.errors import LabError
 
 MOST_BYTES = 20_000_000
@@ -82,7 +82,7 @@ def _pixels(content: bytes) -> np.ndarray:
     if is_progressive and content.count(_START_OF_SCAN) > _MOST_SCANS:
         raise UnreadablePicture("This picture appears in more steps than can be read. Save it as a plain JPEG or PNG.")
     try:
-        image.draft("RGB", (2 * SIDE, 2 * SIDE))  # a JPEG is decoded smaller at once
+        image.draft("RGB", (2 * CANVAS_SIDE, 2 * CANVAS_SIDE))  # a JPEG is decoded smaller at once
         image.load()
     except Exception as error:
         raise damaged from error
@@ -90,11 +90,11 @@ def _pixels(content: bytes) -> np.ndarray:
         image = image.point(lambda level: level / 256).convert("L")
     if image.mode in ("1", "P"):  # whose pixels cannot be averaged
         image = image.convert("RGBA")
-    image = image.reduce(max(1, max(image.size) // (2 * SIDE)))
+    image = image.reduce(max(1, max(image.size) // (2 * CANVAS_SIDE)))
     with suppress(Exception):  # what a camera says of how it was held may be damaged where the picture is not
         image = ImageOps.exif_transpose(image)
     image = image.convert("RGBA")
-    image.thumbnail((2 * SIDE, 2 * SIDE), Image.Resampling.BOX)
+    image.thumbnail((2 * CANVAS_SIDE, 2 * CANVAS_SIDE), Image.Resampling.BOX)
     return np.asarray(image)
 
 
@@ -104,18 +104,18 @@ def _too_many_pixels(size: str, most: int) -> UnreadablePicture:
 
 def _in_a_square(drawn: np.ndarray) -> np.ndarray:
     """Fit a picture's ink into the canvas, its aspect kept."""
-    fitted = ImageOps.contain(Image.fromarray(drawn), (SIDE, SIDE), Image.Resampling.BILINEAR)
-    square = np.zeros((SIDE, SIDE), np.float32)
-    top, left = (SIDE - fitted.height) // 2, (SIDE - fitted.width) // 2
+    fitted = ImageOps.contain(Image.fromarray(drawn), (CANVAS_SIDE, CANVAS_SIDE), Image.Resampling.BILINEAR)
+    square = np.zeros((CANVAS_SIDE, CANVAS_SIDE), np.float32)
+    top, left = (CANVAS_SIDE - fitted.height) // 2, (CANVAS_SIDE - fitted.width) // 2
     square[top : top + fitted.height, left : left + fitted.width] = np.asarray(fitted)
     return square
 
 
 def _without_the_paper(drawn: np.ndarray) -> np.ndarray:
     """Take away how the paper is lit, and what is fainter than half of what separates ink from paper."""
-    small = Image.fromarray(drawn).resize((SIDE // 4, SIDE // 4), Image.Resampling.BOX)
+    small = Image.fromarray(drawn).resize((CANVAS_SIDE // 4, CANVAS_SIDE // 4), Image.Resampling.BOX)
     light = _filtered(small, ImageFilter.MinFilter(_NEIGHBOURHOOD))
-    light = light.resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+    light = light.resize((CANVAS_SIDE, CANVAS_SIDE), Image.Resampling.BILINEAR)
     uneven = (drawn - np.asarray(light)).clip(min=0)
     if not uneven.any():
         return uneven

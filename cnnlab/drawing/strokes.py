@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-SIDE = 280  # of the canvas, in pixels
+CANVAS_SIDE = 280  # of the canvas, in pixels
 
 _OVERSAMPLING = 2
 _SEGMENT = 3  # how long the straight pieces are that a curve is drawn with, in pixels
@@ -53,7 +53,7 @@ def ink_of(strokes: Sequence[Stroke]) -> np.ndarray:
     numpy.ndarray
         Shape (280, 280), float32, from 0, empty, to 1, full ink; grey at the edges.
     """
-    image = Image.new("L", (SIDE * _OVERSAMPLING,) * 2)
+    image = Image.new("L", (CANVAS_SIDE * _OVERSAMPLING,) * 2)
     pen = ImageDraw.Draw(image)
     for stroke in strokes:
         line = _curve(np.array(stroke.points, np.float64)) * _OVERSAMPLING - 0.5  # Pillow counts from a pixel's middle

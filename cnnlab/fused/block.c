@@ -58,6 +58,8 @@ typedef struct {
     atomic_int taken;
 } Batch;
 
+_Static_assert(sizeof(Batch) == BATCH_BYTES, "compiler.py has another Batch");
+
 static inline Vector load(const float *from) {
     Vector vector;
     __builtin_memcpy(&vector, from, sizeof vector);

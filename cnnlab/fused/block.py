@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from cnnlab.fused.compiler import CannotFuse, compiled
+from cnnlab.fused.compiler import Batch, CannotFuse, compiled
 
 
 class FusedBlock(nn.Module):
@@ -33,28 +33,6 @@ class FusedBlock(nn.Module):
         convolution: Any = self.convolution
         # A block gives the numbers to the next one as they lie, and to other layers as PyTorch's own pooling would.
         return _Block.apply(images, convolution.weight, convolution.bias, not self.feeds_blocks_alone, self.threads)
-
-
-class _Batch(ctypes.Structure):
-    """The ``Batch`` of block.c."""
-
-    _fields_ = (
-        *(
-            (name, ctypes.c_void_p)
-            for name in (
-                "images",
-                "weight",
-                "bias",
-                "pooled",
-                "winners",
-                "pooled_gradient",
-                "weight_gradients",
-                "bias_gradients",
-                "images_gradient",
-            )
-        ),
-        *((name, ctypes.c_int32) for name in ("count", "outputs_first", "slices", "taken")),
-    )
 
 
 class _Block(torch.autograd.Function):
@@ -117,9 +95,7 @@ def _call(
 ) -> None:
     """Have a function of the kernel work on a batch, which the threads share."""
     addresses = {name: tensor.data_ptr() for name, tensor in tensors.items() if tensor is not None}
-    batch = _Batch(
-        images=images.data_ptr(), **addresses, count=len(images), outputs_first=outputs_first, slices=threads
-    )
+    batch = Batch(images=images.data_ptr(), **addresses, count=len(images), outputs_first=outputs_first, slices=threads)
     team = _openmp_team()
     if threads > 1 and team:
         team(function, ctypes.byref(batch), threads, 0)

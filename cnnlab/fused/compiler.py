@@ -27,6 +27,28 @@ class CannotFuse(LabError):
     """A network has no such block, or its kernel cannot be made here; the message says why."""
 
 
+class Batch(ctypes.Structure):
+    """What a kernel is called with: the ``Batch`` of block.c, which is compiled only if it has the same size."""
+
+    _fields_ = (
+        *(
+            (name, ctypes.c_void_p)
+            for name in (
+                "images",
+                "weight",
+                "bias",
+                "pooled",
+                "winners",
+                "pooled_gradient",
+                "weight_gradients",
+                "bias_gradients",
+                "images_gradient",
+            )
+        ),
+        *((name, ctypes.c_int32) for name in ("count", "outputs_first", "slices", "taken")),
+    )
+
+
 @cache
 def compiled(height: int, width: int, inputs: int, outputs: int) -> ctypes.CDLL:
     """Return the kernel for a block of these sizes, compiled now or earlier.
@@ -46,6 +68,7 @@ def compiled(height: int, width: int, inputs: int, outputs: int) -> ctypes.CDLL:
             f"and the kernel is made for {MOST_BYTES_AT_HAND // 1024} kB, which fit into a core's cache"
         )
     sizes = {"HEIGHT": height, "WIDTH": width, "INPUTS": inputs, "OUTPUTS": outputs}
+    sizes["BATCH_BYTES"] = ctypes.sizeof(Batch)
     options = [*_OPTIONS, f"-mcpu={_cpu()}", *(f"-D{name}={size}" for name, size in sizes.items())]
     try:
         fingerprint = f"{SOURCE.read_text()} {options} {version('ziglang')} {sys.platform} {platform.machine()}"
@@ -78,5 +101,6 @@ def _compile(library: Path, options: list[str]) -> None:
         command = [sys.executable, "-m", "ziglang", "cc", *options, str(SOURCE), "-o", str(unfinished)]
         compiler = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **places})
         if compiler.returncode:
-            last_line = (compiler.stderr.strip().splitlines() or ["no reason given"])[-1]
-            raise CannotFuse(f"the compiler failed: {last_line}")
+            lines = compiler.stderr.strip().splitlines() or ["no reason given"]
+            reason = next((line for line in lines if "error:" in line), lines[-1])
+            raise CannotFuse(f"the compiler failed: {reason}")

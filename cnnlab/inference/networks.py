@@ -9,13 +9,17 @@ from safetensors.torch import load
 from torch import nn
 
 from cnnlab.errors import LabError
-from cnnlab.models.definitions import UnknownDefinition, definition_named
+from cnnlab.models.definitions import Definition, UnknownDefinition, definition_named
 from cnnlab.runs.run import Run
 
 _MOST_NETWORKS = 64  # of 120 kB each
 
 _networks: OrderedDict[tuple[str, str], nn.Module] = OrderedDict()
 _lock = Lock()
+
+
+class NoPredictions(LabError):
+    """A run's weights cannot answer."""
 
 
 @dataclass(frozen=True)
@@ -43,18 +47,15 @@ def newest_network_of(run: Run) -> Network:
         If the run has no weights yet, or its network is not registered any more or is another one now.
     """
     weights = newest_weights_of(run)
-    fingerprint = sha256(weights).hexdigest()
-    key = (run.model, fingerprint)
+    definition = _definition_of(run)
+    fingerprint = fingerprint_of(weights)
+    key = (run.source, fingerprint)
     with _lock:
-        module = _networks.pop(key, None) or network_of(run, weights).eval()
+        module = _networks.pop(key, None) or _network_with(run, weights, definition)
         _networks[key] = module
         if len(_networks) > _MOST_NETWORKS:
             _networks.popitem(last=False)
     return Network(module, fingerprint)
-
-
-class NoPredictions(LabError):
-    """A run's weights cannot answer."""
 
 
 def newest_weights_of(run: Run) -> bytes:
@@ -73,23 +74,28 @@ def newest_weights_of(run: Run) -> bytes:
     return weights
 
 
-def network_of(run: Run, weights: bytes) -> nn.Module:
-    """Return the network of a run with weights of its own, as `Run.read_weights` returns them.
+def fingerprint_of(weights: bytes) -> str:
+    """Return the SHA-256 sum of a file of weights, in hexadecimal digits."""
+    return sha256(weights).hexdigest()
 
-    Raises
-    ------
-    NoPredictions
-        If the run's network is not registered any more or is another one now.
-    """
+
+def _definition_of(run: Run) -> Definition:
     try:
         definition = definition_named(run.model)
-        model = definition.build(seed=0)
-        model.load_state_dict(load(weights))
-    except (UnknownDefinition, RuntimeError) as error:
+    except UnknownDefinition as error:
         raise _does_not_fit(run) from error
     if definition.source != run.source:
         raise _does_not_fit(run)
-    return model
+    return definition
+
+
+def _network_with(run: Run, weights: bytes, definition: Definition) -> nn.Module:
+    module = definition.build(seed=0)
+    try:
+        module.load_state_dict(load(weights))
+    except RuntimeError as error:
+        raise _does_not_fit(run) from error
+    return module.eval()
 
 
 def _does_not_fit(run: Run) -> NoPredictions:

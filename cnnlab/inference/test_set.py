@@ -1,6 +1,5 @@
 """What a run's newest weights answer on MNIST's test images: computed once, and kept beside the weights."""
 
-import hashlib
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -10,7 +9,7 @@ from safetensors.torch import load
 from torch import Tensor
 
 from cnnlab.data.mnist import load_test_set
-from cnnlab.inference.networks import network_of, newest_weights_of
+from cnnlab.inference.networks import Network, fingerprint_of, newest_network_of, newest_weights_of
 from cnnlab.runs.run import Run
 from cnnlab.storage.checksums import is_whole_tensors, sealed_tensors
 from cnnlab.storage.files import replacing
@@ -47,19 +46,19 @@ def predictions_of(run: Run) -> Predictions:
     DataError, HomeError
         If the test images cannot be read.
     """
-    weights = newest_weights_of(run)
-    fingerprint = torch.tensor(list(hashlib.sha256(weights).digest()), dtype=torch.uint8)
-    return _kept(run, fingerprint) or _keep(run, fingerprint, _predict(run, weights))
+    if kept := _kept(run, fingerprint_of(newest_weights_of(run))):
+        return kept
+    network = newest_network_of(run)  # of weights that may have become newer just now
+    return _keep(run, network.fingerprint, _predict(network))
 
 
-def _predict(run: Run, weights: bytes) -> Predictions:
-    model = network_of(run, weights)
+def _predict(network: Network) -> Predictions:
     images, _ = load_test_set()
-    confidences, answers = predict_logits(model, images).softmax(dim=1).max(dim=1)
+    confidences, answers = predict_logits(network.module, images).softmax(dim=1).max(dim=1)
     return Predictions(answers.byte().numpy(), confidences.numpy())
 
 
-def _kept(run: Run, fingerprint: Tensor) -> Predictions | None:
+def _kept(run: Run, fingerprint: str) -> Predictions | None:
     try:
         content = run.predictions_path.read_bytes()
     except OSError:
@@ -67,14 +66,17 @@ def _kept(run: Run, fingerprint: Tensor) -> Predictions | None:
     if not is_whole_tensors(content):
         return None
     tensors = load(content)
-    if not (tensors.keys() == {"weights", "answers", "confidences"} and torch.equal(tensors["weights"], fingerprint)):
+    if not (
+        tensors.keys() == {"weights", "answers", "confidences"}
+        and torch.equal(tensors["weights"], _as_tensor(fingerprint))
+    ):
         return None
     return Predictions(tensors["answers"].numpy(), tensors["confidences"].numpy())
 
 
-def _keep(run: Run, fingerprint: Tensor, made: Predictions) -> Predictions:
+def _keep(run: Run, fingerprint: str, made: Predictions) -> Predictions:
     tensors = {
-        "weights": fingerprint,
+        "weights": _as_tensor(fingerprint),
         "answers": torch.from_numpy(made.answers),
         "confidences": torch.from_numpy(made.confidences),
     }
@@ -82,3 +84,7 @@ def _keep(run: Run, fingerprint: Tensor, made: Predictions) -> Predictions:
     with suppress(OSError), replacing(run.predictions_path) as unfinished:
         unfinished.write_bytes(sealed_tensors(tensors))
     return made
+
+
+def _as_tensor(fingerprint: str) -> Tensor:
+    return torch.tensor(list(bytes.fromhex(fingerprint)), dtype=torch.uint8)

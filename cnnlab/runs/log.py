@@ -1,12 +1,13 @@
-"""A run's log, read: its status, its losses and its epochs."""
+"""The language of a run's log: the lines that are written, and the status, losses and epochs that are read off them."""
 
 import io
 import json
 import os
 import threading
+from abc import ABC, abstractmethod
 from array import array
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
@@ -14,9 +15,11 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
+from torch import Tensor
 
 from cnnlab.runs.folder import DamagedRun
-from cnnlab.training.events import EpochEvent
+from cnnlab.training.events import BatchEvent, EpochEvent, Event
+from cnnlab.training.state import TrainingState
 
 # Enough steps that the speed is steady, few enough that it follows when the machine gets busy.
 _SPEED_STEPS = 200
@@ -36,6 +39,69 @@ class Status(StrEnum):
     def is_active(self) -> bool:
         """Whether the run trains, or will without anyone doing anything."""
         return self in (Status.QUEUED, Status.RUNNING)
+
+
+class Line(StrEnum):
+    """The lines of a log that settle no status."""
+
+    STARTING = "starting"
+    STARTED = "started"
+    BATCH = "batch"
+    EPOCH = "epoch"
+
+
+class Record(ABC):
+    """What comes of a run: the lines of its log, its checkpoints and its weights. A subclass decides where they go."""
+
+    @abstractmethod
+    def append(self, event: str, **fields: Any) -> None:
+        """Put a line into the log."""
+
+    def queued(self, place: int) -> None:
+        """Say that the run waits, at a place in the queue."""
+        self.append(Status.QUEUED, place=place)
+
+    def starting(self) -> None:
+        """Say that a worker has the run, and gets ready."""
+        self.append(Line.STARTING)
+
+    def started(self, *, step: int, **circumstances: Any) -> None:
+        """Say that training begins or goes on after a step, and on what."""
+        self.append(Line.STARTED, step=step, **circumstances)
+
+    def stopped(self) -> None:
+        """Say that a person has stopped the run."""
+        self.append(Status.STOPPED)
+
+    def interrupted(self, reason: str) -> None:
+        """Say that the run has ended before its time, and nobody wanted it to."""
+        self.append(Status.INTERRUPTED, reason=reason)
+
+    def failed(self, reason: str, *, diverged: bool = False) -> None:
+        """Say that the run cannot go on; one that has diverged would do so again."""
+        self.append(Status.FAILED, reason=reason, diverged=diverged)
+
+    def finished(self) -> None:
+        """Say that the run has trained to its end."""
+        self.append(Status.FINISHED)
+
+    @abstractmethod
+    def append_training(self, event: Event) -> None:
+        """Put what the training loop has told into the log."""
+
+    @abstractmethod
+    def save(self, state: TrainingState, *, weights: bool) -> None:
+        """Keep a checkpoint, and the weights if asked, each in place of the one before."""
+
+    @abstractmethod
+    def save_weights(self, weights: dict[str, Tensor]) -> None:
+        """Keep the weights in place of those before."""
+
+
+def training_line(event: Event) -> dict[str, Any]:
+    """Return the line for what the training loop has told; it has no time of day."""
+    kind = Line.BATCH if isinstance(event, BatchEvent) else Line.EPOCH
+    return {"event": kind, **{name: value for name, value in asdict(event).items() if value is not None}}
 
 
 @dataclass(frozen=True)
@@ -81,12 +147,12 @@ class History:
 _GREATEST = 1e150
 
 
-SETTLED = {Status.QUEUED, Status.STOPPED, Status.INTERRUPTED, Status.FAILED, Status.FINISHED}
+_SETTLED = {Status.QUEUED, Status.STOPPED, Status.INTERRUPTED, Status.FAILED, Status.FINISHED}
 
 
 def status_said_by(event: str | None) -> Status | None:
     """Return the status that a log's last event settles alone; the others leave it to the lock."""
-    return Status(event) if event in SETTLED else None
+    return Status(event) if event in _SETTLED else None
 
 
 @lru_cache(maxsize=16_384)
@@ -197,14 +263,14 @@ class LogReader:
 
     def _take(self, record: dict[str, Any]) -> None:
         match record.pop("event"):
-            case "batch":
+            case Line.BATCH:
                 _require_numbers(record["step"], record["loss"], record["seconds"])
                 if self._steps and record["step"] <= self._steps[-1]:
                     raise ValueError("A step is told twice.")
                 self._steps.append(record["step"])
                 self._losses.append(record["loss"])
                 self._seconds.append(record["seconds"])
-            case "epoch":
+            case Line.EPOCH:
                 _require_numbers(*record.values())
                 epoch = EpochEvent(**record)
                 # The same one again, where training went on between an epoch's last step and its end.
@@ -213,7 +279,7 @@ class LogReader:
                 if not (epoch.test_accuracy <= 1 and (epoch.validation_accuracy or 0) <= 1):
                     raise ValueError("An accuracy lies between 0 and 1.")
                 self._epochs[epoch.epoch] = epoch
-            case "started":
+            case Line.STARTED:
                 _require_numbers(record["step"])
                 self._forget_after(record["step"])
                 self._starts.append(record["step"])

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from cnnlab.errors import LabError
 from cnnlab.runs.folder import DamagedRun, NoSuchRun
+from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import all_runs
 from cnnlab.runs.writer import RunBusy, RunFinished, RunWriter
@@ -41,8 +42,8 @@ def enqueue_all(runs: Iterable[Run]) -> list[LabError]:
             try:
                 with RunWriter.claim(run) as writer:
                     writer.prepare_to_train()
-                    if run.last_event() != "queued":
-                        writer.append("queued", place=place)
+                    if run.last_event() != Status.QUEUED:
+                        writer.queued(place)
             except (RunBusy, RunFinished, DamagedRun, NoSuchRun) as refusal:
                 refusals.append(refusal)
     return refusals
@@ -51,4 +52,6 @@ def enqueue_all(runs: Iterable[Run]) -> list[LabError]:
 def _queue() -> list[tuple[int, Run]]:
     """Return the runs that wait, each with its place."""
     last_records = [(run.last_record(), run) for run in all_runs()]
-    return [(record.get("place", 0), run) for record, run in last_records if record and record["event"] == "queued"]
+    return [
+        (record.get("place", 0), run) for record, run in last_records if record and record["event"] == Status.QUEUED
+    ]

@@ -46,7 +46,7 @@ from cnnlab.runs.folder import (
     read_whole,
     require_whole,
 )
-from cnnlab.runs.log import History, Status, epochs_in, last_record_in, log_reader, status_said_by
+from cnnlab.runs.log import History, Line, Status, epochs_in, last_record_in, log_reader, status_said_by
 from cnnlab.runs.names import MAX_NAME_LENGTH, as_line, checked_name
 from cnnlab.storage.checksums import is_whole_tensors, is_whole_zip, unsealed
 from cnnlab.storage.files import replacing
@@ -161,7 +161,7 @@ class Run:
     @property
     def is_getting_ready(self) -> bool:
         """Whether a worker has the run and has not begun to train."""
-        return self.last_event() in ("starting", "started")
+        return self.last_event() in (Line.STARTING, Line.STARTED)
 
     @property
     def can_resume(self) -> bool:

@@ -4,7 +4,6 @@ import errno
 import io
 import json
 import os
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, Self
 
@@ -12,12 +11,12 @@ import torch
 from torch import Tensor
 
 from cnnlab.errors import LabError
-from cnnlab.runs.log import SETTLED, Status, drop_torn_line
+from cnnlab.runs.log import Line, Record, Status, drop_torn_line, status_said_by, training_line
 from cnnlab.runs.run import Run
 from cnnlab.storage.checksums import sealed_tensors
 from cnnlab.storage.files import replacing
 from cnnlab.storage.locks import try_lock
-from cnnlab.training.events import BatchEvent, Event
+from cnnlab.training.events import Event
 from cnnlab.training.state import TrainingState
 
 
@@ -29,7 +28,7 @@ class RunFinished(LabError):
     """The run has nothing left to train."""
 
 
-class RunWriter:
+class RunWriter(Record):
     """The right to write a run, held by one process at a time.
 
     The right is an exclusive lock on the log, and belongs to the open file: it can be handed to a child process with
@@ -104,17 +103,15 @@ class RunWriter:
 
     def append(self, event: str, **fields: Any) -> None:
         """Add a line to the log, with the time of day. There is space for one that ends the run on a full disk, too."""
-        if event == "started":
+        if event == Line.STARTED:
             self.run.reserve_path.write_bytes(bytes(_RESERVE_BYTES))
-        elif event in SETTLED:
+        elif status_said_by(event):
             self.run.reserve_path.unlink(missing_ok=True)
         self._append({"event": event, "at": datetime.now(UTC).isoformat(), **fields})
 
     def append_training(self, event: Event) -> None:
         """Add what the training loop told to the log."""
-        kind = "batch" if isinstance(event, BatchEvent) else "epoch"
-        told = {name: value for name, value in asdict(event).items() if value is not None}
-        self._append({"event": kind, **told})
+        self._append(training_line(event))
 
     def save(self, state: TrainingState, *, weights: bool) -> None:
         """Write a checkpoint, and the weights if asked, each in place of the one before."""
@@ -134,11 +131,10 @@ class RunWriter:
         with replacing(self.run.weights_path) as unfinished:
             unfinished.write_bytes(sealed_tensors(tensors))
 
-    def end_at_checkpoint(self, event: str, **fields: Any) -> None:
-        """Add the line that ends a run whose training was cut off: what there is of it is the last checkpoint."""
+    def go_back_to_checkpoint(self) -> None:
+        """Write the weights of the last checkpoint: that is what there is of a run whose training was cut off."""
         if checkpoint := self.run.load_checkpoint():
             self.save_weights(checkpoint["model"])
-        self.append(event, **fields)
 
     def _append(self, record: dict[str, Any]) -> None:
         line = json.dumps(record).encode() + b"\n"

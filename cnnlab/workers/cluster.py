@@ -13,9 +13,9 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from cnnlab import TRAINING_ENVIRONMENT
 from cnnlab.data import mnist as data
 from cnnlab.data.mnist import MNIST
 from cnnlab.errors import LabError
-from cnnlab.runs.log import Status
+from cnnlab.runs.log import Record, Status
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import all_runs
 from cnnlab.runs.writer import RunBusy, RunWriter, checkpoint_of
@@ -61,54 +61,54 @@ class ClusterFault(LabError):
     """A cluster cannot train a run."""
 
 
-# What one call of a `RunWriter`'s method would be: its name, and its arguments by name.
-Call = tuple[str, dict[str, Any]]
+# A method of `RunWriter` with its arguments, to be called on the machine that owns the run.
+Write = Callable[[RunWriter], None]
 
 
-class Parcels:
-    """Collects on the machine that trains what a `RunWriter` shall write on the machine that keeps the run."""
+class Parcels(Record):
+    """Buffers log lines, checkpoints and weights for the machine that owns the run."""
 
     def __init__(self) -> None:
-        self._calls: list[Call] = []
+        self._writes: list[Write] = []
         self._sent = time.monotonic()
 
     def append(self, event: str, **fields: Any) -> None:
         """Send a line for the log."""
-        self._calls.append(("append", {"event": event, **fields}))
+        self._writes.append(partial(RunWriter.append, event=event, **fields))
 
     def append_training(self, event: Event) -> None:
         """Send what the training loop tells."""
-        self._calls.append(("append_training", {"event": event}))
+        self._writes.append(partial(RunWriter.append_training, event=event))
 
     def save(self, state: TrainingState, *, weights: bool) -> None:
         """Send a checkpoint, and the weights if asked."""
         if weights:
             self.save_weights(state.model.state_dict())
-        self._calls.append(("save_checkpoint", {"checkpoint": checkpoint_of(state)}))
+        self._writes.append(partial(RunWriter.save_checkpoint, checkpoint=checkpoint_of(state)))
 
     def save_weights(self, weights: dict[str, torch.Tensor]) -> None:
         """Send the weights as they are now."""
         copies = {name: tensor.detach().cpu().clone() for name, tensor in weights.items()}
-        self._calls.append(("save_weights", {"weights": copies}))
+        self._writes.append(partial(RunWriter.save_weights, weights=copies))
 
     @property
     def is_due(self) -> bool:
         """Whether the last parcel was sent long enough ago."""
         return time.monotonic() - self._sent >= _PARCEL_SECONDS
 
-    def take(self) -> list[Call]:
+    def take(self) -> list[Write]:
         """Return what has come together since the last time."""
-        calls, self._calls = self._calls, []
+        writes, self._writes = self._writes, []
         self._sent = time.monotonic()
-        return calls
+        return writes
 
 
-def train_order(order: Order) -> Iterator[list[Call]]:
+def train_order(order: Order) -> Iterator[list[Write]]:
     """Train a run on a machine of the cluster.
 
     Yields
     ------
-    list of Call
+    list of Write
         What the machine that keeps the run has to write.
     """
     os.environ.setdefault("CNNLAB_HOME", str(_node_home()))
@@ -262,7 +262,7 @@ class Sender:
                 request = self._cluster.request_of(run.config)
             except ClusterFault as error:
                 with writing_to_home(), RunWriter.claim(run) as writer:
-                    writer.append("failed", reason=str(error))
+                    writer.failed(str(error))
                 continue
             if not self._cluster.has_room([*self._requests.values(), request]):
                 return  # nor are those behind it sent: they would make it wait longer
@@ -271,7 +271,7 @@ class Sender:
                 if run.status is not Status.QUEUED:
                     writer.close()
                     continue
-                writer.append("starting")
+                writer.starting()
                 thread = threading.Thread(target=self._follow, args=(run, writer), daemon=True)
                 self._requests[thread] = request
                 thread.start()
@@ -295,22 +295,25 @@ class Sender:
                 if self._train_on_one_machine(run, writer, request):
                     return None
             except ClusterFault as error:
-                return writer.end_at_checkpoint("interrupted", reason=str(error))
+                writer.go_back_to_checkpoint()
+                return writer.interrupted(str(error))
             except RayTaskError as error:
                 raise ClusterFault(f"A machine of the cluster could not train it: {error.cause!r}.") from error
             except RuntimeEnvSetupError as error:
                 raise ClusterFault(f"A machine of the cluster could not take the lab's code: {error}.") from error
             except LocalRayletDiedError:
                 self._cluster_is_gone.set()
-                return writer.end_at_checkpoint("interrupted", reason="The Ray cluster is gone.")
+                writer.go_back_to_checkpoint()
+                return writer.interrupted("The Ray cluster is gone.")
             except RayError as error:  # the machine is gone, or Ray's process on it
                 checkpoint = run.load_checkpoint()
                 steps = checkpoint["position"]["step"] if checkpoint else 0
                 losses, steps_kept = (1, steps) if steps > steps_kept else (losses + 1, steps_kept)
                 if losses >= _MOST_LOSSES:
                     reason = f"The cluster lost it {losses} times in a row ({type(error).__name__})."
-                    return writer.end_at_checkpoint("interrupted", reason=reason)
-                writer.append("starting")
+                    writer.go_back_to_checkpoint()
+                    return writer.interrupted(reason)
+                writer.starting()
 
     def _train_on_one_machine(self, run: Run, writer: RunWriter, request: dict[str, float]) -> bool:
         """Return whether the run has ended; it has not if it would ask for something else by now."""
@@ -321,10 +324,11 @@ class Sender:
         while run.status is Status.RUNNING:
             if self._closed.is_set() or run.stop_requested:
                 ray.cancel(parcels)
+                writer.go_back_to_checkpoint()
                 if self._closed.is_set():
-                    writer.end_at_checkpoint("interrupted", reason="The dashboard that trained it was closed.")
+                    writer.interrupted("The dashboard that trained it was closed.")
                 else:
-                    writer.end_at_checkpoint("stopped")
+                    writer.stopped()
                 return True
             ready, _ = ray.wait([parcels], timeout=_LOOK_SECONDS, fetch_local=False)
             if not ready:
@@ -336,8 +340,8 @@ class Sender:
                 parcel = ray.get(next(parcels))
             except StopIteration:
                 break
-            for name, arguments in parcel:
-                getattr(writer, name)(**arguments)
+            for write in parcel:
+                write(writer)
         return True
 
 

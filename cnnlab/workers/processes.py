@@ -90,7 +90,7 @@ class Worker(_Process):
         with RunWriter.claim(run) as writer:
             if run.status is not Status.QUEUED:
                 raise RunBusy(f"{run.name} does not wait any more.")
-            writer.append("starting")
+            writer.starting()
             # What it wrote before it had a run is the run's from now on.
             with contextlib.suppress(OSError):  # without it, a failure is told with less words
                 self._errors.replace(run.errors_path)
@@ -117,7 +117,8 @@ class Worker(_Process):
             with RunWriter.claim(self.run) as writer:
                 if self.run.status is not Status.RUNNING:  # it came to its own end in the meantime
                     return
-                writer.end_at_checkpoint("stopped")
+                writer.go_back_to_checkpoint()
+                writer.stopped()
 
 
 class ClusterSender:

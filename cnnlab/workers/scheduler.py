@@ -67,7 +67,7 @@ class Scheduler:
         with self._lock:
             if run.status is Status.QUEUED:
                 with writing_to_home(), RunWriter.claim(run) as writer:
-                    writer.append("stopped")
+                    writer.stopped()
             elif run.status is Status.RUNNING:
                 run.request_stop()
         self._wake.set()

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.distributed import PrefixStore, Store, TCPStore  # type: ignore[attr-defined]
 from torch.nn.parallel import DistributedDataParallel
 
+from cnnlab.runs.log import Record
 from cnnlab.runs.run import Run
 from cnnlab.training.events import Event
 from cnnlab.training.recipe import device_for
@@ -186,7 +187,7 @@ class _JointOrder:
         return self._processes.agree_to_stop
 
 
-class _Untold:
+class _Untold(Record):
     """What comes of a run in the processes that do not write it: nothing."""
 
     def append(self, event: str, **fields: Any) -> None: ...

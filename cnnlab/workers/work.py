@@ -17,6 +17,7 @@ from cnnlab.data import mnist as data
 from cnnlab.data.mnist import MNIST
 from cnnlab.errors import LabError
 from cnnlab.models.definitions import definition_named
+from cnnlab.runs.log import Record
 from cnnlab.runs.run import Run
 from cnnlab.storage.home import writing_to_home
 from cnnlab.training.events import EpochEvent, Event
@@ -65,15 +66,6 @@ class Order:
         return torch.load(io.BytesIO(self._checkpoint), map_location="cpu", weights_only=True)
 
 
-class Record(Protocol):
-    """Where what comes of it goes: a `RunWriter`, or a parcel for the machine that has one."""
-
-    def append(self, event: str, **fields: Any) -> None: ...
-    def append_training(self, event: Event) -> None: ...
-    def save(self, state: TrainingState, *, weights: bool) -> None: ...
-    def save_weights(self, weights: dict[str, torch.Tensor]) -> None: ...
-
-
 def work(
     run: Assignment,
     writer: Record,
@@ -115,7 +107,7 @@ def work(
     except Exception as error:  # a registered network is anybody's code
         if team and team.has_lost_one(error):
             reason = "A process that trained it together with this one is gone."
-            writer.append("interrupted", reason=reason)
+            writer.interrupted(reason)
             raise Interrupted(reason) from error
         traceback.print_exc()
         fault = NetworkFault(f"The network or the lab has a fault: {type(error).__name__}: {error}.")
@@ -126,7 +118,7 @@ def work(
 def log_failure(writer: Record, error: LabError, *, diverged: bool = False) -> None:
     """Let a run's log say that it failed, and why."""
     with suppress(OSError):  # where the log cannot be written, the raised error must tell
-        writer.append("failed", reason=str(error), diverged=diverged)
+        writer.failed(str(error), diverged=diverged)
 
 
 def _train(
@@ -138,8 +130,7 @@ def _train(
     if checkpoint := run.load_checkpoint():
         state.load_state_dict(checkpoint)
     mnist = mnist or data.load(train_images_as_bytes=True)
-    writer.append(
-        "started",
+    writer.started(
         step=state.step,
         process=os.getpid(),
         device=str(state.device),
@@ -165,16 +156,16 @@ def _train(
                 break
             if run.stop_requested:
                 writer.save(state, weights=True)
-                writer.append("stopped")
+                writer.stopped()
                 return
             if is_abandoned():
                 writer.save(state, weights=True)
-                writer.append("interrupted", reason="The dashboard that trained it was closed.")
+                writer.interrupted("The dashboard that trained it was closed.")
                 return
     except LabError:
         writer.save_weights(model.state_dict())  # training has put the last good ones back
         raise
-    writer.append("finished")
+    writer.finished()
 
 
 def flush_denormal() -> bool:

@@ -160,7 +160,7 @@ def long_run() -> Iterator[Run]:
     run = create_run(DEFINITIONS["sequential"], LONG_RUN)
     ended = threading.Event()
     with RunWriter.claim(run) as writer:
-        writer.append("started", step=0)
+        writer.started(step=0)
         steps = iter(range(1, run.total_steps + 1))
         for step in range(1, LONG_RUN_STEPS + 1):
             writer.append_training(BatchEvent(next(steps), 1 + step // 469, 0.1, step * 0.002))
@@ -176,7 +176,7 @@ def long_run() -> Iterator[Run]:
         yield run
         ended.set()
         thread.join()
-        writer.append("stopped")
+        writer.stopped()
 
 
 def watch(page: Page, server_pid: int, what: str, run: Run) -> None:

@@ -66,11 +66,11 @@ def small_run() -> Run:
     state.optimizer.step()
     state.batch = state.step = 1
     with RunWriter.claim(run) as writer:
-        writer.append("started", step=0, device="cpu")
+        writer.started(step=0, device="cpu")
         writer.append_training(BatchEvent(1, 1, 2.3, 0.1))
         writer.append_training(EpochEvent(1, 1, 2.3, 2.2, 0.1, 0.1, 1_280.0))
         writer.save(state, weights=True)
-        writer.append("stopped")
+        writer.stopped()
     return run
 
 

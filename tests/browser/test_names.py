@@ -34,7 +34,7 @@ def test_a_name_is_shown_letter_by_letter_on_every_page(name, open_page):
     for each in (run, other):
         shutil.copy(reference_runs()[0].weights_path, each.weights_path)
         with RunWriter.claim(each) as writer:
-            writer.append("finished")
+            writer.finished()
     (run.folder / "name.txt").write_text(name)
     both = f"{run.id},{other.id}"
     page = open_page("/")

@@ -32,10 +32,10 @@ def ended_run(model, seed, answers_of=None):
     """Return a finished run of one epoch; with answers that another run has already, the page need not compute them."""
     run = create_run(DEFINITIONS[model], TrainingConfig(epochs=1, seed=seed, threads=1))
     with RunWriter.claim(run) as writer:
-        writer.append("started", step=0, device="cpu")
+        writer.started(step=0, device="cpu")
         writer.append_training(EpochEvent(1, 469, 0.2 + seed / 10, 0.2, 0.95, 3.0, 20_000.0))
         writer.save_weights(DEFINITIONS[model].build(seed).state_dict())
-        writer.append("finished")
+        writer.finished()
     if answers_of:
         shutil.copy(answers_of.weights_path, run.weights_path)
         shutil.copy(answers_of.predictions_path, run.predictions_path)
@@ -117,7 +117,7 @@ def test_two_networks_that_differ_get_a_verdict_and_images(compare_page):
 def test_runs_without_weights_are_left_out_of_the_verdict_with_a_reason(compare_page):
     run = create_run(DEFINITIONS["module"], TrainingConfig(epochs=1))
     with RunWriter.claim(run) as writer:
-        writer.append("stopped")
+        writer.stopped()
     open_comparison(compare_page, run.id, "reference-module")
     assert any("has no weights yet" in warning.value for warning in compare_page.warning)
     assert not compare_page.exception

@@ -16,10 +16,10 @@ CONFIG = TrainingConfig(epochs=2, threads=1)
 def ended_run(name):
     run = create_run(DEFINITIONS["sequential"], CONFIG, name)
     with RunWriter.claim(run) as writer:
-        writer.append("started", step=0, device="cpu")
+        writer.started(step=0, device="cpu")
         writer.append_training(EpochEvent(1, 469, 0.2, 0.2, 0.95, 3.0, 20_000.0))
         writer.save(TrainingState(DEFINITIONS["sequential"].build(0), CONFIG), weights=True)
-        writer.append("stopped")
+        writer.stopped()
     return run
 
 

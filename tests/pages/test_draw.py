@@ -37,7 +37,7 @@ def html(page):
 def run_with_weights(ending="finished"):
     run = create_run(DEFINITIONS["residual"], TrainingConfig(epochs=2, threads=1))
     with RunWriter.claim(run) as writer:
-        writer.append("started", step=0, device="cpu")
+        writer.started(step=0, device="cpu")
         writer.append_training(EpochEvent(1, 469, 0.2, 0.2, 0.95, 3.0, 20_000.0))
         writer.save_weights(DEFINITIONS["residual"].build(0).state_dict())
         writer.append(ending)
@@ -86,7 +86,7 @@ def test_a_test_image_on_the_canvas_is_answered_at_once(draw_page):
 def test_a_run_without_weights_says_so(draw_page):
     run = create_run(DEFINITIONS["module"], TrainingConfig(epochs=1))
     with RunWriter.claim(run) as writer:
-        writer.append("stopped")
+        writer.stopped()
     draw_page.multiselect(key="answering").set_value([run.id]).run()
     button(draw_page, "Show").click().run()
     assert not draw_page.exception

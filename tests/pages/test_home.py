@@ -18,7 +18,7 @@ def test_home_lists_what_trains_and_the_newest_results(app):
     config = TrainingConfig(epochs=2)
     training = create_run(DEFINITIONS["module"], config, name="Trains now")
     with RunWriter.claim(training) as writer:
-        writer.append("started", step=0, device="cpu")
+        writer.started(step=0, device="cpu")
         app.run()
         assert any(text.startswith("running · just now") for text in texts(app))
     app.run()

@@ -20,7 +20,7 @@ def inspect_page(app):
 def run_of(model, *events, has_weights=True):
     run = create_run(DEFINITIONS[model], TrainingConfig(epochs=4, threads=1))
     with RunWriter.claim(run) as writer:
-        writer.append("started", step=0, device="cpu")
+        writer.started(step=0, device="cpu")
         if has_weights:
             writer.append_training(EpochEvent(1, 469, 0.2, 0.2, 0.95, 3.0, 20_000.0))
             writer.save_weights(DEFINITIONS[model].build(0).state_dict())

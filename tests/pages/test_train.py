@@ -21,7 +21,7 @@ def button(page, label):
 def ended_run(event, **fields):
     run = create_run(DEFINITIONS["module"], TrainingConfig(epochs=2), name=f"It {event}")
     with RunWriter.claim(run) as writer:
-        writer.append("started", step=0, device="cpu")
+        writer.started(step=0, device="cpu")
         writer.append(event, **fields)
     return run
 
@@ -66,8 +66,8 @@ def test_the_speedrun_fills_the_fields(train_page):
 def test_a_run_says_which_kernels_it_uses_and_why_not_the_labs(train_page, started, told):
     run = create_run(DEFINITIONS["module"], TrainingConfig(epochs=2))
     with RunWriter.claim(run) as writer:
-        writer.append("started", step=0, device="cpu", **started)
-        writer.append("stopped")
+        writer.started(step=0, device="cpu", **started)
+        writer.stopped()
     open_run(train_page, run.id)
     assert any(told in caption.value.replace("\\", "") for caption in train_page.caption)
 
@@ -123,7 +123,7 @@ def test_a_failed_run_shows_its_reason(train_page):
 def test_an_interrupted_run_shows_the_workers_last_lines_and_can_be_resumed(train_page):
     run = create_run(DEFINITIONS["module"], TrainingConfig(epochs=2))
     with RunWriter.claim(run) as writer:
-        writer.append("started", step=0, device="cpu")
+        writer.started(step=0, device="cpu")
     run.errors_path.write_text("Killed for using too much memory\n")
     open_run(train_page, run.id)
     assert "ended unexpectedly" in train_page.warning[0].value

@@ -7,12 +7,12 @@ import numpy as np
 import streamlit as st
 from streamlit_drawable_canvas import st_canvas
 
-from cnnlab.drawing.strokes import SIDE, Stroke, ink_of, strokes_on
+from cnnlab.drawing.strokes import CANVAS_SIDE, Stroke, ink_of, strokes_on
 from cnnlab.ui.frame.pictures import png_of
 
 # The component's own tools slide in above it, with modes that have no use here: Undo and Clear stand below it instead.
 # The place is there while the canvas is made anew.
-_STYLE = f"<style>.st-key-canvas_frame {{ height: {SIDE}px; overflow: clip; }}</style>"
+_STYLE = f"<style>.st-key-canvas_frame {{ height: {CANVAS_SIDE}px; overflow: clip; }}</style>"
 
 _EMPTY: dict[str, Any] = {"objects": []}
 
@@ -64,15 +64,15 @@ def canvas(stroke_width: int) -> Drawing:
         st.session_state["canvas_start"] = st.session_state.get("canvas_now", _EMPTY)
     picture: Picture | None = st.session_state.get("canvas_picture")
     st.html(_STYLE)
-    with st.container(key="canvas_frame", width=SIDE):
+    with st.container(key="canvas_frame", width=CANVAS_SIDE):
         drawn = st_canvas(
             stroke_width=stroke_width,
             stroke_color="#000000",
             background_color="#ffffff",
             background_image=png_of(1 - picture.ink) if picture else None,
             initial_drawing=st.session_state["canvas_start"],
-            width=SIDE,
-            height=SIDE,
+            width=CANVAS_SIDE,
+            height=CANVAS_SIDE,
             key=_key(),
         )
     st.session_state["canvas_now"] = drawn.json_data

@@ -8,7 +8,7 @@ import streamlit as st
 import torch
 
 from cnnlab.drawing.my_digits import MyDigits, add, delete_all, keep, my_digits, my_digits_path, parse, take_back
-from cnnlab.drawing.strokes import SIDE
+from cnnlab.drawing.strokes import CANVAS_SIDE
 from cnnlab.errors import LabError
 from cnnlab.inference.images import right_of
 from cnnlab.runs.run import Run
@@ -42,7 +42,7 @@ def asked_digit() -> None:
     above = st.empty()  # always there, so that the canvas below it stays the same element of the page
     if (place := st.session_state.get("round")) is not None:
         text = f"**Draw a {_ROUND[place]}** · {place + 1} of {len(_ROUND)}"
-        above.progress(place / len(_ROUND), text=text, width=SIDE)
+        above.progress(place / len(_ROUND), text=text, width=CANVAS_SIDE)
 
 
 def is_round() -> bool:

@@ -25,7 +25,7 @@ def run_with(losses=(), *, model="module", name=None, ends="finished", seconds=2
     config = TrainingConfig(**{"batch_size": 30_000, "epochs": 5, **recipe})
     run = create_run(DEFINITIONS[model], config, name)
     with RunWriter.claim(run) as writer:
-        writer.append("started", step=0, device="cpu")
+        writer.started(step=0, device="cpu")
         for epoch, loss in enumerate(losses, start=1):
             for step in (2 * epoch - 1, 2 * epoch):
                 writer.append_training(BatchEvent(step, epoch, loss, seconds=float(step)))

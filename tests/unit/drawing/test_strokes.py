@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnnlab.drawing.strokes import SIDE, Stroke, ink_of, strokes_on
+from cnnlab.drawing.strokes import CANVAS_SIDE, Stroke, ink_of, strokes_on
 
 # As Fabric.js writes a stroke of its pencil.
 PATH = {
@@ -23,7 +23,7 @@ def test_a_canvas_without_paths_has_no_strokes(canvas):
 
 
 def test_no_strokes_leave_no_ink():
-    assert ink_of([]).shape == (SIDE, SIDE)
+    assert ink_of([]).shape == (CANVAS_SIDE, CANVAS_SIDE)
     assert not ink_of([]).any()
 
 
@@ -51,5 +51,5 @@ places = st.tuples(st.floats(-3000, 3000), st.floats(-3000, 3000))
 @given(st.lists(st.builds(Stroke, st.floats(1, 100), st.lists(places, min_size=1, max_size=20).map(tuple)), max_size=3))
 def test_any_strokes_can_be_drawn(strokes):
     ink = ink_of(strokes)
-    assert ink.shape == (SIDE, SIDE)
+    assert ink.shape == (CANVAS_SIDE, CANVAS_SIDE)
     assert 0 <= ink.min() <= ink.max() <= 1

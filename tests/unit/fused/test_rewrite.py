@@ -1,3 +1,4 @@
+import ctypes
 import math
 import subprocess
 
@@ -188,6 +189,16 @@ def test_a_compiler_that_fails_is_told_and_leaves_nothing_behind(lab_home, monke
     with pytest.raises(CannotFuse, match=r"the compiler failed: .*no-such-option"):
         fuse(layers(1, 8), (1, 28, 28), threads=2)
     assert list((lab_home / "kernels").iterdir()) == []
+
+
+@pytest.mark.usefixtures("nothing_compiled")
+def test_a_kernel_whose_batch_is_not_pythons_is_not_compiled(monkeypatch):
+    class Longer(compiler.Batch):
+        _fields_ = (("added", ctypes.c_int32),)
+
+    monkeypatch.setattr(compiler, "Batch", Longer)
+    with pytest.raises(CannotFuse, match=r"compiler\.py has another Batch"):
+        fuse(layers(1, 8), (1, 28, 28), threads=2)
 
 
 def test_without_openmp_one_thread_does_all_the_slices(monkeypatch):

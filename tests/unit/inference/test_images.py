@@ -37,8 +37,8 @@ def test_the_answers_are_those_to_the_test_images():
 
 def test_a_network_is_loaded_once_and_again_when_its_weights_are_newer(run, monkeypatch):
     loaded = []
-    original = networks.network_of
-    monkeypatch.setattr(networks, "network_of", lambda *given: loaded.append(given) or original(*given))
+    original = networks._network_with
+    monkeypatch.setattr(networks, "_network_with", lambda *given: loaded.append(given) or original(*given))
     save_weights(run, seed=51)
     first = newest_network_of(run)
     assert newest_network_of(run).module is first.module

@@ -41,13 +41,13 @@ def run():
     state.optimizer.step()
     state.epoch, state.batch, state.step = 2, 1, 3
     with RunWriter.claim(made) as writer:
-        writer.append("started", step=0, device="cpu")
+        writer.started(step=0, device="cpu")
         for step in (1, 2):
             writer.append_training(BatchEvent(step, 1, 2 / step, 0.1 * step))
         writer.append_training(EpochEvent(1, 2, 1.5, 0.3, 0.9, 0.2, 300_000.0))
         writer.append_training(BatchEvent(3, 2, 0.5, 0.3))
         writer.save(state, weights=True)
-        writer.append("stopped")
+        writer.stopped()
     return made
 
 

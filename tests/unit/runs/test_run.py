@@ -164,7 +164,7 @@ def test_a_run_whose_files_are_whole_is_not_damaged(run):
     assert run.damage() is None
     with RunWriter.claim(run) as writer:
         writer.save(TrainingState(DEFINITIONS["module"].build(0), CONFIG), weights=True)
-        writer.append("stopped")
+        writer.stopped()
     assert run.damage() is None
     assert all(each.damage() is None for each in reference_runs())
 
@@ -332,7 +332,7 @@ def test_an_unchanged_log_is_not_read_again_for_its_epochs(run, monkeypatch):
 def test_an_epoch_is_told_again_where_training_goes_on_from_its_last_step(run):
     write(run, "started", batch(1), batch(2), epoch(1, 2))
     with RunWriter.claim(run) as writer:
-        writer.append("started", step=2, device="cpu")
+        writer.started(step=2, device="cpu")
     again = replace(epoch(1, 2), seconds=6.0)
     write(run, again, batch(3), epoch(2, 3))
     assert run.damage() is None
@@ -347,7 +347,7 @@ def test_epochs_that_are_not_in_their_order_are_damage(run):
 def test_what_came_after_the_checkpoint_is_forgotten_when_a_worker_goes_on(run):
     write(run, "started", batch(1), batch(2), epoch(1, 2), batch(3), epoch(2, 3))
     with RunWriter.claim(run) as writer:
-        writer.append("started", step=2, device="cpu")
+        writer.started(step=2, device="cpu")
     history = run.history()
     assert history.batches["step"].tolist() == [1, 2]
     assert history.epochs["epoch"].tolist() == [1]
@@ -355,7 +355,7 @@ def test_what_came_after_the_checkpoint_is_forgotten_when_a_worker_goes_on(run):
 
 def test_a_long_reason_is_still_the_last_line(run):
     with RunWriter.claim(run) as writer:
-        writer.append("failed", reason="x" * 20_000)
+        writer.failed(reason="x" * 20_000)
     assert run.status is Status.FAILED
     assert len(run.history().reason) == 20_000
 

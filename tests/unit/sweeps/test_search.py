@@ -27,7 +27,7 @@ def finish_next_run(sweep, accuracy_of):
     run = find_sweep(sweep.id).runs()[-1]
     with RunWriter.claim(run) as writer:
         tell(writer, 0.5, accuracy_of(run.config))
-        writer.append("finished")
+        writer.finished()
     return run
 
 
@@ -82,14 +82,14 @@ def test_a_run_below_the_median_of_five_is_stopped_and_not_resumed_with_the_othe
     advance_searches()
     late = find_sweep(sweep.id).runs()[-1]
     with RunWriter.claim(late) as writer:
-        writer.append("started", step=0)
+        writer.started(step=0)
         tell(writer, 0.6)
         advance_searches()
         assert not late.stop_requested  # the others were at 0.5 after their first epoch
         tell(writer, 0.6, 0.7)
         advance_searches()
         assert late.stop_requested
-        writer.append("stopped")
+        writer.stopped()
     found = find_sweep(sweep.id)
     assert found.pruned_ids == [late.id]
     assert found.table()["status"].tolist()[-1] == "pruned"

@@ -147,9 +147,9 @@ def test_its_table_tells_what_came_of_each_run_and_leaves_out_deleted_ones():
     sweep = Sweep.start(Plan({"epochs": 2, "learning_rate": (0.1, 0.2), "seed": (0, 1)}))
     first, second, *_ = sweep.runs()
     with RunWriter.claim(first) as writer:
-        writer.append("started", step=0, device="cpu")
+        writer.started(step=0, device="cpu")
         writer.append_training(EpochEvent(1, 469, 0.5, 0.4, 0.9, 1.0, 60_000.0))
-        writer.append("stopped")
+        writer.stopped()
     delete_run(second)
     table = sweep.table()
     assert list(table.columns[:4]) == ["run", "status", "learning_rate", "seed"]
@@ -164,7 +164,7 @@ def test_a_damaged_run_does_not_keep_the_others_from_going_on():
     sweep = Sweep.start(Plan({"epochs": 2, "seed": (0, 1, 2)}))
     for run in sweep.runs():
         with RunWriter.claim(run) as writer:
-            writer.append("stopped")
+            writer.stopped()
     (sweep.runs()[1].folder / "checkpoint.pt").write_bytes(b"damaged")
     with pytest.raises(NotAllResumed, match=r"1 of 3 runs cannot go on\. .* is damaged"):
         sweep.resume()

@@ -72,8 +72,8 @@ def test_what_a_worker_would_write_is_written_from_parcels():
     parcels = Parcels()
     list(work(from_parcels, parcels))
     with RunWriter.claim(from_parcels) as writer:
-        for name, arguments in parcels.take():
-            getattr(writer, name)(**arguments)
+        for write in parcels.take():
+            write(writer)
     assert losses_of(from_parcels)[0] == losses_of(here)[0]
     assert from_parcels.read_weights() == here.read_weights()
     assert from_parcels.load_checkpoint()["position"] == {
@@ -144,7 +144,7 @@ def test_runs_that_others_train_count_where_a_number_at_once_is_set(lab_home):
     elsewhere, waiting = new_run(), new_run()
     enqueue(waiting)
     with RunWriter.claim(elsewhere) as writer:
-        writer.append("starting")
+        writer.starting()
         Sender(cluster=None)._send_waiting_runs()
     assert waiting.status is Status.QUEUED
 
