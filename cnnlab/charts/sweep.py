@@ -4,6 +4,8 @@ import altair as alt
 import pandas as pd
 import plotly.graph_objects as go
 
+from cnnlab.training.recipe import SETTINGS
+
 # What a figure calls the cell that is clicked.
 CELL = "cell"
 
@@ -84,4 +86,6 @@ def _axis(label: str, values: pd.Series) -> dict[str, object]:
 
 def title_of(name: str) -> str:
     """Return what people call a setting."""
-    return "Definition" if name == "model" else name.replace("_", " ").capitalize()
+    if name == "model":
+        return "Definition"
+    return SETTINGS[name].label if name in SETTINGS else name.replace("_", " ").capitalize()

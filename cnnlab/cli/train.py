@@ -19,43 +19,40 @@ from cnnlab.runs.shelf import create_run, find_run
 from cnnlab.runs.writer import RunBusy, RunFinished, RunWriter
 from cnnlab.training.events import EpochEvent
 from cnnlab.training.loop import require_an_image_for_each
-from cnnlab.training.optimizers import OPTIMIZERS
 from cnnlab.training.recipe import (
-    DEVICES,
-    KERNELS,
     PRESETS,
-    SCHEDULES,
+    SETTINGS,
     InvalidConfig,
     TrainingConfig,
     device_for,
 )
+from cnnlab.training.settings import Choice, Number, Setting, Switch, Whole, default_of
 from cnnlab.workers.torchrun import Processes, is_one_of_several
 from cnnlab.workers.work import work
 
-_TUTORIAL = TrainingConfig()
-
 
 def recipe_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command one option for each field of `TrainingConfig`; those left out are None."""
-    options = (
-        click.option("--epochs", type=int, help=f"Passes over the training set  [default: {_TUTORIAL.epochs}]"),
-        click.option("--batch-size", type=int, help=f"Images for each step  [default: {_TUTORIAL.batch_size}]"),
-        click.option("--optimizer", help=f"One of {', '.join(OPTIMIZERS)}  [default: {_TUTORIAL.optimizer}]"),
-        click.option("--learning-rate", type=float, help=f"[default: {_TUTORIAL.learning_rate}]"),
-        click.option("--momentum", type=float, help=f"In Adam: the first beta  [default: {_TUTORIAL.momentum}]"),
-        click.option("--weight-decay", type=float, help=f"[default: {_TUTORIAL.weight_decay:g}]"),
-        click.option("--schedule", help=f"One of {', '.join(SCHEDULES)}  [default: {_TUTORIAL.schedule}]"),
-        click.option("--augment/--no-augment", default=None, help="Change the images at random  [default: no]"),
-        click.option("--shift", type=int, help=f"Pixels that images are moved by  [default: {_TUTORIAL.shift}]"),
-        click.option("--validation", type=int, help="Training images to choose by, not trained on  [default: none]"),
-        click.option("--seed", type=int, help=f"Of the weights and the order  [default: {_TUTORIAL.seed}]"),
-        click.option("--device", help=f"One of {', '.join(DEVICES)}  [default: {_TUTORIAL.device}]"),
-        click.option("--threads", type=int, help=f"CPU threads  [default: all, here {_TUTORIAL.threads}]"),
-        click.option("--kernels", help=f"One of {', '.join(KERNELS)}  [default: {_TUTORIAL.kernels}]"),
-    )
-    for option in reversed(options):
-        command = option(command)
+    """Give a command one option for each setting of a recipe; those left out are None."""
+    for name, setting in reversed(SETTINGS.items()):
+        command = _option(name, setting)(command)
     return command
+
+
+def _option(name: str, setting: Setting) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    flag, default = name.replace("_", "-"), default_of(TrainingConfig, name)
+    here = f"{setting.written(default)} on this machine" if setting.default is None else setting.written(default)
+    told = f"{setting.help}  [default: {here}]"
+    match setting:
+        case Whole():
+            return click.option(f"--{flag}", type=int, help=told)
+        case Number():
+            return click.option(f"--{flag}", type=float, help=told)
+        case Choice():
+            return click.option(f"--{flag}", metavar=f"[{'|'.join(setting.choices)}]", help=told)
+        case Switch():
+            return click.option(f"--{flag}/--no-{flag}", default=None, help=told)
+        case _:
+            raise AssertionError(f"{name} is of a kind that the command line does not know")
 
 
 @click.command()

@@ -3,23 +3,23 @@
 import math
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
 from cnnlab.errors import LabError
 from cnnlab.models.definitions import DEFINITIONS, Definition, definition_named
 from cnnlab.runs.run import Run
-from cnnlab.training.recipe import TrainingConfig
+from cnnlab.training.recipe import SETTINGS, TrainingConfig
+from cnnlab.training.settings import Whole
 
 MOST_RUNS = 10_000
 # What a sweep can try: the definition, and every setting of the recipe.
-FIELDS = ("model", *(field.name for field in fields(TrainingConfig)))
+FIELDS = ("model", *SETTINGS)
 SAMPLERS = ("tpe", "random")
 # Of the training images: what a search chooses by, where its plan does not say how many.
 _VALIDATION = 10_000
 _GREATEST = 10**12
-_WHOLE = {field.name for field in fields(TrainingConfig) if field.type is int}
 
 
 class InvalidSweep(LabError, ValueError):
@@ -210,7 +210,7 @@ class Plan:
 
 def is_whole(name: str) -> bool:
     """Return whether a field takes whole numbers."""
-    return name in _WHOLE
+    return isinstance(SETTINGS.get(name), Whole)
 
 
 def different_recipes(settings: Mapping[str, Any]) -> float:

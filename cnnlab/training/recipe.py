@@ -1,7 +1,7 @@
 """The recipe of a run: its settings, their bounds, and the presets."""
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -9,20 +9,12 @@ import torch
 from cnnlab.data.mnist import TRAIN_IMAGES
 from cnnlab.errors import LabError
 from cnnlab.training.optimizers import OPTIMIZERS
-
-DEVICES = ("auto", "cpu", "cuda", "mps")
-SCHEDULES = ("constant", "one-cycle")
-KERNELS = ("auto", "fused", "torch")
+from cnnlab.training.settings import choice, number, settings_of, switch, whole
 
 # The CPU generator of PyTorch takes 32 bits of its seed and ignores the rest.
 MAX_SEED = 2**32 - 1
 MAX_EPOCHS = 1_000
-MAX_LEARNING_RATE = 1_000
-MAX_WEIGHT_DECAY = 1
-MAX_SHIFT = 4
 MAX_THREADS = 256
-# Of the training images: half of them.
-MAX_VALIDATION = TRAIN_IMAGES // 2
 
 
 def available_cores() -> int:
@@ -52,41 +44,9 @@ class InvalidConfig(LabError, ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """A recipe. The defaults are the tutorial's.
+    """A recipe: all that a run's losses depend on beside its network. The defaults are the tutorial's.
 
-    Attributes
-    ----------
-    epochs
-        How often the training set is gone through.
-    batch_size
-        Images for each step; the last batch of an epoch holds what is left.
-    optimizer
-        A key of `OPTIMIZERS`.
-    learning_rate
-        The optimizer's ``lr``.
-    momentum
-        The ``momentum`` of RMSprop and SGD, the first of the two ``betas`` of Adam and AdamW.
-    weight_decay
-        The optimizer's ``weight_decay``: how strongly each step pulls the weights towards 0.
-    schedule
-        One of `SCHEDULES`: what becomes of the learning rate, as `learning_rate_at` says.
-    augment
-        Whether the training images are changed at random, as `cnnlab.data.augmentation` says.
-    shift
-        By how many pixels they are moved at random, at most.
-    validation
-        How many of the training images, the last ones, are kept out of training. Recipes are compared on them, so that
-        nothing is chosen by the test set.
-    seed
-        Decides the initial weights, the order of the images and their random changes.
-    device
-        One of `DEVICES`; "auto" is a GPU where there is one.
-    threads
-        CPU threads. Part of the recipe, since sums split over another number of threads differ in their last bits.
-    kernels
-        One of `KERNELS`: what computes the blocks of convolution, ReLU and pooling. "fused" is the lab's own kernel
-        (`cnnlab.fused`), "torch" PyTorch's layers; their sums differ in the last bits. "auto" and "fused" both take
-        PyTorch's where the lab's cannot be used, and `TrainingState.kernels` tells which it was.
+    Each field is a `cnnlab.training.settings.Setting`, which says what the field means and allows.
 
     Raises
     ------
@@ -94,48 +54,151 @@ class TrainingConfig:
         If a value is not allowed.
     """
 
-    epochs: int = 10
-    batch_size: int = 128
-    optimizer: str = "rmsprop"
-    learning_rate: float = 0.001
-    momentum: float = 0.9
-    weight_decay: float = 0.0
-    schedule: str = "constant"
-    augment: bool = False
-    shift: int = 0
-    validation: int = 0
-    seed: int = 0
-    device: str = "auto"
-    threads: int = field(default_factory=available_cores)
-    kernels: str = "auto"
+    epochs: int = whole(
+        10,
+        low=1,
+        high=MAX_EPOCHS,
+        unit="epoch",
+        label="Epochs",
+        help="How often the network sees all 60,000 training images.",
+        is_always_named=True,
+        tried=(5, 10),
+    )
+    batch_size: int = whole(
+        128,
+        low=1,
+        high=TRAIN_IMAGES,
+        label="Batch size",
+        help="How many images it sees before each change of its weights; the last batch of an epoch may be smaller.",
+        phrase="batch size {}",
+        is_always_named=True,
+        tried=(64, 128, 256),
+    )
+    optimizer: str = choice(
+        "rmsprop",
+        tuple(OPTIMIZERS),
+        titles={name: optimizer.__name__ for name, optimizer in OPTIMIZERS.items()} | {"nesterov": "SGD, Nesterov"},
+        label="Optimizer",
+        help="The rule that turns gradients into changes of the weights.",
+        is_always_named=True,
+        tried=tuple(OPTIMIZERS),
+    )
+    learning_rate: float = number(
+        0.001,
+        low=0,
+        high=1_000,
+        excludes_low=True,
+        step=0.0005,
+        is_logarithmic=True,
+        label="Learning rate",
+        help="How large each change is. Too large, and the loss grows instead of falling.",
+        phrase="learning rate {}",
+        is_always_named=True,
+        tried=(0.0003, 0.001, 0.003),
+    )
+    momentum: float = number(
+        0.9,
+        low=0,
+        high=1,
+        excludes_high=True,
+        step=0.05,
+        label="Momentum",
+        help="How much of the last change is kept in the next one; in Adam and AdamW, the first beta.",
+        phrase="momentum {}",
+        is_always_named=True,
+        tried=(0, 0.5, 0.9),
+    )
+    weight_decay: float = number(
+        0.0,
+        low=0,
+        high=1,
+        step=0.0005,
+        is_logarithmic=True,
+        label="Weight decay",
+        help="How strongly each step pulls the weights towards 0; the tutorial does not.",
+        phrase="weight decay {}",
+        tried=(0, 0.0005),
+    )
+    schedule: str = choice(
+        "constant",
+        ("constant", "one-cycle"),
+        label="Schedule",
+        help="How the learning rate changes: constant, or rising over the first quarter and falling to 0.",
+        phrase="{} schedule",
+        tried=("constant", "one-cycle"),
+    )
+    augment: bool = switch(
+        False,
+        label="Augmentation",
+        help="Changes each training image at random: slanted, stretched, with other strokes. For digits that people "
+        "draw; the tutorial does not.",
+        phrase="augmentation",
+        tried=(False, True),
+    )
+    shift: int = whole(
+        0,
+        low=0,
+        high=4,
+        unit="pixel",
+        label="Shift (pixels)",
+        help="How far each training image is moved at random, at most. The tutorial leaves them in place.",
+        phrase="images shifted by up to {}",
+        tried=(0, 1),
+    )
+    validation: int = whole(
+        0,
+        low=0,
+        high=TRAIN_IMAGES // 2,
+        unit="image",
+        label="Validation images",
+        help="How many of the training images, the last ones, are kept out of training. Compare recipes on them, so "
+        "that nothing is chosen by the test set.",
+        phrase="{} for validation",
+    )
+    seed: int = whole(
+        0,
+        low=0,
+        high=MAX_SEED,
+        label="Seed",
+        help="Decides the initial weights, the order of the images and their random changes. The same seed gives the "
+        "same losses.",
+        phrase="seed {}",
+        is_always_named=True,
+        tried=(0, 1, 2),
+    )
+    device: str = choice(
+        "auto",
+        ("auto", "cpu", "cuda", "mps"),
+        label="Device",
+        help="Where the network is trained: auto is a GPU where there is one.",
+        is_always_named=True,
+    )
+    # Sums that are split over another number of threads differ in their last bits: so it is part of the recipe.
+    threads: int = whole(
+        available_cores,
+        low=1,
+        high=MAX_THREADS,
+        unit="thread",
+        label="Threads",
+        help="How many CPU cores one run uses. With half of them, two runs train at once.",
+        is_always_named=True,
+    )
+    # "auto" and "fused" both fall back to PyTorch's; `TrainingState.kernels` has what a run really used.
+    kernels: str = choice(
+        "auto",
+        ("auto", "fused", "torch"),
+        label="Backend",
+        help="What computes convolution, ReLU and pooling: fused, the lab's own code, which does all three in one; "
+        "torch, PyTorch's layers; auto is fused where it can be used. Losses differ in their last digits.",
+        phrase="{} backend",
+        tried=("auto", "fused", "torch"),
+    )
 
     def __post_init__(self) -> None:
-        self._require_whole("epochs", 1, MAX_EPOCHS)
-        self._require_whole("batch_size", 1, TRAIN_IMAGES)
-        self._require_choice("optimizer", tuple(OPTIMIZERS))
-        self._require(
-            "learning_rate",
-            _is_number(self.learning_rate) and 0 < self.learning_rate <= MAX_LEARNING_RATE,
-            f"a number above 0 and at most {MAX_LEARNING_RATE:,}",
-        )
-        self._require(
-            "momentum", _is_number(self.momentum) and 0 <= self.momentum < 1, "a number from 0 up to, not including, 1"
-        )
+        for name, setting in settings_of(type(self)).items():
+            self._require(name, setting.allows(getattr(self, name)), setting.allowed)
         if self.optimizer == "nesterov":
             self._require("momentum", self.momentum > 0, "above 0 with the optimizer nesterov")
-        self._require(
-            "weight_decay",
-            _is_number(self.weight_decay) and 0 <= self.weight_decay <= MAX_WEIGHT_DECAY,
-            f"a number from 0 to {MAX_WEIGHT_DECAY}",
-        )
-        self._require_choice("schedule", SCHEDULES)
-        self._require("augment", isinstance(self.augment, bool), "true or false")
-        self._require_whole("shift", 0, MAX_SHIFT)
-        self._require_whole("validation", 0, MAX_VALIDATION)
-        self._require_whole("seed", 0, MAX_SEED)
-        self._require_choice("device", DEVICES)
-        self._require_whole("threads", 1, MAX_THREADS)
-        self._require_choice("kernels", KERNELS)
         self._require(
             "batch_size", self.batch_size <= self.images_per_epoch, f"at most {self.images_per_epoch:,} images"
         )
@@ -145,18 +208,17 @@ class TrainingConfig:
         """How many of MNIST's training images are trained on."""
         return TRAIN_IMAGES - self.validation
 
+    def described(self) -> list[str]:
+        """Return the recipe in words, a part for each setting that is worth naming: "10 epochs", "batch size 128"."""
+        parts = [setting.described(getattr(self, name)) for name, setting in settings_of(type(self)).items()]
+        return [part for part in parts if part]
+
     def _require(self, name: str, is_allowed: bool, allowed: str) -> None:
         if not is_allowed:
             raise InvalidConfig(name, getattr(self, name), allowed)
 
-    def _require_whole(self, name: str, low: int, high: int) -> None:
-        value = getattr(self, name)
-        is_whole = isinstance(value, int) and not isinstance(value, bool)
-        self._require(name, is_whole and low <= value <= high, f"a whole number from {low:,} to {high:,}")
 
-    def _require_choice(self, name: str, choices: tuple[str, ...]) -> None:
-        self._require(name, getattr(self, name) in choices, f"one of {', '.join(choices)}")
-
+SETTINGS = settings_of(TrainingConfig)
 
 # What a recipe is good for, and how it differs from the tutorial's.
 PRESETS: dict[str, dict[str, Any]] = {
@@ -179,10 +241,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         "shift": 1,
     },
 }
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def optimizer_arguments(config: TrainingConfig) -> dict[str, Any]:
@@ -238,6 +296,6 @@ def learning_rate_at(progress: float, highest: float, schedule: str) -> float:
     highest
         The recipe's learning rate.
     schedule
-        One of `SCHEDULES`.
+        "constant" or "one-cycle".
     """
     return highest if schedule == "constant" else highest * min(progress / 0.25, (1 - progress) / 0.75)

@@ -5,7 +5,7 @@ from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs.log import Status
 from cnnlab.runs.shelf import all_runs, create_run
 from cnnlab.runs.writer import RunWriter
-from cnnlab.training.recipe import PRESETS, TrainingConfig
+from cnnlab.training.recipe import PRESETS, SETTINGS, TrainingConfig
 from cnnlab.ui.frame.wording import as_text
 from cnnlab.ui.train.progress import seconds_to
 
@@ -38,6 +38,21 @@ def test_the_form_holds_the_tutorials_recipe(train_page):
     assert number(train_page, "Learning rate").value == 0.001
     assert number(train_page, "Momentum").value == 0.9
     assert [each.value for each in train_page.selectbox][:3] == ["rmsprop", "constant", "auto"]
+
+
+def test_the_form_has_a_field_for_every_setting(train_page):
+    fields = [*train_page.number_input, *train_page.selectbox, *train_page.toggle]
+    shown = {field.label: field.value for field in fields}
+    assert {setting.label: shown.get(setting.label) for setting in SETTINGS.values()} == {
+        setting.label: getattr(TrainingConfig(), name) for name, setting in SETTINGS.items()
+    }
+
+
+def test_a_runs_page_names_its_whole_recipe(train_page):
+    config = TrainingConfig(epochs=2, validation=5_000, kernels="torch", shift=1)
+    run = create_run(DEFINITIONS["module"], config)
+    page = open_run(train_page, run.id)
+    assert " · ".join(["nn.Module", *config.described()]) in [each.value for each in page.caption]
 
 
 def test_the_preset_for_drawing_fills_the_fields(train_page):

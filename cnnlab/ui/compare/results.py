@@ -12,7 +12,7 @@ from cnnlab.models.alignment import source_diff
 from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import labels_of
-from cnnlab.training.settings import LABELS
+from cnnlab.training.recipe import SETTINGS
 from cnnlab.ui.answers.gallery import WILSON
 from cnnlab.ui.draw.my_digits import accuracies_on
 from cnnlab.ui.frame.wording import as_text, csv_of, duration, percent
@@ -101,7 +101,9 @@ def differences_view(runs: Sequence[Run]) -> None:
         st.write("These runs have the same recipe, and the same seed.")
     else:
         settings.columns = pd.Index([as_text(label) for label in labels_of(runs)])
-        settings.index = pd.Index([LABELS.get(str(field), str(field).capitalize()) for field in settings.index])
+        settings.index = pd.Index(
+            [SETTINGS[field].label if field in SETTINGS else "Definition" for field in settings.index]
+        )
         st.table(settings.T.astype(str))
     sources: dict[str, str] = {}
     for run, label in zip(runs, labels_of(runs), strict=True):

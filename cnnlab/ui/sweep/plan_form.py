@@ -14,39 +14,22 @@ from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs.log import Status
 from cnnlab.runs.shelf import all_runs
 from cnnlab.sweeps.plan import MOST_RUNS, Between, Plan, Search, different_recipes, is_whole
-from cnnlab.training.optimizers import OPTIMIZERS
-from cnnlab.training.recipe import KERNELS, SCHEDULES, available_cores
+from cnnlab.training.recipe import SETTINGS, available_cores
+from cnnlab.training.settings import Choice, Number, Switch
 from cnnlab.ui.frame.wording import as_text, duration, plural
 from cnnlab.workers.scheduler import scheduler
 
 # As many are started without asking twice.
 MANY_RUNS = 100
-_CHOICES: dict[str, list[Any]] = {
-    "model": list(DEFINITIONS),
-    "optimizer": list(OPTIMIZERS),
-    "schedule": list(SCHEDULES),
-    "augment": [False, True],
-    "kernels": list(KERNELS),
-}
 _KINDS = {"grid": "Every combination", "draws": "Random draws", "search": "Find the best"}
-# Settings whose powers of ten matter.
-_LOGARITHMIC = ("learning_rate", "weight_decay")
-_NUMBERS = {
-    "learning_rate": "0.0003, 0.001, 0.003",
-    "momentum": "0, 0.5, 0.9",
-    "batch_size": "64, 128, 256",
-    "weight_decay": "0, 0.0005",
-    "epochs": "5, 10",
-    "shift": "0, 1",
-    "seed": "0, 1, 2",
-}
+_TRIED = {"model": tuple(DEFINITIONS)} | {name: setting.tried for name, setting in SETTINGS.items() if setting.tried}
 
 
 def plan_form() -> Plan | None:
     """Show the settings to try, and return the plan; where it is none, say why, and return None."""
     tried = st.multiselect(
         "Settings to try",
-        [*_NUMBERS, *_CHOICES],
+        list(_TRIED),
         ["learning_rate", "seed"],
         format_func=title_of,
         key="sweep_fields",
@@ -55,14 +38,15 @@ def plan_form() -> Plan | None:
     settings: dict[str, Any] = {}
     with st.container(horizontal=True):
         for name in tried:
-            if name in _CHOICES:
-                options = _CHOICES[name]
+            if name == "model" or isinstance(SETTINGS[name], Choice | Switch):
+                options = _TRIED[name]
                 settings[name] = tuple(
                     st.multiselect(title_of(name), options, options, key=f"sweep_{name}", persist_state="session")
                 )
             else:
+                numbers = ", ".join(f"{number:g}" for number in _TRIED[name])
                 written = st.text_input(
-                    title_of(name), _NUMBERS[name], key=f"sweep_{name}", persist_state="session", max_chars=5_000
+                    title_of(name), numbers, key=f"sweep_{name}", persist_state="session", max_chars=5_000
                 )
                 settings[name] = _values_in(name, written)
     kind = st.segmented_control(
@@ -103,11 +87,16 @@ def _values_in(name: str, written: str) -> tuple[Any, ...] | Between:
     if between := re.fullmatch(r"\s*(\S+)\s+to\s+(\S+)\s*", written):
         with suppress(ValueError):
             low, high = (int(each) if is_whole(name) else float(each) for each in between.groups())
-            return Between(low, high, is_logarithmic=name in _LOGARITHMIC and low > 0)
+            return Between(low, high, is_logarithmic=_is_logarithmic(name) and low > 0)
     try:
         return tuple(tomllib.loads(f"numbers = [{written}]")["numbers"])
     except (ValueError, RecursionError):  # ValueError: a number of thousands of digits is one
         return tuple(part.strip() for part in written.split(","))
+
+
+def _is_logarithmic(name: str) -> bool:
+    setting = SETTINGS[name]
+    return isinstance(setting, Number) and setting.is_logarithmic
 
 
 def cost_line(plan: Plan) -> str:

@@ -1,13 +1,13 @@
 """The form in which a person chooses a definition and a recipe."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import streamlit as st
 
 from cnnlab.models.definitions import DEFINITIONS, Definition
-from cnnlab.training.optimizers import OPTIMIZERS
-from cnnlab.training.recipe import KERNELS, PRESETS, SCHEDULES, InvalidConfig, TrainingConfig, available_devices
-from cnnlab.training.settings import HELP, LABELS
+from cnnlab.training.recipe import PRESETS, SETTINGS, InvalidConfig, TrainingConfig, available_devices
+from cnnlab.training.settings import Choice, Number, Switch, Whole
 
 _PRESET_BUTTONS: dict[str, Any] = {
     "tutorial": {
@@ -26,7 +26,6 @@ _PRESET_BUTTONS: dict[str, Any] = {
         "help": "Put the values into every field with which the tutorial's network is soonest at 99 % on the test set.",
     },
 }
-_OPTIMIZER_NAMES = {name: optimizer.__name__ for name, optimizer in OPTIMIZERS.items()} | {"nesterov": "SGD, Nesterov"}
 
 
 def recipe_form() -> tuple[Definition, TrainingConfig] | None:
@@ -48,10 +47,7 @@ def recipe_form() -> tuple[Definition, TrainingConfig] | None:
             key="recipe_definition",
             persist_state="session",
         )
-        with st.container(key="recipe_fields"):
-            _fields()
-            _number("threads", step=1)
-        _augment_switch()
+        _fields(SETTINGS)
         with st.container(horizontal=True):
             start = st.form_submit_button("Start training", type="primary", icon=":material/play_arrow:")
             for preset, button in _PRESET_BUTTONS.items():
@@ -76,41 +72,47 @@ def train_both_button(threads: int) -> TrainingConfig | None:
     _set_missing_fields()
     start = st.button("Train both", type="primary", icon=":material/play_arrow:")
     with st.popover("Recipe", icon=":material/tune:"):
-        with st.container(key="recipe_fields"):
-            _fields()
-        _augment_switch()
+        _fields([name for name in SETTINGS if name != "threads"])
         with st.container(horizontal=True):
             for preset, button in _PRESET_BUTTONS.items():
                 st.button(type="tertiary", on_click=_set_fields, args=(preset,), **button)
     return _recipe(threads=threads) if start else None
 
 
-def _fields() -> None:
-    _number("epochs", step=1)
-    _number("batch_size", step=1)
-    _choice("optimizer", list(OPTIMIZERS), _OPTIMIZER_NAMES)
-    _number("learning_rate", step=0.0005)
-    _number("momentum", step=0.05)
-    _number("weight_decay", step=0.0005)
-    _choice("schedule", list(SCHEDULES))
-    _number("shift", step=1)
-    _number("seed", step=1)
-    _choice("device", ["auto", *available_devices()])
-    _choice("kernels", list(KERNELS))
+def _fields(names: Iterable[str]) -> None:
+    """Show a field for each setting; the switches stand below the others."""
+    switches = [name for name in names if isinstance(SETTINGS[name], Switch)]
+    with st.container(key="recipe_fields"):
+        for name in names:
+            if name not in switches:
+                _field(name)
+    for name in switches:
+        _field(name)
 
 
-def _augment_switch() -> None:
-    st.toggle(LABELS["augment"], key=_key("augment"), help=HELP["augment"], persist_state="session")
+def _field(name: str) -> None:
+    setting = SETTINGS[name]
+    common: dict[str, Any] = {"key": _key(name), "help": setting.help, "persist_state": "session"}
+    match setting:
+        case Whole():
+            st.number_input(setting.label, step=1, format="%d", **common)
+        case Number():
+            st.number_input(setting.label, step=setting.step, format="%g", **common)
+        case Choice():
+            here = [value for value in setting.choices if name != "device" or value in ("auto", *available_devices())]
+            st.selectbox(setting.label, here, format_func=setting.title, filter_mode=None, **common)
+        case Switch():
+            st.toggle(setting.label, **common)
 
 
 def _recipe(**given: Any) -> TrainingConfig | None:
     """Return the recipe that the fields hold; where it is not allowed, say what is wrong."""
     try:
         return TrainingConfig(
-            **{field: st.session_state[_key(field)] for field in LABELS if field not in given} | given
+            **{field: st.session_state[_key(field)] for field in SETTINGS if field not in given} | given
         )
     except InvalidConfig as error:
-        st.error(f"{LABELS[error.field]} is {error.value!r}; allowed is {error.allowed}.")
+        st.error(f"{SETTINGS[error.field].label} is {error.value!r}; allowed is {error.allowed}.")
         return None
 
 
@@ -120,33 +122,10 @@ def _key(field: str) -> str:
 
 def _set_fields(preset: str) -> None:
     config = TrainingConfig(**PRESETS[preset])
-    for field in LABELS:
+    for field in SETTINGS:
         st.session_state[_key(field)] = getattr(config, field)
 
 
 def _set_missing_fields() -> None:
     if _key("epochs") not in st.session_state:
         _set_fields("tutorial")
-
-
-def _number(field: str, step: float) -> None:
-    st.number_input(
-        LABELS[field],
-        step=step,
-        format="%d" if isinstance(step, int) else "%g",
-        key=_key(field),
-        help=HELP[field],
-        persist_state="session",
-    )
-
-
-def _choice(field: str, options: list[str], titles: dict[str, str] | None = None) -> None:
-    st.selectbox(
-        LABELS[field],
-        options,
-        format_func=lambda option: titles[option] if titles else option,
-        key=_key(field),
-        help=HELP[field],
-        filter_mode=None,
-        persist_state="session",
-    )

@@ -9,7 +9,7 @@ from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import delete_run
 from cnnlab.ui.frame.actions import attempt
 from cnnlab.ui.frame.live import refresh_seconds
-from cnnlab.ui.frame.wording import as_text, plural
+from cnnlab.ui.frame.wording import as_text
 from cnnlab.ui.train.downloads import downloads
 from cnnlab.ui.train.list import status_badge
 from cnnlab.ui.train.progress import live_progress
@@ -24,7 +24,7 @@ def run_view(run: Run) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader(as_text(run.name), anchor=False, width="content")
         status_badge(status, "stopping" if status.is_active and run.stop_requested else None)
-    st.caption(_recipe_line(run))
+    st.caption(" · ".join([run.title, *run.config.described()]))
     with st.container(horizontal=True, key="run_actions"):
         _actions(run, status)
     if damage := run.damage():
@@ -36,26 +36,6 @@ def run_view(run: Run) -> None:
     _ending(run, status)
     run_every = refresh_seconds(_REFRESH_SECONDS) if status.is_active else None
     st.fragment(live_progress, run_every=run_every)(run, status, run.weights_path.exists())
-
-
-def _recipe_line(run: Run) -> str:
-    config = run.config
-    parts = [
-        run.title,
-        plural(config.epochs, "epoch"),
-        f"batch size {config.batch_size:,}",
-        config.optimizer,
-        f"learning rate {config.learning_rate:g}",
-        f"momentum {config.momentum:g}",
-        f"weight decay {config.weight_decay:g}" if config.weight_decay else "",
-        "" if config.schedule == "constant" else f"{config.schedule} schedule",
-        "changed images" if config.augment else "",
-        f"images shifted by up to {plural(config.shift, 'pixel')}" if config.shift else "",
-        f"seed {config.seed}",
-        config.device,
-        plural(config.threads, "thread"),
-    ]
-    return " · ".join(filter(None, parts))
 
 
 def _actions(run: Run, status: Status) -> None:

@@ -17,8 +17,8 @@ from cnnlab.training.events import BatchEvent, EpochEvent
 from cnnlab.training.loop import STEPS_AT_ONCE, Diverged, random_changes, shuffled, train
 from cnnlab.training.optimizers import OPTIMIZERS
 from cnnlab.training.recipe import (
-    KERNELS,
     PRESETS,
+    SETTINGS,
     InvalidConfig,
     TrainingConfig,
     learning_rate_at,
@@ -49,7 +49,9 @@ any_values = st.one_of(
     st.integers(),
     st.floats(),
     st.text(max_size=20),
-    st.sampled_from([*OPTIMIZERS, *KERNELS, "auto", "one-cycle", 10**400, -(10**400), b"10", [], {}, (1,), 1j]),
+    st.sampled_from(
+        [*OPTIMIZERS, *SETTINGS["kernels"].choices, "auto", "one-cycle", 10**400, -(10**400), b"10", [], {}, (1,), 1j]
+    ),
 )
 
 
@@ -151,7 +153,7 @@ def test_the_losses_are_those_of_a_loop_written_by_hand_bit_for_bit(mnist):
 
 def test_the_losses_are_those_of_the_plainest_loop_but_for_rounding(mnist):
     by_hand = losses_of_a_loop_by_hand(mnist, as_input=lambda images: images)
-    for kernels in KERNELS:
+    for kernels in SETTINGS["kernels"].choices:
         assert losses(train(build(), mnist, replace(CONFIG, kernels=kernels))) == pytest.approx(by_hand, rel=1e-4)
 
 
