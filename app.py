@@ -6,7 +6,7 @@ import streamlit as st
 
 from cnnlab.runs.folder import NoSuchRun
 from cnnlab.runs.shelf import all_runs, reference_runs
-from cnnlab.ui.frame.live import refresh_seconds
+from cnnlab.ui.frame.live import live
 from cnnlab.ui.frame.page import begin_page
 from cnnlab.ui.train.list import run_links
 
@@ -14,9 +14,7 @@ NEWEST_SHOWN = 6
 REFRESH_SECONDS = 1.0
 
 
-def runs_now_and_newest(pace: float) -> None:
-    if refresh_seconds(REFRESH_SECONDS) != pace:
-        st.rerun()
+def runs_now_and_newest() -> None:
     active, ended = [], []
     for run in all_runs():
         with suppress(NoSuchRun):  # deleted from another tab just now
@@ -48,5 +46,4 @@ with st.container(horizontal=True):
         st.switch_page("pages/models.py")
     if st.button("Compare runs", icon=":material/compare_arrows:"):
         st.switch_page("pages/compare.py")
-pace = refresh_seconds(REFRESH_SECONDS)
-st.fragment(runs_now_and_newest, run_every=pace)(pace)
+live(runs_now_and_newest, shown=None, now=lambda: None, seconds=REFRESH_SECONDS)

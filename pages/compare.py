@@ -1,5 +1,7 @@
 """Choose runs, and see their curves, results and answers beside each other."""
 
+from functools import partial
+
 import streamlit as st
 
 from cnnlab.comparison.curves import Measure
@@ -16,7 +18,7 @@ from cnnlab.ui.compare.answers import confusion_view, disagreements_view, verdic
 from cnnlab.ui.compare.curves import curves_view
 from cnnlab.ui.compare.results import differences_view, results_view
 from cnnlab.ui.frame.actions import attempt
-from cnnlab.ui.frame.live import refresh_seconds
+from cnnlab.ui.frame.live import live
 from cnnlab.ui.frame.page import begin_page
 from cnnlab.ui.frame.torch_thread import ask
 from cnnlab.ui.frame.wording import as_text, plural
@@ -76,17 +78,9 @@ def seeds_popover(chosen: list[Run], runs: list[Run]) -> None:
         )
 
 
-def curves_and_results(chosen: list[Run], statuses: list[Status], pace: float) -> None:
-    try:
-        is_up_to_date = [run.status for run in chosen] == statuses and refresh_seconds(REFRESH_SECONDS) == pace
-        if is_up_to_date:
-            curves_view(chosen)
-            results_view(chosen)
-    except NoSuchRun:  # deleted from another tab
-        is_up_to_date = False
-    if not is_up_to_date:
-        CHOICE.put_into_address()  # a timed part may have been given an older one by the browser
-        st.rerun()
+def curves_and_results(chosen: list[Run]) -> None:
+    curves_view(chosen)
+    results_view(chosen)
 
 
 def answers_of(chosen: list[Run]) -> tuple[list[Run], list[Predictions]]:
@@ -173,8 +167,14 @@ try:
     if not chosen:
         st.info("Choose at least one run.")
         st.stop()
-    pace = refresh_seconds(REFRESH_SECONDS)
-    st.fragment(curves_and_results, run_every=pace if is_live else None)(chosen, statuses, pace)
+    live(
+        partial(curves_and_results, chosen),
+        shown=statuses,
+        now=lambda: [run.status for run in chosen],
+        seconds=REFRESH_SECONDS,
+        is_live=is_live,
+        address=CHOICE.address,
+    )
     if len(chosen) > 1:
         st.header("What differs", anchor=False)
         differences_view(chosen)

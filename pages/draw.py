@@ -1,7 +1,7 @@
 """Draw a digit, and see what every network answers."""
 
 import random
-from contextlib import suppress
+from functools import partial
 
 import numpy as np
 import streamlit as st
@@ -20,7 +20,7 @@ from cnnlab.ui.answers.bars import answers_view, steps_view
 from cnnlab.ui.answers.explanation import explanation_view
 from cnnlab.ui.draw.canvas import Picture, canvas, clear_canvas, put_on_canvas, undo_stroke
 from cnnlab.ui.draw.my_digits import asked_digit, is_round, keep_choices, my_digits_view
-from cnnlab.ui.frame.live import refresh_seconds
+from cnnlab.ui.frame.live import live
 from cnnlab.ui.frame.page import begin_page
 from cnnlab.ui.frame.torch_thread import ask
 from cnnlab.ui.frame.wording import as_text
@@ -36,7 +36,7 @@ def newest_finished(runs: list[Run]) -> list[str]:
     return [*([own[name] for name in DEFINITIONS if name in own] or ["reference-sequential"]), DRAWING_RUN]
 
 
-def draw_and_answer(chosen: list[Run], was_live: bool, pace: float) -> None:
+def draw_and_answer(chosen: list[Run]) -> None:
     drawing_column, answer_column = st.columns([CANVAS_SIDE, 640], gap="medium")
     with drawing_column:
         asked_digit()
@@ -54,20 +54,16 @@ def draw_and_answer(chosen: list[Run], was_live: bool, pace: float) -> None:
         with drawing_column:
             keep_choices(can_keep)
     with answer_column:
-        try:
-            is_live = any(run.status.is_active for run in chosen)
-            answers_view(chosen, prepared)
-        except NoSuchRun:  # deleted from another tab
-            is_live = not was_live
+        answers_view(chosen, prepared)
         if not is_round():
             keep_choices(can_keep)
         steps_view(prepared)
     if prepared and chosen:
-        with suppress(NoSuchRun):
-            inside_view(chosen, prepared.centred)
-    if is_live is not was_live or (is_live and refresh_seconds(REFRESH_SECONDS) != pace):
-        CHOICE.put_into_address()  # a timed part may have been given an older one by the browser
-        st.rerun()
+        inside_view(chosen, prepared.centred)
+
+
+def any_is_active(runs: list[Run]) -> bool:
+    return any(run.status.is_active for run in runs)
 
 
 def inside_view(chosen: list[Run], image: np.ndarray) -> None:
@@ -137,9 +133,15 @@ st.multiselect(
 CHOICE.put_into_address()
 chosen = [runs[run_id] for run_id in st.session_state[CHOICE.key]]
 try:
-    is_live = any(run.status.is_active for run in chosen)
-    pace = refresh_seconds(REFRESH_SECONDS)
-    st.fragment(draw_and_answer, run_every=pace if is_live else None)(chosen, is_live, pace)
+    is_live = any_is_active(chosen)
+    live(
+        partial(draw_and_answer, chosen),
+        shown=is_live,
+        now=partial(any_is_active, chosen),
+        seconds=REFRESH_SECONDS,
+        is_live=is_live,
+        address=CHOICE.address,
+    )
     examples_popover()
     my_digits_view(chosen)
 except NoSuchRun:  # deleted from another tab just now

@@ -1,5 +1,7 @@
 """Read how the networks are written, see what they are made of, and why the two definitions are one network."""
 
+from functools import partial
+
 import pandas as pd
 import streamlit as st
 from pandas.io.formats.style import Styler
@@ -20,6 +22,7 @@ from cnnlab.proof.equivalence import (
     sentence_of,
 )
 from cnnlab.proof.process import Progress, Proof
+from cnnlab.ui.frame.live import live
 from cnnlab.ui.frame.page import begin_page
 from cnnlab.ui.frame.torch_thread import ask
 from cnnlab.ui.frame.wording import as_text, percent
@@ -94,7 +97,7 @@ def parameters_of(layers: tuple[Layer, ...]) -> int:
     return sum(layer.parameters for layer in layers)
 
 
-def proof_so_far(proof: Proof, had_ended: bool) -> None:
+def proof_so_far(proof: Proof) -> None:
     """Show what is found, in places that stay where they are; the proof is started if nobody has."""
     try:
         progress = proof.progress()
@@ -104,8 +107,6 @@ def proof_so_far(proof: Proof, had_ended: bool) -> None:
     except LabError as error:
         st.error(as_text(str(error)))
         return
-    if progress.has_ended is not had_ended:
-        st.rerun()  # from now on the page has to look again by itself, or need not any more
     findings = progress.findings
     carried = [each for each in findings if isinstance(each, CarriedOver)]
     trained = [each for each in findings if isinstance(each, TrainedBoth)]
@@ -217,8 +218,14 @@ st.write(
     "the numbers to the last bit."
 )
 proof = Proof()
-had_ended = proof.progress().has_ended
-st.fragment(proof_so_far, run_every=None if had_ended else PROOF_REFRESH_SECONDS)(proof, had_ended)
+has_ended = proof.progress().has_ended
+live(
+    partial(proof_so_far, proof),
+    shown=has_ended,
+    now=lambda: proof.progress().has_ended,
+    seconds=PROOF_REFRESH_SECONDS,
+    is_live=not has_ended,
+)
 st.write(
     "**Why do the tutorial's two tables differ, then?** After ten epochs they say "
     f"{SEQUENTIAL.tutorial_losses[-1]} for nn.Sequential and {MODULE.tutorial_losses[-1]} for nn.Module. It is the "

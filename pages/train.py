@@ -1,16 +1,17 @@
 """Choose a definition and a recipe, start, and watch the losses arrive."""
 
+from functools import partial
+
 import streamlit as st
 
 from cnnlab.errors import LabError
 from cnnlab.runs.archive import import_run
 from cnnlab.runs.folder import NoSuchRun
-from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import all_runs, create_run, damaged_runs, find_run, reference_runs
 from cnnlab.training.recipe import available_cores
-from cnnlab.ui.frame.actions import attempt, show_again
-from cnnlab.ui.frame.live import refresh_seconds
+from cnnlab.ui.frame.actions import attempt
+from cnnlab.ui.frame.live import live
 from cnnlab.ui.frame.page import begin_page
 from cnnlab.ui.frame.wording import as_text, plural
 from cnnlab.ui.train.list import cluster_line, damaged_run_links, run_links
@@ -81,12 +82,7 @@ def import_popover() -> None:
             st.error(as_text(import_error))
 
 
-def list_of_runs(chosen: Run | None, status_shown: Status | None, pace: float) -> None:
-    try:
-        if chosen and (chosen.status is not status_shown or refresh_seconds(REFRESH_SECONDS) != pace):
-            show_again(chosen)  # somebody else resumed or stopped it, or the class has grown
-    except NoSuchRun:
-        show_again(chosen)
+def list_of_runs(chosen: Run | None) -> None:
     cluster_line()
     damaged_run_links(damaged_runs())
     runs = all_runs()
@@ -126,8 +122,13 @@ except LabError as error:
 
 with list_column:
     st.subheader("Runs", anchor=False)
-    pace = refresh_seconds(REFRESH_SECONDS)
-    st.fragment(list_of_runs, run_every=pace)(run, status, pace)
+    live(
+        partial(list_of_runs, run),
+        shown=status,
+        now=lambda: run and run.status,
+        seconds=REFRESH_SECONDS,
+        address={"run": run.id} if run else {},
+    )
     parallel_runs_input()
     import_popover()
 

@@ -1,11 +1,17 @@
-"""How often the timed parts of pages are brought up to date."""
+"""Parts of pages that update themselves while something trains."""
 
 import math
 import time
+from collections.abc import Callable, Mapping
 from threading import Lock
+from typing import TypeVar
 from uuid import uuid4
 
 import streamlit as st
+
+from cnnlab.runs.folder import NoSuchRun
+
+Shown = TypeVar("Shown")
 
 # So many at most are served as often as one alone; of twice as many, each is served half as often, and so on.
 VIEWERS_SERVED_AT_ONCE = 4
@@ -14,6 +20,49 @@ _SEEN_SECONDS = 30.0
 
 _seen: dict[str, float] = {}
 _lock = Lock()
+
+
+def live(
+    body: Callable[[], None],
+    *,
+    shown: Shown,
+    now: Callable[[], Shown],
+    seconds: float,
+    is_live: bool = True,
+    address: Mapping[str, str] | None = None,
+) -> None:
+    """Show a part of a page that updates itself.
+
+    Parameters
+    ----------
+    body
+        Shows the part, each time in the same places.
+    shown, now
+        What the rest of the page has been made from, and what it would be made from now. Where the two differ, or a
+        run has been deleted, the whole page runs again.
+    seconds
+        Between two updates where one person looks; a class waits longer.
+    is_live
+        Whether there is anything to wait for. If not, the part runs again only when somebody uses it.
+    address
+        The query parameters of what the page shows. A timed part runs with the address that the browser had when it
+        asked for it, which may be another run's: without them, a page that has just turned to a new run would turn
+        back.
+    """
+    pace = refresh_seconds(seconds) if is_live else None
+
+    def part() -> None:
+        try:
+            is_up_to_date = now() == shown and (pace is None or refresh_seconds(seconds) == pace)
+            if is_up_to_date:
+                body()
+        except NoSuchRun:
+            is_up_to_date = False
+        if not is_up_to_date:
+            st.query_params.update(address or {})
+            st.rerun()
+
+    st.fragment(part, run_every=pace)()
 
 
 def refresh_seconds(alone: float) -> float:

@@ -1,5 +1,6 @@
 """The plan of a sweep as a form, and what comes of its runs, live."""
 
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -9,7 +10,7 @@ from cnnlab.charts.sweep import CELL, heat_map, parallel_coordinates, title_of
 from cnnlab.runs.log import Status
 from cnnlab.sweeps.sweep import Sweep, find_sweep
 from cnnlab.ui.frame.actions import attempt
-from cnnlab.ui.frame.live import refresh_seconds
+from cnnlab.ui.frame.live import live
 from cnnlab.ui.frame.page import theme_color
 from cnnlab.ui.frame.wording import as_text, csv_of, percent, plural
 from cnnlab.ui.train.list import cluster_line
@@ -46,8 +47,14 @@ def sweep_view(sweep: Sweep) -> None:
             icon=":material/download:",
             on_click="ignore",
         )
-    pace = refresh_seconds(_REFRESH_SECONDS)
-    st.fragment(_live, run_every=pace if is_active else None)(sweep.id, is_active, pace)
+    live(
+        partial(_results, sweep.id),
+        shown=is_active,
+        now=lambda: _is_active(find_sweep(sweep.id)),
+        seconds=_REFRESH_SECONDS,
+        is_live=is_active,
+        address={"sweep": sweep.id},
+    )
 
 
 def _is_active(sweep: Sweep) -> bool:
@@ -61,13 +68,10 @@ def _stop(sweep: Sweep) -> None:
             scheduler().stop(run)
 
 
-def _live(sweep_id: str, was_active: bool, pace: float) -> None:
+def _results(sweep_id: str) -> None:
     sweep = find_sweep(sweep_id)  # a search makes further runs
     table = sweep.table()
     ended = sum(status not in (Status.QUEUED, Status.RUNNING) for status in table["status"])
-    if _is_active(sweep) is not was_active or refresh_seconds(_REFRESH_SECONDS) != pace:
-        st.query_params["sweep"] = sweep.id  # a timed part may have been given an older one by the browser
-        st.rerun()
     cluster_line()
     count = max(len(table), sweep.count if sweep.is_searching else 0)
     pruned = f", {len(sweep.pruned_ids):,} of them early" if sweep.pruned_ids else ""

@@ -63,8 +63,13 @@ class RunChoice:
 
     def put_into_address(self) -> None:
         """Let the address name the chosen runs."""
-        chosen = ",".join(st.session_state[self.key])
-        st.query_params["runs"] = st.session_state[f"{self.key}_in_address"] = chosen
+        st.query_params.update(self.address)
+        st.session_state[f"{self.key}_in_address"] = self.address["runs"]
+
+    @property
+    def address(self) -> dict[str, str]:
+        """The query parameters that name the chosen runs."""
+        return {"runs": ",".join(st.session_state[self.key])}
 
     @property
     def _kept(self) -> str | None:

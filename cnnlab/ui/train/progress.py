@@ -7,24 +7,17 @@ import streamlit as st
 
 from cnnlab.charts.run import accuracy_chart, loss_chart
 from cnnlab.models.definitions import DEFINITIONS
-from cnnlab.runs.folder import NoSuchRun
 from cnnlab.runs.log import History, Status
 from cnnlab.runs.queue import waiting_runs
 from cnnlab.runs.run import Run
-from cnnlab.ui.frame.actions import show_again
 from cnnlab.ui.frame.wording import as_text, duration, percent, plural
 
 _TABLE_ROWS = 10
 
 
-def live_progress(run: Run, status_shown: Status, had_weights: bool) -> None:
+def progress_view(run: Run) -> None:
     """Show what the run's log says, in places that stay where they are."""
-    try:
-        status, history = run.status, run.history()
-    except NoSuchRun:  # deleted from another tab
-        show_again(run)
-    if status is not status_shown or run.weights_path.exists() is not had_weights:
-        show_again(run)  # what stands around this, the actions above all, is not up to date any more
+    status, history = run.status, run.history()
     st.progress(min(1.0, history.step / run.total_steps), text=_progress_line(run, status, history))
     _metrics(run, history)
     st.caption(_kernels_line(history))

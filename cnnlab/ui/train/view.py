@@ -1,5 +1,7 @@
 """One run: what can be done with it, and its progress, live while it trains."""
 
+from functools import partial
+
 import streamlit as st
 
 from cnnlab.runs.folder import DamagedRun
@@ -8,11 +10,11 @@ from cnnlab.runs.names import MAX_NAME_LENGTH
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import delete_run
 from cnnlab.ui.frame.actions import attempt
-from cnnlab.ui.frame.live import refresh_seconds
+from cnnlab.ui.frame.live import live
 from cnnlab.ui.frame.wording import as_text
 from cnnlab.ui.train.downloads import downloads
 from cnnlab.ui.train.list import status_badge
-from cnnlab.ui.train.progress import live_progress
+from cnnlab.ui.train.progress import progress_view
 from cnnlab.workers.scheduler import scheduler
 
 _REFRESH_SECONDS = 0.5
@@ -20,7 +22,7 @@ _REFRESH_SECONDS = 0.5
 
 def run_view(run: Run) -> None:
     """Show a run with its actions. While it is active, what it tells appears by itself."""
-    status = run.status
+    status, has_weights = run.status, run.weights_path.exists()
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader(as_text(run.name), anchor=False, width="content")
         status_badge(status, "stopping" if status.is_active and run.stop_requested else None)
@@ -34,8 +36,14 @@ def run_view(run: Run) -> None:
     except DamagedRun:
         return  # without its log, there is nothing to show
     _ending(run, status)
-    run_every = refresh_seconds(_REFRESH_SECONDS) if status.is_active else None
-    st.fragment(live_progress, run_every=run_every)(run, status, run.weights_path.exists())
+    live(
+        partial(progress_view, run),
+        shown=(status, has_weights),
+        now=lambda: (run.status, run.weights_path.exists()),
+        seconds=_REFRESH_SECONDS,
+        is_live=status.is_active,
+        address={"run": run.id},
+    )
 
 
 def _actions(run: Run, status: Status) -> None:
