@@ -21,9 +21,10 @@ from cnnlab.ui.frame.actions import attempt
 from cnnlab.ui.frame.live import live
 from cnnlab.ui.frame.page import begin_page
 from cnnlab.ui.frame.torch_thread import ask
-from cnnlab.ui.frame.wording import as_text, plural
+from cnnlab.ui.frame.wording import as_text
 from cnnlab.ui.train.choice import RunChoice, runs_and_names
 from cnnlab.ui.train.recipe_form import train_both_button
+from cnnlab.wording import plural
 from cnnlab.workers.scheduler import scheduler
 
 CHOICE = RunChoice("compared", most=20)

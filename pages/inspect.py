@@ -20,8 +20,9 @@ from cnnlab.ui.answers.gallery import WILSON, answers_gallery, confusion_chart
 from cnnlab.ui.frame.page import begin_page, scroll_to
 from cnnlab.ui.frame.pictures import picture_rows
 from cnnlab.ui.frame.torch_thread import ask
-from cnnlab.ui.frame.wording import as_text, percent
+from cnnlab.ui.frame.wording import as_text
 from cnnlab.ui.train.choice import runs_and_names
+from cnnlab.wording import percent
 
 CELL_IMAGES, WORST_IMAGES = 15, 18  # at first: rows that are full on a wide screen, and on a phone
 IMAGE_WIDTH = 9  # rem

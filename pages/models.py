@@ -25,7 +25,8 @@ from cnnlab.proof.process import Progress, Proof
 from cnnlab.ui.frame.live import live
 from cnnlab.ui.frame.page import begin_page
 from cnnlab.ui.frame.torch_thread import ask
-from cnnlab.ui.frame.wording import as_text, percent
+from cnnlab.ui.frame.wording import as_text
+from cnnlab.wording import percent
 
 SEQUENTIAL, MODULE, RESIDUAL = (DEFINITIONS[name] for name in ("sequential", "module", "residual"))
 PROOF_REFRESH_SECONDS = 0.5

@@ -13,11 +13,12 @@ from cnnlab.training.recipe import available_cores
 from cnnlab.ui.frame.actions import attempt
 from cnnlab.ui.frame.live import live
 from cnnlab.ui.frame.page import begin_page
-from cnnlab.ui.frame.wording import as_text, plural
+from cnnlab.ui.frame.wording import as_text
 from cnnlab.ui.train.list import cluster_line, damaged_run_links, run_links
 from cnnlab.ui.train.recipe_form import recipe_form
 from cnnlab.ui.train.speed import why_it_is_fast
 from cnnlab.ui.train.view import run_view
+from cnnlab.wording import plural
 from cnnlab.workers.scheduler import scheduler
 from cnnlab.workers.settings import MAX_PARALLEL_RUNS
 

@@ -1,12 +1,14 @@
 """Figures of several runs beside each other, from data frames and arrays."""
 
+from collections.abc import Callable
 from typing import Any
 
 import altair as alt
 import numpy as np
 import pandas as pd
 
-from cnnlab.charts.palette import LOSS_TICKS, RUN_COLORS, SMALLEST_LOSS
+from cnnlab.charts.palette import LOSS_TICKS, RUN_COLORS, SMALLEST_LOSS, percent_axis
+from cnnlab.wording import percent
 
 _MEASURE_TITLES = {
     "train_loss": "train loss (cross entropy)",
@@ -25,15 +27,15 @@ _AXIS_TITLES = {"epoch": "epoch", "step": "step", "seconds": "seconds of trainin
 _HOVER_PLACES = 150
 
 
-def hover_table(points: pd.DataFrame, value_format: str) -> pd.DataFrame:
+def hover_table(points: pd.DataFrame, written: Callable[[float], str]) -> pd.DataFrame:
     """Return what all curves show at the same places, for one tooltip.
 
     Parameters
     ----------
     points
         Columns label, x and value.
-    value_format
-        How a value is written.
+    written
+        Returns a value as text.
 
     Returns
     -------
@@ -49,9 +51,7 @@ def hover_table(points: pd.DataFrame, value_format: str) -> pd.DataFrame:
         found = np.searchsorted(own["x"], places, side="right") - 1
         has_value = (found >= 0) & (places <= own["x"].max())
         values = own["value"].to_numpy()[found]
-        table[label] = [
-            format(value, value_format) if is_there else "–" for value, is_there in zip(values, has_value, strict=True)
-        ]
+        table[label] = [written(value) if is_there else "–" for value, is_there in zip(values, has_value, strict=True)]
     return table
 
 
@@ -74,7 +74,6 @@ def comparison_chart(
         Where the longest curve will end, so that the axis need not move while runs train; None if nobody knows.
     """
     is_accuracy = measure == "test_accuracy"
-    number_format = ".2%" if is_accuracy else ".4f"
     if is_logarithmic:
         points = points.assign(**{name: points[name].clip(lower=SMALLEST_LOSS) for name in ("value", "low", "high")})
     # Vega draws the curves in the order in which they first have a point, whichever run is the first to have one.
@@ -95,7 +94,7 @@ def comparison_chart(
     usual = alt.DomainUnionWith(unionWith=_USUAL_VALUES[measure])
     scale = alt.Scale(type="log" if is_logarithmic else "linear", zero=False, nice=True, domain=usual)
     if is_accuracy:
-        ticks = alt.Axis(format=".1%")
+        ticks = percent_axis(1)
     elif is_logarithmic:
         ticks = alt.Axis(values=LOSS_TICKS, format="~g")
     else:
@@ -125,7 +124,7 @@ def comparison_chart(
         filled=True, size=0 if measure == "batch_loss" else 60
     )
     pointer = (
-        alt.Chart(hover_table(points.dropna(), number_format).rename(columns=names))
+        alt.Chart(hover_table(points.dropna(), percent if is_accuracy else "{:.4f}".format).rename(columns=names))
         .mark_rule()
         .encode(
             x=x,

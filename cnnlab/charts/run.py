@@ -11,7 +11,8 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from cnnlab.charts.palette import LOSS_TICKS, SMALLEST_LOSS, TEST_COLOR, TRAIN_COLOR, TUTORIAL_COLOR
+from cnnlab.charts.palette import LOSS_TICKS, SMALLEST_LOSS, TEST_COLOR, TRAIN_COLOR, TUTORIAL_COLOR, percent_axis
+from cnnlab.wording import percent
 
 BATCH_POINTS = 1_000
 # The axis holds them from the start, so that it need not move when the first losses arrive.
@@ -130,6 +131,7 @@ def accuracy_chart(epochs: pd.DataFrame, planned_epochs: int) -> LiveChart:
         Columns epoch and test_accuracy (0 to 1).
     """
     points = epochs[["epoch", "test_accuracy"]].astype(float)
+    points["written"] = points["test_accuracy"].map(percent)
     lowest = min([0.9, *points["test_accuracy"]])
     return LiveChart(points, _accuracy_spec(planned_epochs, math.floor(lowest * 10) / 10))
 
@@ -141,12 +143,12 @@ def _accuracy_spec(planned_epochs: int, lowest: float) -> dict[str, Any]:
         y=alt.Y(
             "test_accuracy:Q",
             title="test accuracy",
-            axis=alt.Axis(format=".0%", tickCount=5),
+            axis=percent_axis(0, tickCount=5),
             scale=alt.Scale(domain=[lowest, 1.0]),
         ),
         tooltip=[
             alt.Tooltip("epoch:Q", format=".0f"),
-            alt.Tooltip("test_accuracy:Q", title="test accuracy", format=".2%"),
+            alt.Tooltip("written:N", title="test accuracy"),
         ],
     )
     line = base.mark_line(color=TEST_COLOR, strokeWidth=3)

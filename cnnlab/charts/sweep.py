@@ -5,6 +5,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from cnnlab.training.recipe import SETTINGS
+from cnnlab.wording import percent
 
 # What a figure calls the cell that is clicked.
 CELL = "cell"
@@ -28,6 +29,7 @@ def heat_map(table: pd.DataFrame, rows: str, columns: str, accuracy: str, *, tex
     means = told.groupby([rows, columns], as_index=False, sort=True).agg(
         **{accuracy: (accuracy, "mean"), "runs": ("run", "size")}
     )
+    means["written"] = means[accuracy].map(percent)
     cell = alt.selection_point(name=CELL, fields=[rows, columns])
     base = alt.Chart(means).encode(
         x=alt.X(f"{columns}:O", title=title_of(columns), axis=alt.Axis(labelAngle=0)),
@@ -35,7 +37,7 @@ def heat_map(table: pd.DataFrame, rows: str, columns: str, accuracy: str, *, tex
         tooltip=[
             alt.Tooltip(f"{rows}:N", title=title_of(rows)),
             alt.Tooltip(f"{columns}:N", title=title_of(columns)),
-            alt.Tooltip(f"{accuracy}:Q", title=title_of(accuracy), format=".2%"),
+            alt.Tooltip("written:N", title=title_of(accuracy)),
             alt.Tooltip("runs:Q", title="Runs"),
         ],
     )
@@ -43,7 +45,7 @@ def heat_map(table: pd.DataFrame, rows: str, columns: str, accuracy: str, *, tex
     squares = base.mark_rect(stroke="#8888", cursor="pointer").encode(
         color=alt.Color(f"{accuracy}:Q", scale=colors, legend=None)
     )
-    numbers = base.mark_text(fontSize=13, color=text_color).encode(text=alt.Text(f"{accuracy}:Q", format=".2%"))
+    numbers = base.mark_text(fontSize=13, color=text_color).encode(text="written:N")
     height = 46 * means[rows].nunique() + 110  # the axis below, with its title, has the rest
     return alt.LayerChart(layer=[squares.add_params(cell), numbers]).properties(height=height)
 

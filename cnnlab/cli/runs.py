@@ -11,6 +11,7 @@ from cnnlab.runs.archive import MOST_BYTES, export_run, import_run
 from cnnlab.runs.folder import NoSuchRun
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import all_runs, damaged_runs, find_run
+from cnnlab.wording import percent
 
 
 @click.command()
@@ -37,7 +38,7 @@ def _result_of(run: Run) -> str:
     if damage := run.damage():
         return f"damaged: {damage.file}"
     epoch = run.last_epoch()
-    return f"epoch {epoch.epoch}, {epoch.test_accuracy:.2%}" if epoch else "-"
+    return f"epoch {epoch.epoch}, {percent(epoch.test_accuracy)}" if epoch else "-"
 
 
 @click.command()

@@ -27,6 +27,7 @@ from cnnlab.training.recipe import (
     device_for,
 )
 from cnnlab.training.settings import Choice, Number, Setting, Switch, Whole, default_of
+from cnnlab.wording import percent
 from cnnlab.workers.torchrun import Processes, is_one_of_several
 from cnnlab.workers.work import work
 
@@ -134,7 +135,7 @@ def _print_training(run: Run, writer: RunWriter, as_json: bool, processes: Proce
                 case EpochEvent():
                     if sys.stderr.isatty():
                         click.echo("\r\033[K", nl=False, err=True)  # the row takes the place of the bar
-                    click.echo(f"{event.epoch}\t{event.train_loss:.4f}\t{event.test_accuracy:.2%}")
+                    click.echo(f"{event.epoch}\t{event.train_loss:.4f}\t{percent(event.test_accuracy)}")
                 case _:
                     bar.update(1)
     if run.status is Status.STOPPED:

@@ -84,7 +84,7 @@ $at_each_step        if has_channels_last:
     logits = predict_logits(model, test_images)
     test_loss = F.cross_entropy(logits, test_labels).item()
     accuracy = (logits.argmax(dim=1) == test_labels).sum().item() / len(test_labels)
-    print(f"{epoch}\\t{loss_sum / len(batches)}\\t{test_loss}\\t{accuracy:.2%}")
+    print(f"{epoch}\\t{loss_sum / len(batches)}\\t{test_loss}\\t{100 * accuracy:.2f} %")
 ''')
 
 

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
+from cnnlab.wording import plural
+
 
 @dataclass(frozen=True, kw_only=True)
 class Setting(ABC):
@@ -74,8 +76,7 @@ class Whole(Setting):
         return isinstance(value, int) and not isinstance(value, bool) and self.low <= value <= self.high
 
     def written(self, value: int) -> str:
-        plural = "s" if self.unit and value != 1 else ""
-        return f"{value:,} {self.unit}{plural}".rstrip()
+        return plural(value, self.unit) if self.unit else f"{value:,}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,7 @@ from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import all_runs
 from cnnlab.training.recipe import TrainingConfig
+from cnnlab.wording import percent
 
 
 def main() -> None:
@@ -35,8 +36,9 @@ def main() -> None:
         table = results(list(runs[definition.name].values()))
         accuracy, loss = table["test_accuracy"], table["train_loss"]
         print(
-            f"{definition.title}, {len(table)} seeds: test accuracy {accuracy.mean():.2%} ({accuracy.min():.2%} to "
-            f"{accuracy.max():.2%}), final train loss {loss.mean():.4f} ({loss.min():.4f} to {loss.max():.4f})"
+            f"{definition.title}, {len(table)} seeds: test accuracy {percent(accuracy.mean())} "
+            f"({percent(accuracy.min())} to {percent(accuracy.max())}), "
+            f"final train loss {loss.mean():.4f} ({loss.min():.4f} to {loss.max():.4f})"
         )
     labels = load_test_set()[1].numpy()
     first, second = definitions

@@ -27,6 +27,7 @@ from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.training.events import EpochEvent
 from cnnlab.training.loop import train
 from cnnlab.training.recipe import PRESETS, TrainingConfig, available_cores
+from cnnlab.wording import percent
 
 CHOSEN_ON = 50_000
 GOAL = 0.99
@@ -69,7 +70,7 @@ def choose(part: MNIST, speedrun: TrainingConfig, seeds: int) -> None:
         runs = [trained(part, replace(config, seed=seed)) for seed in range(seeds)]
         accuracies = [epochs[-1].test_accuracy for epochs in runs]
         seconds = statistics.median(sum(epoch.seconds for epoch in epochs) for epochs in runs)
-        shown = [f"{min(accuracies):.2%}", f"{statistics.mean(accuracies):.2%}", f"{seconds:.1f}"]
+        shown = [percent(min(accuracies)), percent(statistics.mean(accuracies)), f"{seconds:.1f}"]
         print("\t".join([*map(str, values), *shown]), flush=True)
 
 
@@ -77,7 +78,7 @@ def measure(mnist: MNIST, speedrun: TrainingConfig, seeds: int) -> None:
     print("seed\tepochs\taccuracy after each\tseconds of training\tseconds to 99 %")
     for seed in range(seeds):
         epochs = trained(mnist, replace(speedrun, seed=seed))
-        accuracies = ", ".join(f"{epoch.test_accuracy:.2%}" for epoch in epochs)
+        accuracies = ", ".join(percent(epoch.test_accuracy) for epoch in epochs)
         seconds = list(itertools.accumulate(epoch.seconds for epoch in epochs))
         reached = [spent for spent, epoch in zip(seconds, epochs, strict=True) if epoch.test_accuracy >= GOAL]
         to_goal = f"{reached[0]:.2f}" if reached else "not reached"

@@ -16,6 +16,7 @@ import torch
 
 from cnnlab.bench.report import machine
 from cnnlab.models.definitions import DEFINITIONS, Definition
+from cnnlab.wording import percent
 
 
 def main() -> None:
@@ -40,7 +41,7 @@ def print_table(definition: Definition, runs: dict[int, list[dict]]) -> None:
     for epoch, tutorial_loss in enumerate(definition.tutorial_losses):
         losses = " | ".join(f"{epochs[epoch]['train_loss']:.4f}" for epochs in runs.values())
         print(f"| {epoch + 1} | {tutorial_loss:.4f} | {losses} |")
-    accuracies = " | ".join(f"{epochs[-1]['test_accuracy']:.2%}" for epochs in runs.values())
+    accuracies = " | ".join(percent(epochs[-1]["test_accuracy"]) for epochs in runs.values())
     print(f"| test accuracy | – | {accuracies} |")
     seconds = [[epoch["seconds"] for epoch in epochs] for epochs in runs.values()]
     spreads = " | ".join(f"{statistics.median(each):.1f} ({min(each):.1f}–{max(each):.1f})" for each in seconds)

@@ -32,6 +32,7 @@ ROOMS = (
     "drawing",
     "data",
     "storage",
+    "wording",
     "errors",
 )
 MOST_FILES, MOST_LINES = 9, 400

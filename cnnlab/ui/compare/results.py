@@ -1,6 +1,7 @@
 """The parts of the Compare page."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -15,7 +16,8 @@ from cnnlab.runs.shelf import labels_of
 from cnnlab.training.recipe import SETTINGS
 from cnnlab.ui.answers.gallery import WILSON
 from cnnlab.ui.draw.my_digits import accuracies_on
-from cnnlab.ui.frame.wording import as_text, csv_of, duration, percent
+from cnnlab.ui.frame.wording import as_text, csv_of
+from cnnlab.wording import duration, percent
 
 
 def results_view(runs: Sequence[Run]) -> None:
@@ -29,31 +31,33 @@ def results_view(runs: Sequence[Run]) -> None:
         for low, high in zip(table["accuracy_low"], table["accuracy_high"], strict=True)
     ]
     shown = table.drop(columns=["accuracy_low", "accuracy_high"])
+    shown["progress"] = 100 * shown["progress"]
     shown["status"] = [_status_line(run) for run in runs]
     shown.insert(list(shown.columns).index("test_accuracy") + 1, "interval", interval)
+    shares = [name for name in ("test_accuracy", "my_digits") if name in shown]
+    written: dict[Any, Any] = dict.fromkeys(shares, percent)
     st.dataframe(
-        shown,
+        shown.style.format(written, na_rep="–"),
         hide_index=True,
         key="results",
         placeholder="–",
         column_config={
             "run": st.column_config.TextColumn("Run", pinned=True),
             "status": "Status",
-            "progress": st.column_config.ProgressColumn("Progress", format="percent"),
+            "progress": st.column_config.ProgressColumn("Progress", format="%.0f %%", max_value=100),
             "train_loss": st.column_config.NumberColumn("Train loss", format="%.4f"),
             "test_loss": st.column_config.NumberColumn("Test loss", format="%.4f"),
             "best_test_loss": st.column_config.NumberColumn("Best test loss", format="%.4f"),
             "best_epoch": st.column_config.NumberColumn("in epoch"),
-            "test_accuracy": st.column_config.NumberColumn("Test accuracy", format="percent"),
+            "test_accuracy": st.column_config.NumberColumn("Test accuracy"),
             "interval": st.column_config.TextColumn("95 % interval"),
             "my_digits": st.column_config.NumberColumn(
                 "My digits",
-                format="percent",
                 help="The share that it reads right of the digits that you drew and kept on the Draw page.",
             ),
             "parameters": st.column_config.NumberColumn("Parameters", format="localized"),
             "seconds_per_epoch": st.column_config.NumberColumn("Seconds/epoch", format="%.1f"),
-            "images_per_second": st.column_config.NumberColumn("Images/s", format="%d"),
+            "images_per_second": st.column_config.NumberColumn("Images/s", format="localized", step=1),
         },
     )
     _over_seeds_view(over_seeds(runs))

@@ -16,7 +16,8 @@ from cnnlab.runs.shelf import labels_of
 from cnnlab.ui.draw.canvas import clear_canvas, drawing_now
 from cnnlab.ui.frame.pictures import digit_gallery
 from cnnlab.ui.frame.torch_thread import ask
-from cnnlab.ui.frame.wording import as_text, percent, plural
+from cnnlab.ui.frame.wording import as_text
+from cnnlab.wording import percent, plural
 
 _DIGITS = range(10)
 _TIMES = 3

@@ -12,8 +12,9 @@ from cnnlab.sweeps.sweep import Sweep, find_sweep
 from cnnlab.ui.frame.actions import attempt
 from cnnlab.ui.frame.live import live
 from cnnlab.ui.frame.page import theme_color
-from cnnlab.ui.frame.wording import as_text, csv_of, percent, plural
+from cnnlab.ui.frame.wording import as_text, csv_of
 from cnnlab.ui.train.list import cluster_line
+from cnnlab.wording import percent, plural
 from cnnlab.workers.scheduler import scheduler
 
 _REFRESH_SECONDS = 1.0
@@ -98,14 +99,14 @@ def _results(sweep_id: str) -> None:
             parallel_coordinates(told, tried, accuracy), key="sweep_coordinates", config={"displayModeBar": False}
         )
     shown = table.rename(columns=title_of)
+    shares = [title_of(name) for name in ("test_accuracy", "validation_accuracy") if name in table]
+    written: dict[Any, Any] = dict.fromkeys(shares, percent)
     st.dataframe(
-        shown,
+        shown.style.format(written, na_rep="–"),
         hide_index=True,
         key="sweep_table",
         placeholder="–",
         column_config={
-            "Test accuracy": st.column_config.NumberColumn(format="percent"),
-            "Validation accuracy": st.column_config.NumberColumn(format="percent"),
             "Train loss": st.column_config.NumberColumn(format="%.4f"),
             "Test loss": st.column_config.NumberColumn(format="%.4f"),
         },

@@ -7,7 +7,8 @@ import streamlit as st
 from cnnlab.runs.folder import DamagedRun, NoSuchRun
 from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
-from cnnlab.ui.frame.wording import ago, as_text, percent
+from cnnlab.ui.frame.wording import as_text
+from cnnlab.wording import ago, percent
 from cnnlab.workers.scheduler import scheduler
 
 _ICONS = {

@@ -10,7 +10,8 @@ from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs.log import History, Status
 from cnnlab.runs.queue import waiting_runs
 from cnnlab.runs.run import Run
-from cnnlab.ui.frame.wording import as_text, duration, percent, plural
+from cnnlab.ui.frame.wording import as_text
+from cnnlab.wording import duration, percent, plural
 
 _TABLE_ROWS = 10
 

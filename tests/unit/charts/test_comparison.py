@@ -19,7 +19,7 @@ def points(**curves):
 
 
 def test_the_tooltip_tells_of_every_curve_at_each_place():
-    table = hover_table(points(a=[0.5, 0.25, 0.125], b=[1.0]), ".2f")
+    table = hover_table(points(a=[0.5, 0.25, 0.125], b=[1.0]), "{:.2f}".format)
     assert table["x"].tolist() == [1, 2, 3]
     assert table["a"].tolist() == ["0.50", "0.25", "0.12"]
     assert table["b"].tolist() == ["1.00", "–", "–"]

@@ -10,6 +10,7 @@ from cnnlab.training.events import EpochEvent
 from cnnlab.training.loop import train
 from cnnlab.training.recipe import PRESETS, TrainingConfig
 from cnnlab.training.script import training_script
+from cnnlab.wording import percent
 
 
 @pytest.mark.parametrize(
@@ -29,5 +30,5 @@ def test_the_script_gives_the_losses_of_the_run(name, recipe, tmp_path):
     shutil.copytree(data.ARCHIVES, tmp_path / "data" / "MNIST" / "raw")
     (tmp_path / "script.py").write_text(training_script(definition.source, config))
     ended = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=True)
-    row = f"1\t{expected.train_loss}\t{expected.test_loss}\t{expected.test_accuracy:.2%}"
+    row = f"1\t{expected.train_loss}\t{expected.test_loss}\t{percent(expected.test_accuracy)}"
     assert ended.stdout.splitlines()[-1] == row

@@ -1,0 +1,34 @@
+"""Numbers as people read them, on pages and on the command line."""
+
+from datetime import UTC, datetime
+
+
+def percent(share: float) -> str:
+    """Return a share from 0 to 1 as a percentage with two decimals: 98.35 %."""
+    return f"{100 * share:.2f} %"
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time: 8 s, 1 min 5 s, 2 h 3 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def ago(moment: datetime) -> str:
+    """Return how long ago a moment was, roughly."""
+    seconds = (datetime.now(UTC) - moment).total_seconds()
+    for unit, length in (("day", 86_400), ("hour", 3_600), ("min", 60)):
+        if seconds >= length:
+            count = int(seconds // length)
+            plural = "s" if count > 1 and unit != "min" else ""
+            return f"{count} {unit}{plural} ago"
+    return "just now"
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a count with its noun: 1 run, 2 runs."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
