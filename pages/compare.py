@@ -17,9 +17,10 @@ from cnnlab.training.recipe import TrainingConfig, available_cores
 from cnnlab.ui.compare.answers import confusion_view, disagreements_view, verdicts_view
 from cnnlab.ui.compare.curves import curves_view
 from cnnlab.ui.compare.results import differences_view, results_view
-from cnnlab.ui.frame.actions import attempt
+from cnnlab.ui.frame.actions import attempt, show_error
 from cnnlab.ui.frame.live import live
 from cnnlab.ui.frame.page import begin_page
+from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.torch_thread import ask
 from cnnlab.ui.frame.wording import as_text
 from cnnlab.ui.train.choice import RunChoice, runs_and_names
@@ -40,7 +41,7 @@ def newest_of_each_definition(runs: list[Run]) -> list[str]:
 def start(definition: Definition, config: TrainingConfig) -> str:
     run = create_run(definition, config)
     scheduler().start(run)
-    st.session_state["measure"] = Measure.BATCH_LOSS  # the first to have something to show
+    st.session_state[Key.MEASURE] = Measure.BATCH_LOSS  # the first to have something to show
     return run.id
 
 
@@ -135,8 +136,7 @@ with actions:
     if config := train_both_button(threads=max(1, available_cores() // len(TUTORIALS_DEFINITIONS))):
         attempt(start_and_choose, config)
         runs, names = runs_and_names()
-if action_error := st.session_state.pop("run_error", None):
-    st.error(as_text(action_error))
+show_error()
 
 st.multiselect(
     "Runs",

@@ -20,8 +20,10 @@ from cnnlab.ui.answers.bars import answers_view, steps_view
 from cnnlab.ui.answers.explanation import explanation_view
 from cnnlab.ui.draw.canvas import Picture, canvas, clear_canvas, put_on_canvas, undo_stroke
 from cnnlab.ui.draw.my_digits import asked_digit, is_round, keep_choices, my_digits_view
+from cnnlab.ui.frame.actions import show_error
 from cnnlab.ui.frame.live import live
 from cnnlab.ui.frame.page import begin_page
+from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.torch_thread import ask
 from cnnlab.ui.frame.wording import as_text
 from cnnlab.ui.train.choice import RunChoice, runs_and_names
@@ -40,12 +42,12 @@ def draw_and_answer(chosen: list[Run]) -> None:
     drawing_column, answer_column = st.columns([CANVAS_SIDE, 640], gap="medium")
     with drawing_column:
         asked_digit()
-        drawing = canvas(st.session_state.get("brush", 20))
+        drawing = canvas(st.session_state.get(Key.BRUSH, 20))
         with st.container(horizontal=True, width=CANVAS_SIDE, gap="xsmall"):
             st.button("Undo", on_click=undo_stroke)
             st.button("Clear", on_click=clear_canvas)
             with st.popover("Brush"):
-                st.slider("Brush width", 6, 40, 20, format="%d px", key="brush", persist_state="session")
+                st.slider("Brush width", 6, 40, 20, format="%d px", key=Key.BRUSH, persist_state="session")
         if drawing.picture:
             st.caption(as_text(drawing.picture.title))
     prepared = prepare(drawing.ink())
@@ -76,26 +78,26 @@ def inside_view(chosen: list[Run], image: np.ndarray) -> None:
 
 
 def put_test_image(index: int) -> None:
-    st.session_state["test_image"] = index
+    st.session_state[Key.TEST_IMAGE] = index
     images, labels = ask(load_test_set)
     enlarged = images[index, 0].numpy().repeat(CANVAS_SIDE // 28, axis=0).repeat(CANVAS_SIDE // 28, axis=1)
     put_on_canvas(Picture(enlarged, f"Test image {index:,}: a {labels[index]}"))
 
 
 def put_uploaded() -> None:
-    if (file := st.session_state["uploaded_picture"]) is None:
+    if (file := st.session_state[Key.UPLOADED_PICTURE]) is None:
         return
     try:
         put_on_canvas(Picture(picture_on_canvas(file.getvalue()), file.name))
     except LabError as error:
-        st.session_state["picture_error"] = str(error)
+        st.session_state[Key.PICTURE_ERROR] = str(error)
 
 
 def examples_popover() -> None:
     with st.popover("Start from a picture", icon=":material/image:"):
         st.write("Draw on it, or see how the networks read it as it is.")
         with st.container(horizontal=True, vertical_alignment="bottom"):
-            index = st.number_input("Test image of MNIST", 0, TEST_IMAGES - 1, key="test_image")
+            index = st.number_input("Test image of MNIST", 0, TEST_IMAGES - 1, key=Key.TEST_IMAGE)
             st.button("Show", on_click=put_test_image, args=(index,))
             st.button(
                 "Random", icon=":material/casino:", on_click=put_test_image, args=(random.randrange(TEST_IMAGES),)
@@ -103,7 +105,7 @@ def examples_popover() -> None:
         st.file_uploader(
             "A photo or scan of one digit",
             ["png", "jpg", "jpeg"],
-            key="uploaded_picture",
+            key=Key.UPLOADED_PICTURE,
             on_change=put_uploaded,
             max_upload_size=20,
         )
@@ -116,12 +118,11 @@ st.write(
     "once."
 )
 
-if (index := st.session_state.pop("canvas_image", None)) is not None:  # sent by Inspect
+if (index := st.session_state.pop(Key.CANVAS_IMAGE, None)) is not None:  # sent by Inspect
     put_test_image(index)
 runs, names = runs_and_names()
 CHOICE.take_from_address(runs, default=lambda: newest_finished(list(runs.values())))
-if picture_error := st.session_state.pop("picture_error", None):
-    st.error(as_text(picture_error))
+show_error(Key.PICTURE_ERROR)
 st.multiselect(
     "Networks that answer",
     list(runs),

@@ -19,6 +19,7 @@ from cnnlab.ui.answers.explanation import explanation_view, filters_view
 from cnnlab.ui.answers.gallery import WILSON, answers_gallery, confusion_chart
 from cnnlab.ui.frame.page import begin_page, scroll_to
 from cnnlab.ui.frame.pictures import picture_rows
+from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.torch_thread import ask
 from cnnlab.ui.frame.wording import as_text
 from cnnlab.ui.train.choice import runs_and_names
@@ -30,18 +31,18 @@ IMAGE_WIDTH = 9  # rem
 
 def take_choice_from_address(runs: dict[str, Run]) -> None:
     """Choose the run that a new address names, else the one chosen last, else the newest finished one."""
-    chosen_last = st.session_state.get("inspected_in_address")
+    chosen_last = st.session_state.get(Key.INSPECTED_IN_ADDRESS)
     asked = st.query_params.get("run", chosen_last)
     if asked != chosen_last and asked not in runs:
         try:
             newest_weights_of(find_run(asked))
         except LabError as error:
             st.warning(as_text(str(error)))
-    if asked != chosen_last or "inspected" not in st.session_state:
-        st.session_state["inspected"] = asked
-    if st.session_state["inspected"] not in runs:
+    if asked != chosen_last or Key.INSPECTED not in st.session_state:
+        st.session_state[Key.INSPECTED] = asked
+    if st.session_state[Key.INSPECTED] not in runs:
         finished = (run.id for run in runs.values() if run.status is Status.FINISHED)
-        st.session_state["inspected"] = next(finished, next(iter(runs)))
+        st.session_state[Key.INSPECTED] = next(finished, next(iter(runs)))
 
 
 def accuracy_view(run: Run, labels: np.ndarray, predictions: Predictions) -> None:
@@ -67,14 +68,14 @@ def confusion_view(labels: np.ndarray, predictions: Predictions) -> None:
     matrix = confusion_matrix(labels, predictions.answers)
     errors = matrix - np.diag(np.diag(matrix))
     most_frequent = tuple(int(place) for place in np.unravel_index(errors.argmax(), errors.shape))
-    digit, answer = st.session_state.get("inspected_cell", most_frequent)
+    digit, answer = st.session_state.get(Key.INSPECTED_CELL, most_frequent)
     figure_column, images_column = st.columns([2, 3], gap="large")
     with figure_column:
         confusion_chart(
             matrix,
             int(errors.max()),
             key="confusion_inspected",
-            on_click=lambda *cell: st.session_state.update(inspected_cell=cell),
+            on_click=lambda *cell: st.session_state.update({Key.INSPECTED_CELL: cell}),
         )
         st.caption(
             "Each row is a digit, each column an answer; the number says how many of the test images. A stronger "
@@ -104,22 +105,22 @@ def gallery(indices: np.ndarray, predictions: Predictions, *, key: str, at_first
 
 def open_image(index: int) -> None:
     look_into(index)
-    st.session_state["image_was_opened"] = True
+    st.session_state[Key.IMAGE_WAS_OPENED] = True
 
 
 def look_into(index: int) -> None:
-    st.session_state["looked_into"] = index
+    st.session_state[Key.LOOKED_INTO] = index
 
 
 def one_image_view(run: Run, labels: np.ndarray, predictions: Predictions) -> None:
     worst = worst_errors(labels, predictions).tolist()
-    st.session_state.setdefault("looked_into", next(iter(worst), 0))
+    st.session_state.setdefault(Key.LOOKED_INTO, next(iter(worst), 0))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         index = st.number_input(
             f"Test image (0 to {TEST_IMAGES - 1:,})",
             0,
             TEST_IMAGES - 1,
-            key="looked_into",
+            key=Key.LOOKED_INTO,
             persist_state="session",
             width=180,
         )
@@ -127,7 +128,7 @@ def one_image_view(run: Run, labels: np.ndarray, predictions: Predictions) -> No
         if worst:
             st.button("Random error", icon=":material/casino:", on_click=look_into, args=(random.choice(worst),))
         if st.button("Send to the canvas", icon=":material/draw:"):
-            st.session_state["canvas_image"] = index
+            st.session_state[Key.CANVAS_IMAGE] = index
             st.switch_page("pages/draw.py")
     image = ask(load_test_set)[0][index]
     image_column, answer_column = st.columns([1, 3], gap="large", vertical_alignment="center")
@@ -146,8 +147,8 @@ st.write(
 all_of_them, names = runs_and_names()
 runs = {run_id: run for run_id, run in all_of_them.items() if run.weights_path.exists()}
 take_choice_from_address(runs)
-run = runs[st.selectbox("Run", list(runs), format_func=lambda run_id: f"{names[run_id]} · {run_id}", key="inspected")]
-st.session_state["inspected_in_address"] = run.id
+run = runs[st.selectbox("Run", list(runs), format_func=lambda run_id: f"{names[run_id]} · {run_id}", key=Key.INSPECTED)]
+st.session_state[Key.INSPECTED_IN_ADDRESS] = run.id
 st.query_params.from_dict({"run": run.id})  # nothing else: on the way back from another page, its choice is left here
 
 try:
@@ -175,5 +176,5 @@ filters_view(run)
 with st.container(key="one_image"):
     st.header("Look into one image", anchor=False)
     st.fragment(one_image_view)(run, labels, predictions)
-    if st.session_state.pop("image_was_opened", False):
+    if st.session_state.pop(Key.IMAGE_WAS_OPENED, False):
         scroll_to("one_image")

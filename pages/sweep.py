@@ -5,7 +5,9 @@ import streamlit as st
 from cnnlab.errors import LabError
 from cnnlab.sweeps.plan import Plan
 from cnnlab.sweeps.sweep import Sweep, all_sweeps
+from cnnlab.ui.frame.actions import show_error
 from cnnlab.ui.frame.page import begin_page
+from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.wording import as_text
 from cnnlab.ui.sweep.plan_form import MANY_RUNS, cost_line, plan_form
 from cnnlab.ui.sweep.results import sweep_view
@@ -16,7 +18,7 @@ def start(plan: Plan) -> None:
 
 
 def show_other() -> None:
-    st.query_params["sweep"] = st.session_state["sweep_shown"]
+    st.query_params["sweep"] = st.session_state[Key.SWEEP_SHOWN]
 
 
 def start_buttons(plan: Plan | None, shown: Sweep | None) -> None:
@@ -57,8 +59,7 @@ st.write(
 sweeps = {sweep.id: sweep for sweep in all_sweeps()}
 start_buttons(plan_form(), sweeps.get(st.query_params.get("sweep"), next(iter(sweeps.values()), None)))
 
-if action_error := st.session_state.pop("run_error", None):
-    st.error(as_text(action_error))
+show_error()
 if not sweeps:
     st.info("No sweep yet. The fields above hold one of nine runs.")
     st.stop()
@@ -66,14 +67,14 @@ asked = st.query_params.get("sweep")
 if asked is not None and asked not in sweeps:
     st.warning("There is no such sweep here. It may belong to another lab's home.")
 chosen = asked if asked in sweeps else next(iter(sweeps))
-st.query_params["sweep"] = st.session_state["sweep_shown"] = chosen
+st.query_params["sweep"] = st.session_state[Key.SWEEP_SHOWN] = chosen
 st.header(as_text(sweeps[chosen].name), anchor=False)
 if len(sweeps) > 1:
     st.selectbox(
         "Sweep",
         list(sweeps),
         format_func=lambda sweep_id: f"{sweeps[sweep_id].name} · {sweep_id}",
-        key="sweep_shown",
+        key=Key.SWEEP_SHOWN,
         on_change=show_other,
     )
 sweep_view(sweeps[chosen])

@@ -10,9 +10,10 @@ from cnnlab.runs.folder import NoSuchRun
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import all_runs, create_run, damaged_runs, find_run, reference_runs
 from cnnlab.training.recipe import available_cores
-from cnnlab.ui.frame.actions import attempt
+from cnnlab.ui.frame.actions import attempt, show_error
 from cnnlab.ui.frame.live import live
 from cnnlab.ui.frame.page import begin_page
+from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.wording import as_text
 from cnnlab.ui.train.list import cluster_line, damaged_run_links, run_links
 from cnnlab.ui.train.recipe_form import recipe_form
@@ -30,7 +31,7 @@ def chosen_run() -> Run | None:
     """Return the run that the address bar names; without one, the run last looked at, or the newest."""
     run_id = st.query_params.get("run")
     if run_id is None:
-        run_id = st.session_state.get("last_run")
+        run_id = st.session_state.get(Key.LAST_RUN)
         runs = all_runs() or reference_runs()
         if run_id not in {run.id for run in runs}:
             run_id = runs[0].id if runs else None
@@ -46,14 +47,14 @@ def start(chosen: tuple) -> None:
 
 def parallel_runs_input() -> None:
     def keep() -> None:
-        attempt(setattr, scheduler(), "parallel_runs", st.session_state["parallel_runs"] or None)
+        attempt(setattr, scheduler(), "parallel_runs", st.session_state[Key.PARALLEL_RUNS] or None)
 
-    st.session_state["parallel_runs"] = scheduler().parallel_runs or 0
+    st.session_state[Key.PARALLEL_RUNS] = scheduler().parallel_runs or 0
     st.selectbox(
         "Runs at once",
         range(MAX_PARALLEL_RUNS + 1),
         format_func=lambda count: str(count or "As the cores allow"),
-        key="parallel_runs",
+        key=Key.PARALLEL_RUNS,
         on_change=keep,
         filter_mode=None,
         help=f"Further runs wait in a queue. This machine has {plural(available_cores(), 'core')}: "
@@ -63,23 +64,23 @@ def parallel_runs_input() -> None:
 
 def import_archive(key: str) -> None:
     """Make a run of the archive that was just uploaded, and turn to it."""
-    st.session_state["import_error"] = None
+    st.session_state[Key.IMPORT_ERROR] = None
     if (archive := st.session_state.get(key)) is None:  # it was taken out again
         return
     try:
         st.query_params["run"] = import_run(archive.getvalue()).id
-        st.session_state["imports"] = st.session_state.get("imports", 0) + 1  # the next uploader is empty
+        st.session_state[Key.IMPORTS] = st.session_state.get(Key.IMPORTS, 0) + 1  # the next uploader is empty
     except LabError as error:
-        st.session_state["import_error"] = str(error)
+        st.session_state[Key.IMPORT_ERROR] = str(error)
 
 
 def import_popover() -> None:
-    key = f"archive_{st.session_state.get('imports', 0)}"
+    key = f"archive_{st.session_state.get(Key.IMPORTS, 0)}"
     with st.popover("Import a run", icon=":material/upload:"):
         st.file_uploader(
             "An archive, downloaded from a lab as *Run (zip)*", "zip", key=key, on_change=import_archive, args=(key,)
         )
-        if import_error := st.session_state.get("import_error"):
+        if import_error := st.session_state.get(Key.IMPORT_ERROR):
             st.error(as_text(import_error))
 
 
@@ -87,10 +88,10 @@ def list_of_runs(chosen: Run | None) -> None:
     cluster_line()
     damaged_run_links(damaged_runs())
     runs = all_runs()
-    shown = st.session_state.get("runs_shown", RUNS_SHOWN)
+    shown = st.session_state.get(Key.RUNS_SHOWN, RUNS_SHOWN)
     run_links(runs[:shown], chosen)
     if len(runs) > shown:
-        st.button("Older runs", on_click=lambda: st.session_state.update(runs_shown=shown + RUNS_SHOWN))
+        st.button("Older runs", on_click=lambda: st.session_state.update({Key.RUNS_SHOWN: shown + RUNS_SHOWN}))
     else:
         run_links(reference_runs(), chosen)
 
@@ -110,8 +111,7 @@ if chosen := recipe_form():
 why_it_is_fast()
 
 st.space("small")
-if action_error := st.session_state.pop("run_error", None):
-    st.error(as_text(action_error))
+show_error()
 
 run_column, list_column = st.columns([3, 1], gap="large")
 run, status = None, None
@@ -134,7 +134,7 @@ with list_column:
     import_popover()
 
 if run:
-    st.query_params["run"] = st.session_state["last_run"] = run.id
+    st.query_params["run"] = st.session_state[Key.LAST_RUN] = run.id
     try:
         with run_column:
             run_view(run)

@@ -11,6 +11,7 @@ import streamlit as st
 from cnnlab.comparison.statistics import SIGNIFICANCE, Verdict, compare_answers, confusion_matrix, disagreements
 from cnnlab.inference.test_set import Predictions
 from cnnlab.ui.answers.gallery import answers_gallery, confusion_chart, test_labels
+from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.wording import as_text
 
 _SENTENCES = 6
@@ -91,7 +92,7 @@ def confusion_view(names: Sequence[str], predictions: Sequence[Predictions]) -> 
         "stronger colour is more errors, on one scale. In the third, orange is where the second run gives that answer "
         "more often, and blue where the first does. Click a number to see its images."
     )
-    if cell := st.session_state.get("confusion_cell"):
+    if cell := st.session_state.get(Key.CONFUSION_CELL):
         which, digit, answer = cell
         answered = {"first": [first], "second": [second], "difference": [first, second]}[which]
         is_behind = np.any([predictions[index].answers == answer for index in answered], axis=0)
@@ -104,8 +105,8 @@ def _figure_key(which: str) -> str:
 
 
 def _keep_cell(which: str, digit: int, answer: int) -> None:
-    previous = st.session_state.get("confusion_cell")
-    st.session_state["confusion_cell"] = (which, digit, answer)
+    previous = st.session_state.get(Key.CONFUSION_CELL)
+    st.session_state[Key.CONFUSION_CELL] = (which, digit, answer)
     if previous and previous[0] != which:  # a new figure, in which no cell is chosen any more
         renewed = f"renewed_{previous[0]}"
         st.session_state[renewed] = st.session_state.get(renewed, 0) + 1

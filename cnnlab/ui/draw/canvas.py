@@ -9,6 +9,7 @@ from streamlit_drawable_canvas import st_canvas
 
 from cnnlab.drawing.strokes import CANVAS_SIDE, Stroke, ink_of, strokes_on
 from cnnlab.ui.frame.pictures import png_of
+from cnnlab.ui.frame.session import Key
 
 # The component's own tools slide in above it, with modes that have no use here: Undo and Clear stand below it instead.
 # The place is there while the canvas is made anew.
@@ -61,8 +62,8 @@ def canvas(stroke_width: int) -> Drawing:
     and forget its strokes. So what it starts from changes only with its key.
     """
     if _key() not in st.session_state:  # one comes back from another page
-        st.session_state["canvas_start"] = st.session_state.get("canvas_now", _EMPTY)
-    picture: Picture | None = st.session_state.get("canvas_picture")
+        st.session_state[Key.CANVAS_START] = st.session_state.get(Key.CANVAS_NOW, _EMPTY)
+    picture: Picture | None = st.session_state.get(Key.CANVAS_PICTURE)
     st.html(_STYLE)
     with st.container(key="canvas_frame", width=CANVAS_SIDE):
         drawn = st_canvas(
@@ -70,18 +71,18 @@ def canvas(stroke_width: int) -> Drawing:
             stroke_color="#000000",
             background_color="#ffffff",
             background_image=png_of(1 - picture.ink) if picture else None,
-            initial_drawing=st.session_state["canvas_start"],
+            initial_drawing=st.session_state[Key.CANVAS_START],
             width=CANVAS_SIDE,
             height=CANVAS_SIDE,
             key=_key(),
         )
-    st.session_state["canvas_now"] = drawn.json_data
+    st.session_state[Key.CANVAS_NOW] = drawn.json_data
     return Drawing(strokes_on(drawn.json_data), picture)
 
 
 def drawing_now() -> Drawing:
     """Return what is on the canvas, for a callback: the newest strokes may not have been shown to the page yet."""
-    return Drawing(strokes_on(_newest()), st.session_state.get("canvas_picture"))
+    return Drawing(strokes_on(_newest()), st.session_state.get(Key.CANVAS_PICTURE))
 
 
 def clear_canvas() -> None:
@@ -99,21 +100,21 @@ def undo_stroke() -> None:
 
 def put_on_canvas(picture: Picture | None) -> None:
     """Take everything off the canvas, and put a picture on it that can be drawn on."""
-    st.session_state["canvas_picture"] = picture
+    st.session_state[Key.CANVAS_PICTURE] = picture
     _start_from(_EMPTY)
 
 
 def _newest() -> dict[str, Any] | None:
     sent = st.session_state.get(_key())
     drawing = sent.get("drawing") if sent else None
-    return drawing["raw"] if drawing else st.session_state.get("canvas_now")
+    return drawing["raw"] if drawing else st.session_state.get(Key.CANVAS_NOW)
 
 
 def _start_from(canvas: dict[str, Any]) -> None:
     """Give the canvas another key, with which it is made anew."""
-    st.session_state["canvas_number"] = st.session_state.get("canvas_number", 0) + 1
-    st.session_state["canvas_start"] = st.session_state["canvas_now"] = canvas
+    st.session_state[Key.CANVAS_NUMBER] = st.session_state.get(Key.CANVAS_NUMBER, 0) + 1
+    st.session_state[Key.CANVAS_START] = st.session_state[Key.CANVAS_NOW] = canvas
 
 
 def _key() -> str:
-    return f"canvas_{st.session_state.get('canvas_number', 0)}"
+    return f"canvas_{st.session_state.get(Key.CANVAS_NUMBER, 0)}"

@@ -1,6 +1,6 @@
 """Keeping what one draws as my digits, and what the networks make of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from time import monotonic, sleep
 
 import pandas as pd
@@ -14,7 +14,9 @@ from cnnlab.inference.images import right_of
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import labels_of
 from cnnlab.ui.draw.canvas import clear_canvas, drawing_now
+from cnnlab.ui.frame.actions import attempt, show_error, succeeds
 from cnnlab.ui.frame.pictures import digit_gallery
+from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.torch_thread import ask
 from cnnlab.ui.frame.wording import as_text
 from cnnlab.wording import percent, plural
@@ -41,24 +43,24 @@ def accuracies_on(digits: MyDigits, runs: Sequence[Run]) -> list[float | None]:
 def asked_digit() -> None:
     """Show which digit the round asks for, if there is one."""
     above = st.empty()  # always there, so that the canvas below it stays the same element of the page
-    if (place := st.session_state.get("round")) is not None:
+    if (place := st.session_state.get(Key.ROUND)) is not None:
         text = f"**Draw a {_ROUND[place]}** · {place + 1} of {len(_ROUND)}"
         above.progress(place / len(_ROUND), text=text, width=CANVAS_SIDE)
 
 
 def is_round() -> bool:
     """Return whether a round asks for the digits in turn."""
-    return "round" in st.session_state
+    return Key.ROUND in st.session_state
 
 
 def keep_choices(can_keep: bool) -> None:
     """Let the person say what was meant; in a round, which knows, only that it is drawn."""
-    if "to_keep" in st.session_state:
+    if Key.TO_KEEP in st.session_state:
         _keep_when_all_has_arrived()
-    if st.session_state.pop("my_digits_changed", False):
+    if st.session_state.pop(Key.MY_DIGITS_CHANGED, False):
         st.rerun()  # the table of accuracies stands in another part of the page
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        if (place := st.session_state.get("round")) is not None:
+        if (place := st.session_state.get(Key.ROUND)) is not None:
             st.button(
                 "Keep it, next",
                 type="primary",
@@ -72,16 +74,15 @@ def keep_choices(can_keep: bool) -> None:
             st.pills(
                 "It was a …",
                 _DIGITS,
-                key="meant",
+                key=Key.MEANT,
                 on_change=_keep_as_meant,
                 disabled=not can_keep,
                 wrap=True,
                 help="Keeps the drawing, with what you meant, among *my digits*. Only strokes on empty paper are kept.",
             )
-        if kept := st.session_state.get("kept"):
+        if kept := st.session_state.get(Key.KEPT):
             st.button(f"Take back the {kept[-1].digit}", icon=":material/undo:", on_click=_take_back)
-    if error := st.session_state.pop("my_digits_error", None):
-        st.error(as_text(error))
+    show_error(Key.MY_DIGITS_ERROR)
 
 
 def my_digits_view(runs: Sequence[Run]) -> None:
@@ -122,10 +123,9 @@ def my_digits_view(runs: Sequence[Run]) -> None:
             st.button("Add them", on_click=_add_uploaded, disabled=st.session_state.get(_upload_key()) is None)
         if st.button("Delete", icon=":material/delete:", disabled=not (digits or digits.damaged)):
             _confirm_delete(len(digits))
-    if told := st.session_state.pop("my_digits_told", None):
+    if told := st.session_state.pop(Key.MY_DIGITS_TOLD, None):
         st.success(told)
-    if error := st.session_state.pop("my_digits_file_error", None):
-        st.error(as_text(error))
+    show_error(Key.MY_DIGITS_FILE_ERROR)
     if digits:
         with st.expander("See them"):
             newest = slice(None, -_SHOWN - 1, -1)
@@ -151,85 +151,75 @@ def _accuracy_table(digits: MyDigits, runs: Sequence[Run]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _attempt(action: Callable[..., object], *arguments: object, error_key: str = "my_digits_error") -> bool:
-    """Act for a button, and return whether it went well; what went wrong is shown where the button is."""
-    try:
-        action(*arguments)
-    except LabError as error:
-        st.session_state[error_key] = str(error)
-        return False
-    return True
-
-
 def _keep_as_meant() -> None:
-    digit = st.session_state["meant"]
-    st.session_state["meant"] = None
+    digit = st.session_state[Key.MEANT]
+    st.session_state[Key.MEANT] = None
     if digit is not None:
         _keep(digit)
 
 
 def _keep(digit: int) -> None:
-    st.session_state["to_keep"] = (digit, monotonic() + _WAIT_SECONDS)
+    st.session_state[Key.TO_KEEP] = (digit, monotonic() + _WAIT_SECONDS)
 
 
 def _keep_when_all_has_arrived() -> None:
-    digit, when = st.session_state["to_keep"]
+    digit, when = st.session_state[Key.TO_KEEP]
     if monotonic() < when:
         sleep(when - monotonic())
         st.empty()  # if a stroke has come meanwhile, the page begins anew with it here
         st.rerun()
-    del st.session_state["to_keep"]
+    del st.session_state[Key.TO_KEEP]
     drawing = drawing_now()
     if drawing.picture:
         return
 
     def keep_and_note() -> None:
         if kept := keep(digit, drawing.strokes):
-            st.session_state.setdefault("kept", []).append(kept)
+            st.session_state.setdefault(Key.KEPT, []).append(kept)
 
-    if not _attempt(keep_and_note):
+    if not succeeds(keep_and_note, error_key=Key.MY_DIGITS_ERROR):
         return
     clear_canvas()
-    st.session_state["my_digits_changed"] = True
-    if (place := st.session_state.get("round")) is not None:
-        st.session_state["round"] = place + 1
+    st.session_state[Key.MY_DIGITS_CHANGED] = True
+    if (place := st.session_state.get(Key.ROUND)) is not None:
+        st.session_state[Key.ROUND] = place + 1
         if place + 1 == len(_ROUND):
             _stop_round()
 
 
 def _take_back() -> None:
-    if (kept := st.session_state.get("kept")) and _attempt(take_back, kept[-1]):
-        st.session_state["my_digits_changed"] = True
+    if (kept := st.session_state.get(Key.KEPT)) and succeeds(take_back, kept[-1], error_key=Key.MY_DIGITS_ERROR):
+        st.session_state[Key.MY_DIGITS_CHANGED] = True
         kept.pop()
-        if place := st.session_state.get("round"):
-            st.session_state["round"] = place - 1
+        if place := st.session_state.get(Key.ROUND):
+            st.session_state[Key.ROUND] = place - 1
 
 
 def _start_round() -> None:
     clear_canvas()
-    st.session_state["round"] = 0
-    st.session_state["kept"] = []
+    st.session_state[Key.ROUND] = 0
+    st.session_state[Key.KEPT] = []
 
 
 def _stop_round() -> None:
-    st.session_state.pop("round", None)
-    st.session_state["kept"] = []
-    st.session_state["my_digits_changed"] = True  # the button that starts a round stands in another part of the page
+    st.session_state.pop(Key.ROUND, None)
+    st.session_state[Key.KEPT] = []
+    st.session_state[Key.MY_DIGITS_CHANGED] = True  # the button that starts a round stands in another part of the page
 
 
 def _upload_key() -> str:
     """Return the uploader's key: with another one, it is empty again."""
-    return f"my_digits_upload_{st.session_state.get('my_digits_uploads', 0)}"
+    return f"my_digits_upload_{st.session_state.get(Key.MY_DIGITS_UPLOADS, 0)}"
 
 
 def _add_uploaded() -> None:
     def read_and_add() -> None:
         new = add(parse(st.session_state[_upload_key()].getvalue()))
-        st.session_state["my_digits_told"] = f"{plural(new, 'new digit')} added."
-        st.session_state["my_digits_uploads"] = st.session_state.get("my_digits_uploads", 0) + 1
-        st.session_state["kept"] = []
+        st.session_state[Key.MY_DIGITS_TOLD] = f"{plural(new, 'new digit')} added."
+        st.session_state[Key.MY_DIGITS_UPLOADS] = st.session_state.get(Key.MY_DIGITS_UPLOADS, 0) + 1
+        st.session_state[Key.KEPT] = []
 
-    _attempt(read_and_add, error_key="my_digits_file_error")
+    attempt(read_and_add, error_key=Key.MY_DIGITS_FILE_ERROR)
 
 
 @st.dialog("Delete my digits?")
@@ -243,5 +233,5 @@ def _confirm_delete(count: int) -> None:
 
 
 def _delete() -> None:
-    if _attempt(delete_all, error_key="my_digits_file_error"):
-        st.session_state["kept"] = []
+    if succeeds(delete_all, error_key=Key.MY_DIGITS_FILE_ERROR):
+        st.session_state[Key.KEPT] = []

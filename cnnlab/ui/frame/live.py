@@ -10,6 +10,7 @@ from uuid import uuid4
 import streamlit as st
 
 from cnnlab.runs.folder import NoSuchRun
+from cnnlab.ui.frame.session import Key
 
 Shown = TypeVar("Shown")
 
@@ -75,7 +76,7 @@ def refresh_seconds(alone: float) -> float:
     alone
         The seconds to wait where one person looks.
     """
-    viewer = st.session_state.setdefault("viewer", uuid4().hex)
+    viewer = st.session_state.setdefault(Key.VIEWER, uuid4().hex)
     now = time.monotonic()
     with _lock:
         _seen[viewer] = now

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from cnnlab.ui.frame.session import Key
 from cnnlab.workers.scheduler import scheduler
 
 # A file of the lab's own: Streamlit would fetch a Material icon for the tab from the network.
@@ -68,7 +69,7 @@ def _spare_the_imported_modules(count: int) -> None:
 def scroll_to(key: str) -> None:
     """Bring the container with a key to the top of the window."""
     # The number makes each call another script: the browser runs none again that is there already.
-    number = st.session_state["scrolls"] = st.session_state.get("scrolls", 0) + 1
+    number = st.session_state[Key.SCROLLS] = st.session_state.get(Key.SCROLLS, 0) + 1
     st.html(
         f'<script data-number="{number}">document.querySelector(".st-key-{key}").scrollIntoView({{behavior: "smooth"}})'
         "</script>",

@@ -11,6 +11,7 @@ from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import delete_run
 from cnnlab.ui.frame.actions import attempt
 from cnnlab.ui.frame.live import live
+from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.wording import as_text
 from cnnlab.ui.train.downloads import downloads
 from cnnlab.ui.train.list import status_badge
@@ -86,7 +87,7 @@ def _rename(run: Run) -> None:
 
 def _delete(run: Run) -> None:
     attempt(delete_run, run)
-    if "run_error" not in st.session_state:
+    if Key.RUN_ERROR not in st.session_state:
         st.query_params.pop("run", None)
 
 

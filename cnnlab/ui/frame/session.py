@@ -1,0 +1,58 @@
+"""What a person's session keeps between two runs of a page: the keys of ``st.session_state``, each named once.
+
+The keys of widgets that nothing else reads stand where the widgets are made.
+"""
+
+from enum import StrEnum
+
+
+class Key(StrEnum):
+    """A key of the session's state."""
+
+    # Every page
+    VIEWER = "viewer"  # who looks, for the pace of live parts
+    SCROLLS = "scrolls"  # how often the page was scrolled by itself
+    RUN_ERROR = "run_error"  # what went wrong with an action on runs, until it is shown
+
+    # Train
+    LAST_RUN = "last_run"  # the run looked at last
+    RUNS_SHOWN = "runs_shown"  # how many the list shows
+    PARALLEL_RUNS = "parallel_runs"
+    IMPORTS = "imports"  # how many archives were imported: each gets an empty uploader
+    IMPORT_ERROR = "import_error"
+
+    # Compare
+    MEASURE = "measure"  # what the curves show
+    CONFUSION_CELL = "confusion_cell"  # the matrix, the digit and the answer that were clicked
+
+    # Draw: the canvas
+    CANVAS_NUMBER = "canvas_number"  # a cleared canvas is a new one
+    CANVAS_START = "canvas_start"  # the drawing that the canvas was made with
+    CANVAS_NOW = "canvas_now"  # the drawing that it last sent
+    CANVAS_PICTURE = "canvas_picture"  # what lies below the strokes
+    CANVAS_IMAGE = "canvas_image"  # the test image that Inspect sends
+    BRUSH = "brush"  # its width, in pixels
+    TEST_IMAGE = "test_image"
+    UPLOADED_PICTURE = "uploaded_picture"
+    PICTURE_ERROR = "picture_error"
+
+    # Draw: my digits
+    ROUND = "round"  # the place in a round that asks for each digit; missing outside one
+    MEANT = "meant"  # the digit that a drawing was
+    TO_KEEP = "to_keep"  # the same, and when the last stroke must have arrived
+    KEPT = "kept"  # the digits kept since the page was opened, to take back
+    MY_DIGITS_CHANGED = "my_digits_changed"  # the parts of the page that count them are old
+    MY_DIGITS_ERROR = "my_digits_error"
+    MY_DIGITS_FILE_ERROR = "my_digits_file_error"
+    MY_DIGITS_TOLD = "my_digits_told"  # what came of an upload, until it is shown
+    MY_DIGITS_UPLOADS = "my_digits_uploads"  # as IMPORTS
+
+    # Inspect
+    INSPECTED = "inspected"  # the run
+    INSPECTED_IN_ADDRESS = "inspected_in_address"
+    INSPECTED_CELL = "inspected_cell"  # the digit and the answer that were clicked
+    LOOKED_INTO = "looked_into"  # the test image
+    IMAGE_WAS_OPENED = "image_was_opened"  # by a click just now: the page scrolls to it
+
+    # Sweep
+    SWEEP_SHOWN = "sweep_shown"
