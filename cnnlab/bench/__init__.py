@@ -1,1 +1,1 @@
-"""The lab's training loops, timed against the tutorial's and other libraries'."""
+"""The lab's training loops, timed against the tutorial's."""

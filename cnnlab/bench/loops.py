@@ -1,41 +1,38 @@
 """Measures how fast training loops train the tutorial's network with its recipe, each one against the tutorial's own.
 
-    tutorial          the tutorial's loop: torchvision's MNIST with ToTensor, a DataLoader, and loss.item() in each step
-    plain             a run of the lab with PyTorch's own kernels, its log, checkpoints and looks for a stop included
-    fused             the same with the lab's kernels
-    keras-tensorflow  Keras' fit on arrays in memory
-    keras-jax         the same on the other backend
-    lightning         Lightning's fit on torchvision's MNIST with ToTensor and a DataLoader, as its own guide does it
+    tutorial  the tutorial's loop: torchvision's MNIST with ToTensor, a DataLoader, and loss.item() in each step
+    plain     a run of the lab with PyTorch's own kernels, its log, checkpoints and looks for a stop included
+    fused     the same with the lab's kernels
 
 Each loop has a process of its own (``python -m cnnlab.bench.loops LOOP THREADS``). It gets ready, trains some batches
 to warm up, and waits. Then one process after the other is told to train a chunk of batches, round after round: one
-loop works at a time, no library's threads are in another's way, and what slows the machine down for a while slows all
+loop works at a time, no loop's threads are in another's way, and what slows the machine down for a while slows all
 loops of a round. So a loop is compared with what the tutorial's took in the same round.
 
 It wants a machine with nothing else to do. With default settings, OpenMP's threads wait for each other busily, and one
 busy core makes the tutorial's loop several times slower, while the lab's have other settings: the ratios then tell more
 of that than of the loops.
 
-Only training counts. A run's evaluating and keeping of the weights after each epoch is left out, and what a fit does
-before its first epoch. Two things cost a little more in chunks than in long trainings: a run writes a checkpoint when a
-second has passed since the last, so it does in every chunk; and to Keras and Lightning, each chunk is an epoch.
+Only training counts. A run's evaluating and keeping of the weights after each epoch is left out. One thing costs a
+little more in chunks than in long trainings: a run writes a checkpoint when a second has passed since the last, so it
+does in every chunk.
+
+A script can measure other loops with these: it gives them to `cnnlab.bench.measure.measure`, and calls
+`train_when_told` in their processes.
 """
 
 import json
 import os
 import platform
-import random
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from time import perf_counter
-from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn, optim
 from torch.utils.data import DataLoader, Dataset
 
@@ -45,12 +42,11 @@ from cnnlab.fused.compiler import CannotFuse
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs.shelf import create_run
 from cnnlab.runs.writer import RunWriter
-from cnnlab.storage.home import home
 from cnnlab.training.events import BatchEvent
 from cnnlab.training.recipe import MAX_EPOCHS, TrainingConfig
 from cnnlab.workers.work import work
 
-# Keras trains a chunk on as many different images as it has, and the training set has no more.
+# The full batches of an epoch: a loop that trains a chunk without showing an image twice has no more.
 MAX_CHUNK = data.TRAIN_IMAGES // TrainingConfig.batch_size
 
 _BATCH_SIZE = TrainingConfig.batch_size
@@ -77,6 +73,9 @@ class Loop:
         What its process finds in its environment, whatever is there already.
     is_the_labs
         Whether the lab trains it; its process then has the environment of those that do.
+    command
+        What Python is started with to make its process: a program that takes the loop's name and the number of threads
+        and calls `train_when_told`.
     """
 
     name: str
@@ -84,6 +83,7 @@ class Loop:
     packages: tuple[str, ...]
     environment: dict[str, str] = field(default_factory=dict)
     is_the_labs: bool = False
+    command: tuple[str, ...] = ("-m", "cnnlab.bench.loops")
 
     def missing_packages(self) -> list[str]:
         """Return those of its packages that are not installed."""
@@ -177,119 +177,37 @@ def _prepare_fused(threads: int) -> TrainChunk:
     return partial(seconds_to_train, lab_losses("fused", threads))
 
 
-class _Stopwatch:
-    """Measures the seconds between two calls that a library makes, whatever it tells with them."""
-
-    def start(self, *_: object) -> None:
-        self._started = perf_counter()
-
-    def stop(self, *_: object) -> None:
-        self.seconds = perf_counter() - self._started
-
-
-def _prepare_keras(threads: int) -> TrainChunk:
-    """Get Keras ready, which takes its threads and its backend from the environment.
-
-    A chunk is an epoch on a part of the training set, timed without what a fit does before its first epoch.
-    """
-    keras: Any = import_module("keras")
-    layers = keras.layers
-    model = keras.Sequential(
-        [
-            keras.Input((28, 28, 1)),
-            layers.Conv2D(8, 3, activation="relu"),
-            layers.MaxPooling2D(2),
-            layers.Conv2D(16, 3, activation="relu"),
-            layers.MaxPooling2D(2),
-            layers.Flatten(),
-            layers.Dense(64, activation="relu"),
-            layers.Dense(32, activation="relu"),
-            layers.Dense(10),
-        ]
-    )
-    # Keras' own defaults for rho and epsilon are not PyTorch's.
-    optimizer = keras.optimizers.RMSprop(learning_rate=0.001, rho=0.99, momentum=0.9, epsilon=1e-8)
-    model.compile(optimizer=optimizer, loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    mnist = data.load()
-    images, labels = mnist.train_images.reshape(-1, 28, 28, 1).numpy(), mnist.train_labels.numpy()
-    watch = _Stopwatch()
-    callback = keras.callbacks.LambdaCallback(on_epoch_begin=watch.start, on_epoch_end=watch.stop)
-
-    def train(batches: int) -> float:
-        size = batches * _BATCH_SIZE
-        begin = random.randint(0, len(images) - size)
-        part = slice(begin, begin + size)
-        model.fit(images[part], labels[part], batch_size=_BATCH_SIZE, shuffle=True, callbacks=[callback], verbose=0)
-        return watch.seconds
-
-    return train
-
-
-def _prepare_lightning(threads: int) -> TrainChunk:
-    """Get Lightning ready. A chunk is an epoch of that many batches, timed without what a fit does before and after."""
-    torch.set_num_threads(threads)
-    trainloader = DataLoader(torchvision_training_set(), batch_size=_BATCH_SIZE, shuffle=True)
-    lightning: Any = import_module("lightning")
-
-    class Classifier(lightning.LightningModule):
-        def __init__(self) -> None:
-            super().__init__()
-            self.network = DEFINITIONS["sequential"].build(seed=0)
-            self.rmsprop = optim.RMSprop(self.network.parameters(), lr=0.001, momentum=0.9)
-
-        def training_step(self, batch: tuple[Tensor, Tensor]) -> Tensor:
-            images, labels = batch
-            return F.cross_entropy(self.network(images), labels)
-
-        def configure_optimizers(self) -> optim.Optimizer:
-            return self.rmsprop  # one for all chunks
-
-    classifier = Classifier()
-    watch = _Stopwatch()
-    callback = lightning.pytorch.callbacks.LambdaCallback(
-        on_train_epoch_start=watch.start, on_train_epoch_end=watch.stop
-    )
-
-    def train(batches: int) -> float:
-        trainer = lightning.Trainer(
-            accelerator="cpu",
-            max_epochs=1,
-            limit_train_batches=batches,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            callbacks=[callback],
-            default_root_dir=home(),
-        )
-        trainer.fit(classifier, trainloader)
-        return watch.seconds
-
-    return train
-
-
 LOOPS: dict[str, Loop] = {
     loop.name: loop
     for loop in (
         Loop("tutorial", _prepare_tutorial, ("torch", "torchvision")),
         Loop("plain", _prepare_plain, ("torch",), is_the_labs=True),
         Loop("fused", _prepare_fused, ("torch",), is_the_labs=True),
-        Loop("keras-tensorflow", _prepare_keras, ("keras", "tensorflow"), {"KERAS_BACKEND": "tensorflow"}),
-        Loop("keras-jax", _prepare_keras, ("keras", "jax"), {"KERAS_BACKEND": "jax"}),
-        Loop("lightning", _prepare_lightning, ("torch", "torchvision", "lightning")),
     )
 }
 
 
-def main(name: str, threads: str) -> int:
+def train_when_told(loops: Mapping[str, Loop], name: str, threads: str) -> int:
     """Get a loop ready, tell the versions of its parts, and train a chunk for each line of standard input.
 
     A line holds the number of batches, and is answered with the seconds that they took. The end of the input ends it.
+
+    Parameters
+    ----------
+    loops
+        Holds the loop, by its name.
+    name, threads
+        What the process was started with, after the loop's command.
+
+    Returns
+    -------
+    int
+        The exit code of the process.
     """
     with os.fdopen(os.dup(sys.stdout.fileno()), "w") as replies:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what the libraries print is no reply
         try:
-            loop = LOOPS[name]
+            loop = loops[name]
             train = loop.prepare(int(threads))
             train(_WARM_UP_BATCHES)
             versions = {package: import_module(package).__version__ for package in loop.packages}
@@ -303,4 +221,4 @@ def main(name: str, threads: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(train_when_told(LOOPS, *sys.argv[1:]))

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
@@ -23,13 +23,16 @@ CHUNK = 100
 # All rounds together must not be longer than a run can be.
 MAX_ROUNDS = 500
 _PROJECT = Path(__file__).parents[2]
+_CPU_ALONE = {"CUDA_VISIBLE_DEVICES": ""}  # some libraries take a GPU without being told to
 
 
 class LoopEnded(LabError):
     """The process of a loop ended before it was told to."""
 
 
-def measure(rounds: int, chunk: int, threads: int, tell: Callable[[str], None]) -> Measurement:
+def measure(
+    rounds: int, chunk: int, threads: int, tell: Callable[[str], None], loops: Mapping[str, Loop] = LOOPS
+) -> Measurement:
     """Measure each loop whose packages are installed.
 
     Parameters
@@ -42,17 +45,19 @@ def measure(rounds: int, chunk: int, threads: int, tell: Callable[[str], None]) 
         The threads of each loop.
     tell
         Called with a line now and then that says how far it is.
+    loops
+        The loops, by their names: the tutorial's and the lab's, unless others are given.
 
     Raises
     ------
     HomeError
         If the lab's home cannot be written.
     """
-    left_out = {loop.name: missing for loop in LOOPS.values() if (missing := loop.missing_packages())}
+    left_out = {loop.name: missing for loop in loops.values() if (missing := loop.missing_packages())}
     failures: list[str] = []
     with _home_for_a_while() as folder, ExitStack() as until_the_end:
         processes = []
-        for loop in LOOPS.values():
+        for loop in loops.values():
             if loop.name not in left_out:
                 process = until_the_end.enter_context(_LoopProcess(loop, folder, threads))
                 tell(f"Getting {loop.name} ready")
@@ -92,14 +97,14 @@ class _LoopProcess:
         self._errors_path = folder / f"{loop.name}.errors.txt"
         with self._errors_path.open("wb") as errors:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "cnnlab.bench.loops", loop.name, str(threads)],
+                [sys.executable, *loop.command, loop.name, str(threads)],
                 stdin=subprocess.PIPE,  # its end tells the process that this one is gone
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
                 start_new_session=True,  # a Ctrl-C in the terminal is this process's to handle
                 cwd=_PROJECT,
-                env={**_base_environment(loop), "CNNLAB_HOME": str(folder), **_settings(threads), **loop.environment},
+                env={**_base_environment(loop), **_CPU_ALONE, "CNNLAB_HOME": str(folder), **loop.environment},
             )
 
     def wait_until_ready(self) -> None:
@@ -139,17 +144,6 @@ def _base_environment(loop: Loop) -> dict[str, str]:
     """Return what a user's shell would give to a loop, or the lab to its own; `cnnlab.__main__` has mixed the two."""
     users = {name: value for name, value in os.environ.items() if TRAINING_ENVIRONMENT.get(name) != value}
     return TRAINING_ENVIRONMENT | users if loop.is_the_labs else users
-
-
-def _settings(threads: int) -> dict[str, str]:
-    """Return an environment in which the libraries that are not told in Python use the CPU, with some threads."""
-    return {
-        "CUDA_VISIBLE_DEVICES": "",
-        "JAX_PLATFORMS": "cpu",
-        "NPROC": str(threads),  # JAX's
-        "TF_NUM_INTRAOP_THREADS": str(threads),
-        "TF_NUM_INTEROP_THREADS": str(threads),
-    }
 
 
 def _those_that_go_on(

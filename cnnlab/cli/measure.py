@@ -38,7 +38,7 @@ def prove_equivalence(steps: int, seed: int, as_json: bool) -> None:
 @click.option("--threads", type=click.IntRange(1, MAX_THREADS), help=f"[default: all, here {available_cores()}]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each loop.")
 def measure_loops(rounds: int, chunk: int, threads: int | None, as_json: bool) -> None:
-    """Measure the lab's training loop against the tutorial's, Keras' and Lightning's, those that are installed.
+    """Measure the lab's training loop, with either backend, against the tutorial's.
 
     Each loop trains ROUNDS times CHUNK batches, in turn with the others. Nothing else should run meanwhile.
     """

@@ -27,7 +27,6 @@ from cnnlab.training import state
 from cnnlab.training.loop import shuffled
 
 OURS = ["tutorial", "plain", "fused"]
-FRAMEWORKS = ["keras", "tensorflow", "jax", "lightning"]
 
 
 def invoke(*arguments):
@@ -43,8 +42,7 @@ def commands_of_children(pid):
     return children
 
 
-def test_a_json_line_for_each_loop_and_the_missing_ones_are_told(monkeypatch, lab_home):
-    monkeypatch.setattr(loops, "find_spec", lambda name: None if name in FRAMEWORKS else "found")
+def test_a_json_line_for_each_loop(lab_home):
     measured = invoke("--rounds", "2", "--chunk", "3", "--threads", "1", "--json")
     assert measured.exit_code == 0
     records = [json.loads(line) for line in measured.stdout.splitlines()]
@@ -56,16 +54,23 @@ def test_a_json_line_for_each_loop_and_the_missing_ones_are_told(monkeypatch, la
         assert set(record["versions"]) >= {"Python", "torch"}
     assert records[0]["ratio"] == {"median": 1, "min": 1, "max": 1}
     assert "Round 2 of 2" in measured.stderr
-    assert "keras-jax, because keras and jax are not installed" in measured.stderr
     assert all_runs() == []
     assert [path.name for path in lab_home.iterdir()] == ["mnist.safetensors"]
 
 
-def test_loops_that_end_too_early_are_told_and_the_others_count(monkeypatch, tmp_path):
+def test_a_loop_whose_packages_are_missing_is_left_out_and_told(monkeypatch):
+    monkeypatch.setattr(loops, "find_spec", lambda name: None if name == "torchvision" else "found")
+    measured = invoke("--rounds", "1", "--chunk", "1", "--threads", "1", "--json")
+    assert measured.exit_code == 0
+    assert [json.loads(line)["loop"] for line in measured.stdout.splitlines()] == ["plain", "fused"]
+    assert "Left out: tutorial, because torchvision is not installed" in measured.stderr.splitlines()
+    assert "Getting tutorial ready" not in measured.stderr
+
+
+def test_loops_that_end_too_early_are_told_and_the_others_count(tmp_path):
     no_folder = tmp_path / "file"
     no_folder.touch()
     without_home = replace(LOOPS["tutorial"], environment={"CNNLAB_HOME": str(no_folder)})
-    monkeypatch.setattr(measuring, "LOOPS", {**{name: LOOPS[name] for name in OURS}, "tutorial": without_home})
 
     def kill_fused_in_the_second_round(line):
         if line == "Round 2 of 2":
@@ -73,7 +78,7 @@ def test_loops_that_end_too_early_are_told_and_the_others_count(monkeypatch, tmp
                 if "fused" in command:
                     os.kill(pid, signal.SIGKILL)
 
-    measurement = measure(2, 2, 1, kill_fused_in_the_second_round)
+    measurement = measure(2, 2, 1, kill_fused_in_the_second_round, LOOPS | {"tutorial": without_home})
     assert [timing.loop for timing in measurement.timings] == ["plain"]
     assert [record["ratio"] for record in records_of(measurement)] == [None]
     first, second = measurement.failures
