@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -17,12 +16,12 @@ from cnnlab.bench.report import Measurement, Timing
 from cnnlab.errors import LabError
 from cnnlab.storage.files import unfinished_suffix
 from cnnlab.storage.home import home, writing_to_home
+from cnnlab.storage.processes import start_python
 
 ROUNDS = 8
 CHUNK = 100
 # All rounds together must not be longer than a run can be.
 MAX_ROUNDS = 500
-_PROJECT = Path(__file__).parents[2]
 _CPU_ALONE = {"CUDA_VISIBLE_DEVICES": ""}  # some libraries take a GPU without being told to
 
 
@@ -96,15 +95,17 @@ class _LoopProcess:
         self.versions: dict[str, str] = {}
         self._errors_path = folder / f"{loop.name}.errors.txt"
         with self._errors_path.open("wb") as errors:
-            self._process = subprocess.Popen(
-                [sys.executable, *loop.command, loop.name, str(threads)],
+            self._process = start_python(
+                *(*loop.command, loop.name, str(threads)),
                 stdin=subprocess.PIPE,  # its end tells the process that this one is gone
                 stdout=subprocess.PIPE,
                 stderr=errors,
-                text=True,
-                start_new_session=True,  # a Ctrl-C in the terminal is this process's to handle
-                cwd=_PROJECT,
-                env={**_base_environment(loop), **_CPU_ALONE, "CNNLAB_HOME": str(folder), **loop.environment},
+                environment={
+                    **_base_environment(loop),
+                    **_CPU_ALONE,
+                    "CNNLAB_HOME": str(folder),
+                    **loop.environment,
+                },
             )
 
     def wait_until_ready(self) -> None:
@@ -113,7 +114,7 @@ class _LoopProcess:
     def train(self, batches: int) -> None:
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):  # that no reply comes will tell
-            self._process.stdin.write(f"{batches}\n")
+            self._process.stdin.write(b"%d\n" % batches)
             self._process.stdin.flush()
         self.seconds.append(self._reply())
 

@@ -10,9 +10,7 @@ KEY stands for all that the findings depend on, so a changed definition or anoth
 import atexit
 import hashlib
 import inspect
-import os
 import subprocess
-import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +23,8 @@ from cnnlab.proof import equivalence, weights
 from cnnlab.proof.equivalence import SEED, STEPS, Finding, Finished
 from cnnlab.storage.home import home, writing_to_home
 from cnnlab.storage.locks import is_locked, try_lock
+from cnnlab.storage.processes import start_python
 
-_PROJECT = Path(__file__).parents[2]
 _ERROR_LINES = 5
 _LOCK_PATIENCE_SECONDS = 0.2
 
@@ -117,15 +115,12 @@ class Proof:
                 if not try_lock(lock, _LOCK_PATIENCE_SECONDS):
                     return
                 with self._findings_path.open("wb") as findings, self._errors_path.open("wb") as errors:
-                    process = subprocess.Popen(
-                        [sys.executable, "-m", "cnnlab", "equivalence", *options],
+                    process = start_python(
+                        *("-m", "cnnlab", "equivalence", *options),
                         stdin=subprocess.DEVNULL,
                         stdout=findings,
                         stderr=errors,
-                        pass_fds=[lock.fileno()],  # the lock is held until the process has ended, however it ends
-                        start_new_session=True,  # a Ctrl-C in the terminal is this process's to handle
-                        cwd=_PROJECT,
-                        env={**os.environ, "CNNLAB_HOME": str(home())},
+                        pass_fds=(lock.fileno(),),  # the lock is held until the process has ended, however it ends
                     )
         with _started_lock:
             for ended in [each for each in _started if each.poll() is not None]:

@@ -6,7 +6,6 @@ import os
 import select
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -17,12 +16,12 @@ from cnnlab.runs.run import Run
 from cnnlab.runs.writer import RunBusy, RunWriter
 from cnnlab.storage.files import unfinished_suffix
 from cnnlab.storage.home import home
+from cnnlab.storage.processes import start_python
 
 # A worker looks for a wish to stop after each batch; one that has not by then (a batch can be the whole training set)
 # is ended, and the run goes on later from its last checkpoint.
 _STOP_GRACE_SECONDS = 0.8
 _CLUSTER_RETRY_SECONDS = 10.0
-_PROJECT = Path(__file__).parents[2]
 
 
 class _Process:
@@ -34,13 +33,12 @@ class _Process:
         self._errors = Path(errors)
         self._socket, its_end = socket.socketpair()
         with its_end, os.fdopen(descriptor, "wb") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, *arguments],
+            self._process = start_python(
+                *arguments,
                 stdin=its_end.fileno(),
                 stdout=output,
                 stderr=output,
-                start_new_session=True,  # a Ctrl-C in the terminal is this process's to handle
-                env=TRAINING_ENVIRONMENT | {**os.environ, "PYTHONPATH": _python_path(), "CNNLAB_HOME": str(home())},
+                environment=TRAINING_ENVIRONMENT | os.environ,
             )
 
     @property
@@ -164,8 +162,3 @@ class ClusterSender:
     def wait_until(self, deadline: float) -> None:
         if self._process:
             self._process.wait_until(deadline)
-
-
-def _python_path() -> str:
-    inherited = os.environ.get("PYTHONPATH")
-    return f"{_PROJECT}{os.pathsep}{inherited}" if inherited else str(_PROJECT)

@@ -1,6 +1,7 @@
 """The plan of the house: which room may import from which, and how large a room and a file may be."""
 
 import ast
+import re
 from functools import cache
 from graphlib import TopologicalSorter
 from itertools import pairwise
@@ -87,6 +88,18 @@ def test_streamlit_is_known_to_the_pages_parts_alone():
 
 def test_fcntl_is_known_to_the_locks_alone():
     assert [module for module in modules() if "fcntl" in imports_of(module)] == ["cnnlab.storage.locks"]
+
+
+@pytest.mark.parametrize("module", modules())
+def test_a_module_that_is_started_by_its_name_is_there(module):
+    texts = [node.value for node in ast.walk(ast.parse(modules()[module].read_text(encoding="utf-8"))) if is_text(node)]
+    started = [text for text in texts if re.fullmatch(r"cnnlab(\.\w+)+", text)]
+    imported = [name for text in texts for name in re.findall(r"(?:from|import) (cnnlab[\w.]*)", text)]
+    assert [name for name in started + imported if name not in modules()] == []
+
+
+def is_text(node):
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
 def test_no_room_has_too_many_files():
