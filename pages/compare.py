@@ -5,7 +5,7 @@ from functools import partial
 import streamlit as st
 
 from cnnlab.comparison.curves import Measure
-from cnnlab.comparison.recipes import Recipe, by_recipe, by_seed
+from cnnlab.comparison.experiments import Experiment, by_experiment, by_seed
 from cnnlab.errors import LabError
 from cnnlab.inference.test_set import Predictions, predictions_of
 from cnnlab.models.definitions import DEFINITIONS, Definition
@@ -14,7 +14,7 @@ from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import create_run, labels_of
 from cnnlab.training.recipe import TrainingConfig, available_cores
-from cnnlab.ui.compare.answers import confusion_view, disagreements_view, verdicts_view
+from cnnlab.ui.compare.answers import confusion_matrices_view, disagreements_view, verdicts_view
 from cnnlab.ui.compare.curves import curves_view
 from cnnlab.ui.compare.results import differences_view, results_view
 from cnnlab.ui.frame.actions import attempt, show_error
@@ -49,14 +49,16 @@ def start_and_choose(config: TrainingConfig) -> None:
     CHOICE.choose([start(definition, config) for definition in TUTORIALS_DEFINITIONS])
 
 
-def complete_and_choose(recipes: list[Recipe], seeds: range, runs: list[Run]) -> None:
-    """Choose a run for each recipe and seed, and start those that are missing."""
+def complete_and_choose(experiments: list[Experiment], seeds: range, runs: list[Run]) -> None:
+    """Choose a run for each experiment and seed, and start those that are missing."""
     chosen = []
-    for recipe in recipes:
-        there = by_seed(recipe, runs)
+    for experiment in experiments:
+        there = by_seed(experiment, runs)
         for seed in seeds:
             is_there = seed in there
-            chosen.append(there[seed].id if is_there else start(DEFINITIONS[recipe.model], recipe.with_seed(seed)))
+            chosen.append(
+                there[seed].id if is_there else start(DEFINITIONS[experiment.model], experiment.with_seed(seed))
+            )
     CHOICE.choose(chosen)
 
 
@@ -66,17 +68,17 @@ def stop(chosen: list[Run]) -> None:
 
 
 def seeds_popover(chosen: list[Run], runs: list[Run]) -> None:
-    recipes = [recipe for recipe in by_recipe(chosen) if recipe.is_registered]
-    with st.popover("More seeds", icon=":material/casino:", disabled=not recipes):
+    experiments = [experiment for experiment in by_experiment(chosen) if experiment.is_registered]
+    with st.popover("More seeds", icon=":material/casino:", disabled=not experiments):
         st.write("Train each chosen recipe with more seeds, and see how far chance alone moves its curve.")
-        most = CHOICE.most // max(1, len(recipes))
+        most = CHOICE.most // max(1, len(experiments))
         count = st.number_input("Seeds for each recipe, counted from 0", 1, most, min(5, most))
-        missing = sum(len(set(range(count)) - set(by_seed(recipe, runs))) for recipe in recipes)
+        missing = sum(len(set(range(count)) - set(by_seed(experiment, runs))) for experiment in experiments)
         st.button(
             f"Start {plural(missing, 'missing run')}" if missing else "Show them all",
             type="primary",
             on_click=attempt,
-            args=(complete_and_choose, recipes, range(count), runs),
+            args=(complete_and_choose, experiments, range(count), runs),
         )
 
 
@@ -85,7 +87,7 @@ def curves_and_results(chosen: list[Run]) -> None:
     results_view(chosen)
 
 
-def answers_of(chosen: list[Run]) -> tuple[list[Run], list[Predictions]]:
+def predictions_of_those_that_can(chosen: list[Run]) -> tuple[list[Run], list[Predictions]]:
     """Return the runs that can answer the test images, with their answers; of the others, say why they cannot."""
     answering, answers = [], []
     for run in chosen:
@@ -109,14 +111,14 @@ def answers_of(chosen: list[Run]) -> tuple[list[Run], list[Predictions]]:
 
 def compare_answers_of(chosen: list[Run]) -> None:
     with st.spinner("Asking the networks about the 10,000 test images"):
-        answering, answers = answers_of(chosen)
+        answering, answers = predictions_of_those_that_can(chosen)
     if len(answering) < 2:
         st.write("This takes two runs that have ended.")
         return
     names = labels_of(answering)
     verdicts_view(names, answers)
     st.header("Confusion matrices", anchor=False)
-    st.fragment(confusion_view)(names, answers)
+    st.fragment(confusion_matrices_view)(names, answers)
     st.header("Where they disagree", anchor=False)
     st.fragment(disagreements_view)(names, answers)
 

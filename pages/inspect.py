@@ -64,7 +64,7 @@ def accuracy_view(run: Run, labels: np.ndarray, predictions: Predictions) -> Non
             st.button("Take the newest", icon=":material/refresh:")
 
 
-def confusion_view(labels: np.ndarray, predictions: Predictions) -> None:
+def confusion_matrix_view(labels: np.ndarray, predictions: Predictions) -> None:
     matrix = confusion_matrix(labels, predictions.answers)
     errors = matrix - np.diag(np.diag(matrix))
     most_frequent = tuple(int(place) for place in np.unravel_index(errors.argmax(), errors.shape))
@@ -165,7 +165,7 @@ except NoSuchRun:  # deleted from another tab just now
     st.rerun()
 
 st.header("Confusion matrix", anchor=False)
-st.fragment(confusion_view)(labels, predictions)
+st.fragment(confusion_matrix_view)(labels, predictions)
 
 st.header("What it gets most wrong", anchor=False)
 st.fragment(worst_errors_view)(labels, predictions)

@@ -70,7 +70,7 @@ def measure(
 
 @contextmanager
 def _home_for_a_while() -> Iterator[Path]:
-    """Make a home for runs that nobody wants to keep, on the disk that real runs are written to."""
+    """Make a temporary home for the benchmark's runs, on the disk that real runs are written to."""
     with writing_to_home():
         home().mkdir(parents=True, exist_ok=True)
         folder = tempfile.TemporaryDirectory(
@@ -142,7 +142,7 @@ class _LoopProcess:
 
 
 def _base_environment(loop: Loop) -> dict[str, str]:
-    """Return what a user's shell would give to a loop, or the lab to its own; `cnnlab.__main__` has mixed the two."""
+    """Return the environment of a user's shell, or the lab's for its own loops; `cnnlab.__main__` has mixed the two."""
     users = {name: value for name, value in os.environ.items() if TRAINING_ENVIRONMENT.get(name) != value}
     return TRAINING_ENVIRONMENT | users if loop.is_the_labs else users
 

@@ -1,4 +1,4 @@
-"""Figures of several runs beside each other, from data frames and arrays."""
+"""The curves of several runs in one chart."""
 
 from collections.abc import Callable
 from typing import Any
@@ -28,7 +28,7 @@ _HOVER_PLACES = 150
 
 
 def hover_table(points: pd.DataFrame, written: Callable[[float], str]) -> pd.DataFrame:
-    """Return what all curves show at the same places, for one tooltip.
+    """Return the values of all curves at common places, for a shared tooltip.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Figures from data frames.
+"""The live charts of one run.
 
 Live curves are Altair's: Streamlit changes their data in place, where it draws a new Plotly figure for each update.
 """
@@ -41,7 +41,7 @@ def batch_curve(batches: pd.DataFrame, steps_per_epoch: int, total_steps: int) -
 
 @dataclass(frozen=True)
 class LiveChart:
-    """A chart whose points become more while one looks.
+    """A chart whose points arrive while one looks.
 
     Attributes
     ----------

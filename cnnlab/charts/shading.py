@@ -1,4 +1,4 @@
-"""Numbers as shades: what a network is made of, and what it finds, as small pictures.
+"""Filters, feature maps and attributions as small pictures.
 
 A picture is an array of floats from 0 to 1: shape (height, width), from black to white, or (height, width, 4): red,
 green, blue and opacity.
@@ -11,7 +11,7 @@ NEGATIVE_COLOR = "#4f74ee"
 # What is neither shows where the picture is, and little more, on a light and on a dark page.
 _ZERO = np.array([0.55, 0.55, 0.55, 0.14])
 _FULL_FROM = 0.99  # so many of the pixels have less than the full colour
-_INK = 0.42  # how bright full ink is below colours that shall be seen on it
+_INK = 0.42  # how bright full ink is below the colours on it
 
 
 def light(values: np.ndarray, strongest: float) -> np.ndarray:

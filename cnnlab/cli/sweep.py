@@ -60,7 +60,7 @@ def train_sweep(file: Path | None, add_to: str | None, resume: str | None) -> No
 
 
 def _wait_for_the_runs_of(sweep: Sweep, scheduler: Scheduler) -> None:
-    """Show how many have ended, until all have; a signal stops those that have not."""
+    """Show progress until all runs have ended; a signal stops those that have not."""
     is_told_to_end = threading.Event()
     for sent in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sent, lambda *_: is_told_to_end.set())

@@ -110,7 +110,7 @@ def train(
 
 
 def _end_after_restart(run: Run, processes: Processes) -> None:
-    """Let a run end that had nothing left to train, or was to stop, when one of its processes was lost."""
+    """End a run that was finished, or asked to stop, when one of its processes was lost."""
     if run.status is not Status.FINISHED:
         with RunWriter.claim(run) as writer:
             writer.go_back_to_checkpoint()

@@ -31,7 +31,7 @@ _BATCH_POINTS = 4_000
 
 
 def curve(run: Run, measure: Measure, axis: Axis, *, points: int, smoothing: int = 1) -> pd.DataFrame:
-    """Return what one run's curve shows.
+    """Return the points of one run's curve.
 
     Parameters
     ----------

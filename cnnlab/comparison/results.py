@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from cnnlab.comparison.recipes import by_recipe, by_seed, folded_labels_of, recipe_of
+from cnnlab.comparison.experiments import by_experiment, by_seed, experiment_of, folded_labels_of
 from cnnlab.comparison.statistics import accuracy_interval
 from cnnlab.data.mnist import TEST_IMAGES
 from cnnlab.models.definitions import DEFINITIONS
@@ -67,7 +67,7 @@ _RESULT_COLUMNS = [
 
 
 def over_seeds(runs: Sequence[Run]) -> pd.DataFrame:
-    """Return a row for each recipe of which several seeds are finished: each seed counts once.
+    """Return a row for each experiment with several finished seeds; each seed counts once.
 
     Returns
     -------
@@ -76,7 +76,7 @@ def over_seeds(runs: Sequence[Run]) -> pd.DataFrame:
         (the mean, the least and the greatest of the test accuracies after the last epoch); and train_loss_mean.
     """
     finished = [run for run in runs if run.status is Status.FINISHED]
-    groups = [list(by_seed(recipe, finished).values()) for recipe in by_recipe(finished)]
+    groups = [list(by_seed(experiment, finished).values()) for experiment in by_experiment(finished)]
     counted = [run for group in groups if len(group) > 1 for run in group]
     rows = results(counted).assign(label=folded_labels_of(counted)).groupby("label", sort=False)
     return rows.agg(
@@ -89,4 +89,4 @@ def over_seeds(runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def _parameters_of(run: Run) -> int | None:
-    return DEFINITIONS[run.model].parameters if recipe_of(run).is_registered else None
+    return DEFINITIONS[run.model].parameters if experiment_of(run).is_registered else None

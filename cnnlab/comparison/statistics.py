@@ -28,7 +28,7 @@ def accuracy_interval(right: int, total: int) -> tuple[float, float]:
 
 
 def confusion_matrix(labels: np.ndarray, answers: np.ndarray) -> np.ndarray:
-    """Return how often each digit (row) was answered with each digit (column): shape (10, 10), int64.
+    """Return how often each digit (row) was classified as each digit (column): shape (10, 10), int64.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def _two_sided_sign_test(heads: int, tails: int) -> float:
 
 
 def worst_errors(labels: np.ndarray, predictions: Predictions) -> np.ndarray:
-    """Return the images that are answered wrongly, the most confident answer first.
+    """Return the misclassified images, the most confident prediction first.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def worst_errors(labels: np.ndarray, predictions: Predictions) -> np.ndarray:
 
 
 def disagreements(predictions: Sequence[Predictions]) -> np.ndarray:
-    """Return the images on which not all answers are the same, those answered with the highest mean confidence first.
+    """Return the images on which the predictions differ, those with the highest mean confidence first.
 
     Returns
     -------

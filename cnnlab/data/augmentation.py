@@ -1,4 +1,4 @@
-"""Training images changed at random, so that a network trained on MNIST reads what people draw.
+"""Augmentation: training images changed at random, so that a network trained on MNIST reads what people draw.
 
 MNIST's writers were American. They write a one as one stroke, a seven without a bar and a nine with a straight tail;
 who learned to write elsewhere gives the one a flag and a base, the seven a bar and the nine a hook, and a network that
@@ -24,7 +24,7 @@ THICKENED = 0.5  # of all images
 
 
 def augment(images: Tensor, labels: Tensor, generator: Generator) -> Tensor:
-    """Return a batch with every image changed at random.
+    """Return a batch with every image augmented.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def augment(images: Tensor, labels: Tensor, generator: Generator) -> Tensor:
 
 
 def shift(images: Tensor, pixels: int, generator: Generator) -> Tensor:
-    """Move each image at random by whole pixels, at most so many to each side; what leaves it is lost."""
+    """Shift each image at random by whole pixels, at most `pixels` to each side; what leaves the image is lost."""
     firsts = torch.randint(0, 2 * pixels + 1, (2, len(images)), generator=generator).to(images.device)
     return _cut(F.pad(images, [pixels] * 4), *firsts)
 

@@ -1,4 +1,4 @@
-"""My digits: drawings that the person at the screen made and said the meaning of. They are a test set of one's own.
+"""My digits: drawings that a person made and labelled, as a test set of their own.
 
 They lie in the lab's home, one JSON object a line, as they are downloaded and uploaded:
 
@@ -43,7 +43,7 @@ class InvalidDigits(LabError):
 
 @dataclass(frozen=True)
 class MyDigit:
-    """A drawing, and the digit that was meant.
+    """A drawing and its label.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class MyDigit:
 
 @dataclass(frozen=True)
 class MyDigits:
-    """All that were kept, the oldest first.
+    """All the digits kept so far, the oldest first.
 
     Attributes
     ----------
@@ -98,12 +98,12 @@ def my_digits() -> MyDigits:
 
 
 def my_digits_path() -> Path:
-    """Return the file that they lie in; it may be missing."""
+    """Return the path of the file that holds them; it may not exist."""
     return home() / "my-digits.jsonl"
 
 
 def keep(digit: int, strokes: Sequence[Stroke]) -> MyDigit | None:
-    """Keep a drawing with what was meant.
+    """Keep a drawing with its label.
 
     Returns
     -------
@@ -126,7 +126,7 @@ def keep(digit: int, strokes: Sequence[Stroke]) -> MyDigit | None:
 
 
 def add(digits: Iterable[MyDigit]) -> int:
-    """Keep digits beside those that are there; those that are there already are not kept twice.
+    """Add digits to those already kept; duplicates are skipped.
 
     Returns
     -------
@@ -179,7 +179,7 @@ def delete_all() -> None:
 
 
 def parse(content: bytes) -> list[MyDigit]:
-    """Read a file of digits that comes from outside.
+    """Parse an uploaded file of digits.
 
     Raises
     ------
@@ -271,7 +271,7 @@ def _line_of(digit: MyDigit) -> bytes:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """Let nobody else write the file: neither another tab nor another server with the same home."""
+    """Keep other tabs, and other servers with the same home, from writing the file."""
     with ExitStack() as until_the_end:
         with writing_to_home():
             home().mkdir(parents=True, exist_ok=True)

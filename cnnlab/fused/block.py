@@ -93,7 +93,7 @@ class _Block(torch.autograd.Function):
 def _call(
     function: Callable[..., None], outputs_first: bool, threads: int, images: Tensor, **tensors: Tensor | None
 ) -> None:
-    """Have a function of the kernel work on a batch, which the threads share."""
+    """Run a function of the kernel on a batch that is split over the threads."""
     addresses = {name: tensor.data_ptr() for name, tensor in tensors.items() if tensor is not None}
     batch = Batch(images=images.data_ptr(), **addresses, count=len(images), outputs_first=outputs_first, slices=threads)
     team = _openmp_team()

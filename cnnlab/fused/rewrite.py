@@ -17,7 +17,7 @@ from cnnlab.fused.compiler import CannotFuse
 
 
 def fuse(model: nn.Module, image_shape: tuple[int, int, int], threads: int) -> nn.Module:
-    """Return a network that trains as a model does, with its blocks as kernels.
+    """Return a network that trains as a model does, with its blocks replaced by fused kernels.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What runs answer to a few images, at once: their networks stay in memory."""
+"""Runs' predictions for a few images, with their networks kept in memory."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from cnnlab.training.evaluation import predict_logits
 
 @dataclass(frozen=True)
 class Answer:
-    """What a network answers to one image.
+    """A network's prediction for one image.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Answer:
 
 
 def answers_of(run: Run, images: np.ndarray) -> list[Answer]:
-    """Return what the newest weights of a run answer to images.
+    """Return a run's predictions for some images, with its newest weights.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def answers_of(run: Run, images: np.ndarray) -> list[Answer]:
 
 
 def right_of(run: Run, digits: MyDigits) -> int:
-    """Return how many of the digits the newest weights of a run answer right.
+    """Return how many of my digits a run classifies correctly, with its newest weights.
 
     Raises
     ------

@@ -39,7 +39,7 @@ class Network:
 
 
 def newest_network_of(run: Run) -> Network:
-    """Return a run's network with its newest weights, from memory if it was asked for lately.
+    """Return a run's network with its newest weights, from the cache if it was used lately.
 
     Raises
     ------

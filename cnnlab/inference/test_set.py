@@ -1,4 +1,4 @@
-"""What a run's newest weights answer on MNIST's test images: computed once, and kept beside the weights."""
+"""A run's predictions on MNIST's test set: computed once, and kept beside its weights."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ DIGITS = 10
 
 @dataclass(frozen=True)
 class Predictions:
-    """Answers to the test images, in their order.
+    """Predictions for the test images, in their order.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Predictions:
 
 
 def predictions_of(run: Run) -> Predictions:
-    """Return what the newest weights of a run answer.
+    """Return a run's predictions with its newest weights.
 
     Raises
     ------

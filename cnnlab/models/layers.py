@@ -1,4 +1,4 @@
-"""What a network is made of, and what it makes of an image: found by following one image through it."""
+"""A network's layers, found by tracing one image through it."""
 
 import inspect
 from dataclasses import dataclass

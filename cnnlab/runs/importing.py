@@ -32,7 +32,7 @@ class UnfitRun(LabError):
 
 
 def adopt(files: dict[str, bytes]) -> Run:
-    """Make a new run in the lab's home of files that may come from anywhere.
+    """Create a run in the lab's home from untrusted files.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def adopt(files: dict[str, bytes]) -> Run:
 
 
 def _checked(run: Run) -> Run:
-    """Return a run from elsewhere if all that it says can be true here.
+    """Return an imported run if everything in it is consistent and fits this lab.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def _checked(run: Run) -> Run:
 
 
 def _require_fitting(weights: object, definition: Definition) -> None:
-    """See that weights have the names, the shapes and the types of a definition's, and are numbers."""
+    """Check that weights have a definition's names, shapes and dtypes, and are finite."""
     expected = definition.build(seed=0).state_dict()
     unfit = UnfitRun(f"its weights are not those of {definition.title}.")
     if not isinstance(weights, dict) or weights.keys() != expected.keys():
@@ -111,7 +111,7 @@ def _require_fitting(weights: object, definition: Definition) -> None:
 
 
 def _require_checkpoint(checkpoint: Any, definition: Definition, run: Run, steps_told: int) -> None:
-    """See that training can go on from a checkpoint, on another definition's network that is thrown away."""
+    """Check that training can resume from a checkpoint, by loading it into a throwaway network."""
     unfit = UnfitRun("its checkpoint is not one that its training can go on from.")
     try:
         _require_fitting(checkpoint["model"], definition)
@@ -156,13 +156,13 @@ def _is_like(found: Any, like: Any) -> bool:
 
 
 def _settings_in(checkpoint: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return an optimizer's settings, without the learning rate, which each step sets anew."""
+    """Return an optimizer's settings, without the learning rate, which every step sets."""
     groups = checkpoint["optimizer"]["param_groups"]
     return [{name: group[name] for name in group.keys() - {"lr"}} for group in groups]
 
 
 def _seal(run: Run) -> None:
-    """Give the files of a run that an earlier version has written the sums that they lack."""
+    """Add missing checksums to the files of a run that an earlier version of the lab wrote."""
     path = run.folder / MANIFEST
     path.write_text(json.dumps(sealed(unsealed(json.loads(path.read_text()))), indent=2) + "\n")
     if (weights := run.load_weights()) is not None:
@@ -170,7 +170,7 @@ def _seal(run: Run) -> None:
 
 
 def _settle(run: Run) -> None:
-    """Let the log's last line say how the run ended, so that nobody trains it before a person wants it."""
+    """End the log with the run's final status, so that it does not train before a person asks for it."""
     last = run.last_record() or {}
     status = status_said_by(last.get("event"))
     is_settled = status not in (None, Status.QUEUED)

@@ -188,7 +188,7 @@ def _record_of(line: bytes, log_path: Path) -> dict[str, Any]:
 
 
 def drop_torn_line(log: BinaryIO) -> None:
-    """Cut off what a writer that died left of its last line."""
+    """Cut off a torn last line that a killed writer left behind."""
     size = log.seek(0, os.SEEK_END)
     end = size
     while end > 0:
@@ -289,7 +289,7 @@ class LogReader:
                 self._reason = _text(record, "reason")
 
     def _forget_after(self, step: int) -> None:
-        """Drop what came after the checkpoint from which a worker went on: it is trained again."""
+        """Drop what came after the checkpoint from which a worker resumed: it is trained again."""
         kept = bisect_right(self._steps, step)
         for column in (self._steps, self._losses, self._seconds):
             del column[kept:]
@@ -301,7 +301,7 @@ class LogReader:
 
 
 def _require_numbers(*numbers: object) -> None:
-    """See that all are numbers as a log has them: none is negative, and each is one that a computer counts with."""
+    """Check that all are finite numbers of at least 0, as a log has them."""
     for number in numbers:
         # Not isinstance: True is none.
         if not (type(number) is int or type(number) is float) or not 0 <= number <= _GREATEST:

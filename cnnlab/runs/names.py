@@ -27,7 +27,7 @@ def checked_name(name: str) -> str:
 
 
 def as_line(text: str) -> str:
-    """Return a text in which a sign (\ufffd) stands for each character that has no place in a line."""
+    """Return a text with each unprintable character replaced by \ufffd."""
     return "".join(sign if sign.isprintable() or sign == _JOINER else "\ufffd" for sign in text)
 
 

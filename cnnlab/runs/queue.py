@@ -33,7 +33,7 @@ def enqueue(run: Run) -> None:
 
 
 def enqueue_all(runs: Iterable[Run]) -> list[LabError]:
-    """Put runs at the end of the queue, in this order, and return why some, as `enqueue` has it, are not there."""
+    """Put runs at the end of the queue, in this order, and return the errors of those that cannot be queued."""
     refusals: list[LabError] = []
     # Not by the time of day, which can be set back.
     last_place = max((place for place, _ in _queue()), default=0)

@@ -160,17 +160,17 @@ class Run:
 
     @property
     def is_getting_ready(self) -> bool:
-        """Whether a worker has the run and has not begun to train."""
+        """Whether a worker has claimed the run but has not started to train."""
         return self.last_event() in (Line.STARTING, Line.STARTED)
 
     @property
     def can_resume(self) -> bool:
-        """Whether the run can go on from its checkpoint; one that diverged would diverge again."""
+        """Whether the run can resume from its checkpoint; one that diverged would diverge again."""
         has_ended = self.status in (Status.STOPPED, Status.INTERRUPTED, Status.FAILED)
         return has_ended and not self.has_diverged and not self.has_no_checkpoint
 
     def history(self) -> History:
-        """Return what the log says so far. Only what is new since the last call is read."""
+        """Return the content of the log so far, reading only what is new since the last call."""
         with self.existing():
             return log_reader(self.log_path).history()
 
@@ -202,7 +202,7 @@ class Run:
         return self.stop_path.exists()
 
     def damage(self) -> DamagedRun | None:
-        """Return what is wrong with the run's files where one of them cannot be read.
+        """Return an error if one of the run's files cannot be read, else None.
 
         Files that were looked at before are looked at again only when they have changed.
         """
@@ -230,7 +230,7 @@ class Run:
         return load(weights) if weights is not None else None
 
     def read_weights(self) -> bytes | None:
-        """Return the file of the newest weights, as it lies there, or None before the first epoch has ended.
+        """Return the bytes of the newest weights' file, or None before the first epoch has ended.
 
         Raises
         ------
@@ -240,7 +240,7 @@ class Run:
         return read_whole(self.weights_path, is_whole_tensors)
 
     def load_checkpoint(self) -> dict[str, Any] | None:
-        """Return the state from which training goes on, as `TrainingState.state_dict` made it, or None.
+        """Return the checkpoint, as `TrainingState.state_dict` made it, or None.
 
         Raises
         ------
@@ -256,7 +256,7 @@ class Run:
             raise DamagedRun(self.checkpoint_path) from error
 
     def read_checkpoint(self) -> bytes | None:
-        """Return the file of that state, as it lies there, or None.
+        """Return the bytes of the checkpoint's file, or None.
 
         Raises
         ------
@@ -267,7 +267,7 @@ class Run:
 
     @property
     def has_checkpoint(self) -> bool:
-        """Whether there is a state from which training goes on."""
+        """Whether the run has a checkpoint."""
         return self.checkpoint_path.exists()
 
     @cached_property
@@ -308,7 +308,7 @@ class Run:
 
     @contextmanager
     def existing(self) -> Iterator[None]:
-        """Say that the run is gone where its files are missing: another tab may have deleted it.
+        """Turn missing files into `NoSuchRun`: another tab may have deleted the run.
 
         Raises
         ------

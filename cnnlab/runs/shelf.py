@@ -83,7 +83,7 @@ def all_runs() -> list[Run]:
 
 
 def damaged_runs() -> list[DamagedRun]:
-    """Return what is wrong with those that `all_runs` leaves out, the newest first."""
+    """Return an error for each run that `all_runs` leaves out, the newest first."""
     return _runs_in(runs_folder())[1]
 
 
@@ -93,7 +93,7 @@ def reference_runs() -> list[Run]:
 
 
 def remove_leftovers() -> None:
-    """Remove what processes that were killed had not finished writing."""
+    """Remove temporary files of processes that were killed."""
     for folder in (home(), runs_folder(), *(runs_folder() / run_id for run_id in run_ids_in(runs_folder()))):
         remove_unfinished(folder)
 
@@ -128,7 +128,7 @@ def _runs_in(folder: Path) -> tuple[list[Run], list[DamagedRun]]:
 
 
 def move_in(unfinished: Path) -> Run:
-    """Give a run's folder its place among the others, under an identifier that is greater than theirs."""
+    """Move a run's folder in among the others, under an identifier greater than theirs."""
     folder = unfinished.parent
     while True:
         target = folder / identifier_after(run_ids_in(folder))
@@ -164,6 +164,6 @@ def _open_run(folder: Path, _size: int, _modified: int) -> Run:
 
 
 def labels_of(runs: Sequence[Run]) -> list[str]:
-    """Return what to call each run among the others: its name, with its identifier where several have the same."""
+    """Return a label for each run: its name, with its identifier where several have the same name."""
     names = [run.name for run in runs]
     return [f"{name} ({run.id})" if names.count(name) > 1 else name for name, run in zip(names, runs, strict=True)]

@@ -41,7 +41,7 @@ class RunWriter(Record):
 
     @classmethod
     def claim(cls, run: Run) -> Self:
-        """Become the writer of a run.
+        """Claim the right to write a run.
 
         Raises
         ------
@@ -60,7 +60,7 @@ class RunWriter(Record):
 
     @classmethod
     def inherit(cls, run: Run, descriptor: int) -> Self:
-        """Become the writer with the open file that the parent process claimed."""
+        """Take over the right to write from the parent process, with its open file."""
         return cls(run, os.fdopen(descriptor, "a+b", buffering=0))
 
     def fileno(self) -> int:
@@ -68,7 +68,7 @@ class RunWriter(Record):
         return self._log.fileno()
 
     def close(self) -> None:
-        """Give the right up, unless a child process has it too."""
+        """Release the lock, unless a child process holds it too."""
         self._log.close()
 
     def __enter__(self) -> Self:
@@ -78,7 +78,7 @@ class RunWriter(Record):
         self.close()
 
     def prepare_to_train(self) -> None:
-        """See that something is left to train, and forget an earlier wish to stop.
+        """Check that something is left to train, and drop an earlier request to stop.
 
         Raises
         ------
@@ -110,7 +110,7 @@ class RunWriter(Record):
         self._append({"event": event, "at": datetime.now(UTC).isoformat(), **fields})
 
     def append_training(self, event: Event) -> None:
-        """Add what the training loop told to the log."""
+        """Log an event of the training loop."""
         self._append(training_line(event))
 
     def save(self, state: TrainingState, *, weights: bool) -> None:
@@ -145,7 +145,7 @@ class RunWriter(Record):
 
 
 def checkpoint_of(state: TrainingState) -> bytes:
-    """Return the state from which training goes on as the content of a file."""
+    """Serialize a training state as the content of a checkpoint file."""
     content = io.BytesIO()
     torch.save(state.state_dict(), content)
     return content.getvalue()

@@ -1,4 +1,4 @@
-"""Sums by which a file that is not what the lab wrote is found out, whatever byte of it was changed."""
+"""Checksums that reveal a changed file, whichever byte of it was changed."""
 
 import io
 import json
@@ -14,12 +14,12 @@ _SUM = "sha256"
 
 
 def sealed(content: dict[str, Any]) -> dict[str, Any]:
-    """Return an object for a JSON file with its sum added."""
+    """Return an object for a JSON file with its checksum added."""
     return content | {_SUM: sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()}
 
 
 def unsealed(found: object) -> dict[str, Any]:
-    """Return an object that was read from a JSON file without its sum. One without a sum is taken as it is.
+    """Check an object read from a JSON file, and return it without its checksum. One without a checksum is accepted.
 
     Raises
     ------
@@ -35,7 +35,7 @@ def unsealed(found: object) -> dict[str, Any]:
 
 
 def sealed_tensors(tensors: dict[str, Tensor]) -> bytes:
-    """Return a safetensors file that has its sum in its metadata."""
+    """Return a safetensors file with its checksum in its metadata."""
     return save(tensors, metadata={_SUM: _sum_and_metadata(save(tensors))[0]})
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Write a file so that a reader, or a crash, meets either the old one or the new one, whole.
+    """Replace a file atomically: readers, and crashes, see either the old one or the new one, whole.
 
     Yields
     ------
@@ -30,7 +30,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def unfinished_path(path: Path) -> Path:
-    """Return where to write, beside its place, what takes a while and shall appear there whole.
+    """Return a temporary path, beside the final one, for a file or folder that takes a while to write.
 
     The name is this thread's alone, and tells which process will remove it.
     """
@@ -38,12 +38,12 @@ def unfinished_path(path: Path) -> Path:
 
 
 def unfinished_suffix() -> str:
-    """Return how such a name ends; it begins with a dot."""
+    """Return the suffix of such a temporary name; it begins with a dot."""
     return f".{os.getpid()}.{threading.get_ident()}"
 
 
 def identifier_after(taken: Iterable[str]) -> str:
-    """Return the time now as an identifier that is greater than those taken, even if the clock was set back."""
+    """Return the current time as an identifier greater than those taken, even if the clock was set back."""
     now = datetime.now(UTC)
     for identifier in sorted(taken, reverse=True):
         with suppress(ValueError, OverflowError):  # no time, or the last there is
@@ -57,7 +57,7 @@ _IDENTIFIER = "%Y%m%d-%H%M%S-%f"  # less the last three digits: milliseconds
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Remove what lies in a folder under such names, if its process has ended without doing so."""
+    """Remove temporary files whose process ended without removing them."""
     with suppress(OSError):  # a folder that is gone, or that cannot be written
         for name in os.listdir(folder):
             match = _UNFINISHED.fullmatch(name)

@@ -26,7 +26,7 @@ def home() -> Path:
 
 @contextmanager
 def writing_to_home() -> Iterator[None]:
-    """Turn what the operating system says of a failed write into a sentence.
+    """Turn a failed write's `OSError` into a sentence.
 
     Raises
     ------

@@ -83,7 +83,7 @@ def runs_behind(sweep: Sweep) -> list[Run]:
 
 
 def _study_of(sweep: Sweep) -> tuple[Any, dict[str, Any]]:
-    """Return what Optuna is to know of a search, and of each of its runs by identifier."""
+    """Return a search as an Optuna study, and its trials by the runs' identifiers."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -104,7 +104,7 @@ class Sweep:
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """Read the sweep anew, let the body change it, and write it; no other process does so meanwhile."""
+        """Reload the sweep, let the body change it, and save it, under a lock."""
         with writing_to_home(), exclusive_lock(_lock_path(self.id)):
             self._read()
             before = self._content()

@@ -1,4 +1,4 @@
-"""What the training loop tells: batches and epochs."""
+"""The events of the training loop: batches and epochs."""
 
 from dataclasses import dataclass
 

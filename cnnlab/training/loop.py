@@ -38,7 +38,7 @@ class Diverged(LabError):
 
 
 def shuffled(size: int, seed: int, epoch: int) -> Tensor:
-    """Return the order in which an epoch takes the images: shape (size,), int64, on the CPU.
+    """Return an epoch's order of the images: shape (size,), int64, on the CPU.
 
     It depends on the seed and the epoch alone, so that a resumed run sees the batches it would have seen.
     """
@@ -48,7 +48,7 @@ def shuffled(size: int, seed: int, epoch: int) -> Tensor:
 
 
 def random_changes(seed: int, step: int) -> Generator:
-    """Return the generator from which the images of a step, counted from 0, take their random changes.
+    """Return the random generator for the augmentation of a step, counted from 0.
 
     It depends on the seed and the step alone, so that a resumed run sees the images it would have seen.
     """
@@ -56,7 +56,7 @@ def random_changes(seed: int, step: int) -> Generator:
 
 
 def train(model: nn.Module, data: MNIST, config: TrainingConfig, state: TrainingState | None = None) -> Iterator[Event]:
-    """Train a model, and tell of every batch and every epoch.
+    """Train a model, yielding an event for every batch and every epoch.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ def train(model: nn.Module, data: MNIST, config: TrainingConfig, state: Training
 
 
 def require_an_image_for_each(processes: int, images: int, batch_size: int) -> None:
-    """See that each process has a part of every batch, also of the last and smallest of an epoch.
+    """Check that each process gets part of every batch, even of the last and smallest one of an epoch.
 
     Raises
     ------
@@ -175,7 +175,7 @@ def _validate(model: nn.Module, data: MNIST, config: TrainingConfig) -> tuple[fl
 
 
 def _threads_between_kernels(config: TrainingConfig, state: TrainingState) -> int:
-    """Return how many threads PyTorch shall use for what the lab's kernels leave to it.
+    """Return how many threads PyTorch should use for the layers that the lab's kernels leave to it.
 
     Without a convolution that is so little that to share it costs more than to do it: threads that meet at the end of
     each of twenty small operations wait for the slowest twenty times, and on a busy machine one always is slow.
@@ -184,7 +184,7 @@ def _threads_between_kernels(config: TrainingConfig, state: TrainingState) -> in
 
 
 def _batch(data: MNIST, indices: Tensor, config: TrainingConfig, step: int) -> tuple[Tensor, Tensor]:
-    """Return the images of a step, counted from 0, changed as the recipe says, and their labels."""
+    """Return the augmented images of a step, counted from 0, and their labels."""
     images, labels = data.train_images.index_select(0, indices), data.train_labels.index_select(0, indices)
     if images.dtype == torch.uint8:
         images = as_input(images)
@@ -203,7 +203,7 @@ def _set_learning_rate(optimizer: optim.Optimizer, progress: float, config: Trai
 
 
 def _take_step(state: TrainingState, images: Tensor, labels: Tensor) -> Tensor:
-    """Change the weights once, and return the loss before that, shape ()."""
+    """Take one optimizer step, and return the loss before it, shape ()."""
     for parameters in state.parameters:
         assert parameters.grad is not None
         parameters.grad.zero_()
@@ -217,7 +217,7 @@ def _take_step(state: TrainingState, images: Tensor, labels: Tensor) -> Tensor:
 
 
 def _loss_of_team(team: Team, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-    """Give the parameters the gradients of the whole batch's mean loss, and return that, shape ()."""
+    """Backpropagate the mean loss of the whole batch, and return that loss, shape ()."""
     logits = network(team.part_of(images))
     share = F.cross_entropy(logits, team.part_of(labels), reduction="sum") / len(labels)
     (share * team.size).backward()  # the mean of these gradients is the sum of the shares'
@@ -260,7 +260,7 @@ def _divergence(which: str, loss: float, config: TrainingConfig, epoch: int, ste
 
 
 def _prepare_process(config: TrainingConfig, state: TrainingState) -> None:
-    """Settle what PyTorch keeps for the whole process and the losses or the speed depend on."""
+    """Set PyTorch's process-wide state that the losses or the speed depend on."""
     torch.set_num_threads(config.threads)
     if state.step == 0:
         torch.manual_seed(config.seed)  # for layers that draw random numbers, such as dropout

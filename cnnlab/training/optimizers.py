@@ -8,7 +8,7 @@ from torch import optim
 
 
 def _without_compiler(optimizer: type[optim.Optimizer]) -> type[optim.Optimizer]:
-    """Return an optimizer of PyTorch's that does the same and leaves PyTorch's compiler out.
+    """Return a PyTorch optimizer that does the same without importing PyTorch's compiler.
 
     Its methods import the compiler at their first call, only to tell it to leave them alone: a second and 80 MB for
     each process that trains.

@@ -126,7 +126,7 @@ def training_script(source: str, config: TrainingConfig) -> str:
 
 
 def _at_each_step(config: TrainingConfig) -> tuple[list[str], list[str]]:
-    """Return what the script does before each step beyond the tutorial's loop: the sources, and the statements."""
+    """Return the sources and statements that a recipe adds to the tutorial's loop before each step."""
     sources, statements = [], []
     if config.augment or config.shift:
         sources += [inspect.getsource(augmentation), inspect.getsource(random_changes)]

@@ -1,4 +1,4 @@
-"""All that a run is at a moment: weights, optimizer and place in the data."""
+"""A run's training state: weights, optimizer, and position in the data."""
 
 from typing import Any, Protocol
 
@@ -15,11 +15,11 @@ from cnnlab.training.recipe import TrainingConfig, device_for, optimizer_argumen
 
 
 class OldCheckpoint(LabError):
-    """A checkpoint is of a form that is not read any more."""
+    """A checkpoint has a format that the lab no longer reads."""
 
 
 def as_channels_last(images: Tensor) -> Tensor:
-    """Return the same images, shape (N, 1, 28, 28), with strides that tell PyTorch to lay channels side by side.
+    """Return the same images, shape (N, 1, 28, 28), in PyTorch's channels-last memory format.
 
     Its convolutions and poolings then work on eight or sixteen channels at once: 1.3 to 1.5 times faster on a CPU.
     """
@@ -27,7 +27,7 @@ def as_channels_last(images: Tensor) -> Tensor:
 
 
 def takes_channels_last(model: nn.Module) -> bool:
-    """Return whether a model can be given such images. One that flattens them with ``view`` cannot."""
+    """Return whether a model accepts channels-last images. One that flattens them with ``view`` does not."""
     device = next(model.parameters()).device
     try:
         predict_logits(model, as_channels_last(torch.zeros(2, *IMAGE_SHAPE, device=device)))
@@ -62,7 +62,7 @@ class Team(Protocol):
 
 
 class TrainingState:
-    """All that a run is at a moment: its weights, its optimizer's memory and its place in the data.
+    """A run's training state: its weights, its optimizer's state, and its position in the data.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ class TrainingState:
         self.epoch_seconds = 0.0
 
     def state_dict(self) -> dict[str, Any]:
-        """Return a checkpoint: tensors and plain numbers, from which training goes on bit for bit."""
+        """Return a checkpoint: tensors and plain numbers from which training resumes bit for bit."""
         return {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -117,7 +117,7 @@ class TrainingState:
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go back to a checkpoint, the random number generators included."""
+        """Restore a checkpoint, including the random number generators."""
         self.model.load_state_dict(state_dict["model"])
         try:
             self.optimizer.load_state_dict(state_dict["optimizer"])
@@ -139,7 +139,7 @@ class TrainingState:
 
 
 def one_buffer_for_each_dtype(model: nn.Module) -> list[nn.Parameter]:
-    """Lay the parameters of a model, and their gradients, side by side in one buffer for each of their types.
+    """Move the parameters of a model, and their gradients, into one contiguous buffer for each dtype.
 
     An optimizer that works on each number by itself does the same with the buffer in one go, where going through the
     parameters one by one costs more than the arithmetic. The model's own parameters become views of the buffer.

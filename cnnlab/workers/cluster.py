@@ -1,4 +1,4 @@
-"""Sends the runs that wait to a Ray cluster, and writes down here what comes back.
+"""Sends queued runs to a Ray cluster, and records here what they send back.
 
     CNNLAB_RAY_ADDRESS   the cluster: HOST:PORT, or "auto" for the one that this machine has joined
 
@@ -77,7 +77,7 @@ class Parcels(Record):
         self._writes.append(partial(RunWriter.append, event=event, **fields))
 
     def append_training(self, event: Event) -> None:
-        """Send what the training loop tells."""
+        """Send an event of the training loop."""
         self._writes.append(partial(RunWriter.append_training, event=event))
 
     def save(self, state: TrainingState, *, weights: bool) -> None:
@@ -97,7 +97,7 @@ class Parcels(Record):
         return time.monotonic() - self._sent >= _PARCEL_SECONDS
 
     def take(self) -> list[Write]:
-        """Return what has come together since the last time."""
+        """Return everything buffered since the last call."""
         writes, self._writes = self._writes, []
         self._sent = time.monotonic()
         return writes
@@ -184,7 +184,7 @@ class Cluster:
         return {"num_cpus": config.threads, "num_gpus": 0}
 
     def has_room(self, requests: list[dict[str, float]]) -> bool:
-        """Return whether the cluster can do as much at once."""
+        """Return whether the cluster has the resources for all of them at once."""
         has = ray.cluster_resources()
         return all(
             sum(request[asked] for request in requests) <= has.get(name, 0)
@@ -193,7 +193,7 @@ class Cluster:
 
 
 def _require_answer(address: str) -> None:
-    """See that somebody listens there: Ray itself would try for minutes."""
+    """Check that something listens there: Ray itself would try for minutes."""
     if address == "auto":
         return
     host, _, port = address.rpartition(":")
@@ -213,7 +213,7 @@ def _no_cluster(address: str, reason: str) -> str:
 
 
 class Sender:
-    """Sends the runs that wait to a cluster while it has room, one thread for each, until it is closed.
+    """Sends queued runs to a cluster while it has free resources, following each in a thread, until it is closed.
 
     Parameters
     ----------
@@ -231,7 +231,7 @@ class Sender:
         self._one_has_ended = threading.Event()
 
     def run_until(self, server_is_gone: threading.Event) -> None:
-        """Look after the queue until the server is gone, and end then what is in training as interrupted.
+        """Serve the queue until the server is gone, then interrupt the runs in training.
 
         Raises
         ------

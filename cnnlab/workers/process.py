@@ -27,7 +27,7 @@ _LONGEST_PATH = 65_536
 
 
 def get_ready() -> MNIST | None:
-    """Do all that a first step waits for: load MNIST, compile the kernels, and train each network a little.
+    """Warm up everything a first step needs: load MNIST, compile the kernels, train each network for a moment.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def get_ready() -> MNIST | None:
 
 
 def main() -> int:
-    """Get ready, train the run that the scheduler sends, and end with it, or when the scheduler is gone."""
+    """Warm up, train the run that the scheduler sends, and exit after it, or when the scheduler is gone."""
     mnist = get_ready()
     with socket.socket(fileno=os.dup(sys.stdin.fileno())) as scheduler:
         folder, descriptors, *_ = socket.recv_fds(scheduler, _LONGEST_PATH, 1)
@@ -71,7 +71,7 @@ def main() -> int:
 
 
 def wait_for_end_of_input(ended: threading.Event) -> None:
-    """Return, and set an event, when the process that started this one is gone."""
+    """Wait until the parent process is gone, then set an event."""
     # Not sys.stdin.read(): a thread that waits in it keeps Python from ending in order.
     with suppress(ConnectionResetError):  # so it ends where the other process has not read all that it was sent
         while os.read(sys.stdin.fileno(), 4096):

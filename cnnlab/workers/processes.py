@@ -25,7 +25,7 @@ _CLUSTER_RETRY_SECONDS = 10.0
 
 
 class _Process:
-    """A process of this lab. Its standard input is a socket, whose end tells it that this process is gone."""
+    """A child process. Its standard input is a socket, which closes when this process is gone."""
 
     def __init__(self, *arguments: str) -> None:
         home().mkdir(parents=True, exist_ok=True)
@@ -70,7 +70,7 @@ class _Process:
 
 
 class Worker(_Process):
-    """A process that gets ready to train a run, and then trains the one that it is sent."""
+    """A process that warms up, and then trains the run that it is sent."""
 
     def __init__(self) -> None:
         super().__init__("-m", "cnnlab.workers.process")
@@ -78,7 +78,7 @@ class Worker(_Process):
         self._stop_seen: float | None = None
 
     def train(self, run: Run) -> None:
-        """Send it a run that waits, with the run's lock.
+        """Send it a queued run, with the run's lock.
 
         Raises
         ------

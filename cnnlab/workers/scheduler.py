@@ -1,4 +1,4 @@
-"""The queue: decides which runs train now, and starts and stops the processes that train them."""
+"""The scheduler: decides which queued runs train now, and starts and stops the workers that train them."""
 
 import atexit
 import json
@@ -28,7 +28,7 @@ _CLOSE_GRACE_SECONDS = 5.0
 
 
 class Scheduler:
-    """Starts waiting runs while there is room, one worker process for each.
+    """Starts queued runs while there are free cores, one worker process for each.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class Scheduler:
         self._thread.start()
 
     def start(self, run: Run) -> None:
-        """Queue a run that is new, or one that can go on.
+        """Queue a new run, or one that can resume.
 
         Raises
         ------
@@ -63,7 +63,7 @@ class Scheduler:
         self._wake.set()
 
     def stop(self, run: Run) -> None:
-        """Take a waiting run out of the queue, or stop one that trains; it keeps its weights and a checkpoint."""
+        """Take a run out of the queue, or stop its training; it keeps its weights and a checkpoint."""
         with self._lock:
             if run.status is Status.QUEUED:
                 with writing_to_home(), RunWriter.claim(run) as writer:
@@ -101,7 +101,7 @@ class Scheduler:
         return self._cluster is not None and self._cluster.was_connected
 
     def close(self) -> None:
-        """Have every worker write its checkpoint and end; those that take too long are ended."""
+        """Ask every worker to write its checkpoint and exit, and kill those that take too long."""
         self._closed.set()
         self._wake.set()
         self._thread.join()

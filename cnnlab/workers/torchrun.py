@@ -63,7 +63,7 @@ class Processes:
         return max(1, len(os.sched_getaffinity(0)) // int(os.environ["LOCAL_WORLD_SIZE"]))
 
     def run_before_restart(self) -> str | None:
-        """Return the identifier of the run that these processes trained before torchrun has started them anew."""
+        """Return the identifier of the run that these processes trained before torchrun restarted them."""
         store = self._store()
         return store.get(_RUN).decode() if store.check([_RUN]) else None
 
@@ -74,7 +74,7 @@ class Processes:
         return PrefixStore(f"cnnlab {os.environ['TORCHELASTIC_RUN_ID']}", store)
 
     def lead(self, run: Run) -> Assignment:
-        """Tell the other processes of a run, and return what this one is to train; for the first process."""
+        """Send a run to the other processes, and return this process's order; called in the first process."""
         self._store().set(_RUN, run.id)
         self._wants_to_stop = lambda: self._is_asked_to_stop or run.stop_requested
         order = Order(run)
@@ -99,7 +99,7 @@ class Processes:
         dist.destroy_process_group()
 
     def follow(self) -> None:
-        """Train the run that the first process has; for the others. That one alone tells how it went."""
+        """Train the first process's run; called in the others. Only the first records the results."""
         order = self._share(None)
         if order is not None:
             # From now on, who ends them all means the first process, which has the others end with it.
@@ -157,7 +157,7 @@ class Processes:
         return batch.tensor_split(self.size)[self._rank]
 
     def sum_of(self, number: Tensor) -> Tensor:
-        """Return the sum of all processes' numbers, shape (), and ask them whether the run shall stop."""
+        """Return the sum of all processes' numbers, shape (), and share whether the run should stop."""
         sums = torch.stack([number, number.new_tensor(float(self._wants_to_stop()))])
         dist.all_reduce(sums)
         self._wish_of_all = sums[1]
@@ -165,7 +165,7 @@ class Processes:
 
     @property
     def agree_to_stop(self) -> bool:
-        """Whether the run shall stop after the last step; the same in all processes."""
+        """Whether the run should stop after the last step; the same in all processes."""
         return self._wish_of_all is not None and bool(self._wish_of_all)
 
     def has_lost_one(self, error: Exception) -> bool:
@@ -174,7 +174,7 @@ class Processes:
 
 
 class _JointOrder:
-    """An order that all processes stop after the same step."""
+    """An order whose training stops after the same step in all processes."""
 
     def __init__(self, order: Order, processes: Processes) -> None:
         self.model = order.model
@@ -188,7 +188,7 @@ class _JointOrder:
 
 
 class _Untold(Record):
-    """What comes of a run in the processes that do not write it: nothing."""
+    """Discards everything, in the processes that do not own the run."""
 
     def append(self, event: str, **fields: Any) -> None: ...
     def append_training(self, event: Event) -> None: ...

@@ -30,15 +30,15 @@ CHECKPOINT_SECONDS = 1.0
 
 
 class NetworkFault(LabError):
-    """The code of a network, or of the lab, raised what nobody expected."""
+    """A network's code, or the lab's, raised an unexpected exception."""
 
 
 class Interrupted(LabError):
-    """What a run needs to train has gone; nothing is wrong with the run."""
+    """Something that a run needs in order to train is gone; the run itself is sound."""
 
 
 class Assignment(Protocol):
-    """What is to be trained: a `Run`, or what another machine is told of one."""
+    """What to train: a `Run`, or an `Order` on another machine."""
 
     @property
     def model(self) -> str: ...
@@ -50,7 +50,7 @@ class Assignment(Protocol):
 
 
 class Order:
-    """What a process that cannot read a run is told of it."""
+    """A run's network, recipe and checkpoint, for a process that cannot read its folder."""
 
     stop_requested = False
 
@@ -73,7 +73,7 @@ def work(
     mnist: MNIST | None = None,
     team: Team | None = None,
 ) -> Iterator[Event]:
-    """Train a run from where it stands, and keep what comes of it.
+    """Train a run from its checkpoint, if it has one, and record the results.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def work(
 
 
 def log_failure(writer: Record, error: LabError, *, diverged: bool = False) -> None:
-    """Let a run's log say that it failed, and why."""
+    """Log that a run failed, and why."""
     with suppress(OSError):  # where the log cannot be written, the raised error must tell
         writer.failed(str(error), diverged=diverged)
 
@@ -169,7 +169,7 @@ def _train(
 
 
 def flush_denormal() -> bool:
-    """Let numbers below 1e-38 become 0, and return whether this processor can.
+    """Flush subnormal numbers, below 1e-38, to 0, and return whether this processor can.
 
     The momentum of a weight without gradient fades to such numbers, with which it computes at half its speed. OpenMP's
     threads take the setting over when they are made, which the first large operation does.

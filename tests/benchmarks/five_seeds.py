@@ -11,7 +11,7 @@ import sys
 from dataclasses import replace
 from itertools import combinations
 
-from cnnlab.comparison.recipes import Recipe, by_seed
+from cnnlab.comparison.experiments import Experiment, by_seed
 from cnnlab.comparison.results import results
 from cnnlab.comparison.statistics import compare_answers
 from cnnlab.data.mnist import load_test_set
@@ -57,13 +57,13 @@ def main() -> None:
 
 
 def trained(definition: Definition, config: TrainingConfig, seeds: range) -> dict[int, Run]:
-    recipe = Recipe(definition.name, definition.source, replace(config, seed=0))
+    experiment = Experiment(definition.name, definition.source, replace(config, seed=0))
     finished = [run for run in all_runs() if run.status is Status.FINISHED]
     for seed in seeds:
-        if seed not in by_seed(recipe, finished):
+        if seed not in by_seed(experiment, finished):
             command = [sys.executable, "-m", "cnnlab", "train", "--model", definition.name, "--seed", str(seed)]
             subprocess.run([*command, "--threads", str(config.threads)], check=True, stdout=subprocess.DEVNULL)
-    return by_seed(recipe, [run for run in all_runs() if run.status is Status.FINISHED])
+    return by_seed(experiment, [run for run in all_runs() if run.status is Status.FINISHED])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What runs answer to a drawing, and how the drawing is prepared for them.
+"""The networks' predictions for a drawing as bars, and the steps of its preparation.
 
 Plain HTML: it arrives with the stroke that it answers, and a chart library would be most of the wait.
 """

@@ -1,4 +1,4 @@
-"""What a run's network is made of, and what it makes of an image."""
+"""A network's filters, and its feature maps and attributions for an image."""
 
 import numpy as np
 import streamlit as st

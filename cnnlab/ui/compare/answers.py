@@ -64,7 +64,7 @@ def _verdict_table(verdicts: dict[tuple[int, int], Verdict], names: Sequence[str
     )
 
 
-def confusion_view(names: Sequence[str], predictions: Sequence[Predictions]) -> None:
+def confusion_matrices_view(names: Sequence[str], predictions: Sequence[Predictions]) -> None:
     """Show the confusion matrices of two runs, on one colour scale, and the images behind a cell."""
     indices = list(range(len(names)))
     first, second = 0, 1

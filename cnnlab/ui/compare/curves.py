@@ -8,7 +8,7 @@ import streamlit as st
 
 from cnnlab.charts.comparison import comparison_chart
 from cnnlab.comparison.curves import Axis, Measure, curves
-from cnnlab.comparison.recipes import by_recipe, folded_labels_of
+from cnnlab.comparison.experiments import by_experiment, folded_labels_of
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import labels_of
 
@@ -24,7 +24,7 @@ def curves_view(runs: Sequence[Run]) -> None:
         measure = _choice("Curve", Measure)
         axis = _choice("Against", Axis)
         is_logarithmic = st.toggle("Logarithmic", value=True, key="logarithmic", persist_state="session")
-        can_fold = any(len(group) > 1 for group in by_recipe(runs).values())
+        can_fold = any(len(group) > 1 for group in by_experiment(runs).values())
         fold = can_fold and st.toggle(
             "Fold seeds",
             value=True,

@@ -1,4 +1,4 @@
-"""The parts of the Compare page."""
+"""The results of the compared runs as tables, and how their recipes and sources differ."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from cnnlab.comparison.recipes import differing_settings
+from cnnlab.comparison.experiments import differing_settings
 from cnnlab.comparison.results import over_seeds, results
 from cnnlab.drawing.my_digits import my_digits
 from cnnlab.models.alignment import source_diff

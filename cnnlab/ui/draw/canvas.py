@@ -111,7 +111,7 @@ def _newest() -> dict[str, Any] | None:
 
 
 def _start_from(canvas: dict[str, Any]) -> None:
-    """Give the canvas another key, with which it is made anew."""
+    """Give the canvas another key, which makes a new one."""
     st.session_state[Key.CANVAS_NUMBER] = st.session_state.get(Key.CANVAS_NUMBER, 0) + 1
     st.session_state[Key.CANVAS_START] = st.session_state[Key.CANVAS_NOW] = canvas
 

@@ -1,4 +1,4 @@
-"""Keeping what one draws as my digits, and what the networks make of them."""
+"""Keeping drawings as my digits, and how well the networks read them."""
 
 from collections.abc import Sequence
 from time import monotonic, sleep

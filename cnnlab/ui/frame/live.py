@@ -69,7 +69,7 @@ def live(
 def refresh_seconds(alone: float) -> float:
     """Return how long to wait between two updates of a timed part, which this session looks at.
 
-    A class that watches a run shall not take the processor from it: the more people look, the longer each waits.
+    A class that watches a run must not slow its training down: the more people look, the longer each waits.
 
     Parameters
     ----------
@@ -83,5 +83,5 @@ def refresh_seconds(alone: float) -> float:
         for gone in [each for each, when in _seen.items() if now - when > _SEEN_SECONDS]:
             del _seen[gone]
         viewers = len(_seen)
-    # In steps, since a page has to begin anew with a new pace.
+    # In steps, since a page has to run again to change its pace.
     return alone * 2 ** max(0, math.ceil(math.log2(viewers / VIEWERS_SERVED_AT_ONCE)))

@@ -23,7 +23,7 @@ _PAGES = (
     ("pages/sweep.py", "Sweep", ":material/grid_on:"),
 )
 
-# Streamlit marks each link to the page one is on; among the runs, only the chosen one shall be marked.
+# Streamlit marks each link to the page one is on; among the runs, only the chosen one should be.
 # Lines of text stay short on a wide screen, and the fields of the recipe stand in rows of four, or of two on a phone.
 _STYLE = """
 <style>
@@ -42,7 +42,7 @@ _STYLE = """
 
 
 def begin_page(title: str) -> None:
-    """Set the page up: its title, and the links to the others. Every page calls this first.
+    """Set up the page: its title, and the links to the others. Every page calls this first.
 
     Whichever is opened first, runs that were waiting when the lab was last closed go on.
     """

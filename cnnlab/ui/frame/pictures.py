@@ -63,7 +63,7 @@ def digit_buttons(
     key: str,
     on_click: Callable[[int], None],
 ) -> None:
-    """Show images as `digit_gallery` does, each of them a button. A click runs the whole page anew.
+    """Show images as `digit_gallery` does, each of them a button. A click runs the whole page again.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Where the dashboard lets networks compute."""
+"""The thread in which the dashboard's networks compute."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,5 +17,5 @@ _thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="asking", initial
 
 
 def ask(function: Callable[Given, Answer], *arguments: Given.args, **keywords: Given.kwargs) -> Answer:
-    """Call a function that computes with PyTorch, when those that other pages called have returned."""
+    """Call a function that uses PyTorch, after those that other pages have called."""
     return _thread.submit(function, *arguments, **keywords).result()

@@ -1,4 +1,4 @@
-"""Numbers and names as the pages write them."""
+"""Names and tables from users, made safe for Markdown and spreadsheets."""
 
 import re
 
@@ -15,7 +15,7 @@ _MARKS = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&])")
 
 
 def as_text(name: str) -> str:
-    """Return a name for a place where Markdown is read, so that it is shown letter by letter."""
+    """Escape a name for Markdown, so that it is shown letter by letter."""
     return _MARKS.sub(r"\\\1", _PARTED.sub("\\1\u2060", as_line(name)))
 
 

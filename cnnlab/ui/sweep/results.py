@@ -1,4 +1,4 @@
-"""The plan of a sweep as a form, and what comes of its runs, live."""
+"""The results of a sweep, live while its runs train."""
 
 from functools import partial
 from typing import Any
@@ -21,7 +21,7 @@ _REFRESH_SECONDS = 1.0
 
 
 def sweep_view(sweep: Sweep) -> None:
-    """Show what has come of a sweep so far. While its runs train, what they tell appears by itself."""
+    """Show the results of a sweep so far, live while its runs train."""
     is_active = _is_active(sweep)
     with st.container(horizontal=True):
         st.button(

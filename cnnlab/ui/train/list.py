@@ -61,7 +61,7 @@ def cluster_line() -> None:
     if problem := scheduler().cluster_problem:
         st.error(as_text(f"{problem} Runs wait until it answers."))
     elif scheduler().trains_on_cluster:
-        st.caption("Runs train on a Ray cluster, and what comes of them is kept here.")
+        st.caption("Runs train on a Ray cluster; their results are kept here.")
 
 
 def _link(run_id: str, label: str, icon: str, told: list[str], *, is_chosen: bool = False) -> None:

@@ -22,7 +22,7 @@ _REFRESH_SECONDS = 0.5
 
 
 def run_view(run: Run) -> None:
-    """Show a run with its actions. While it is active, what it tells appears by itself."""
+    """Show a run with its actions, live while it trains."""
     status, has_weights = run.status, run.weights_path.exists()
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader(as_text(run.name), anchor=False, width="content")

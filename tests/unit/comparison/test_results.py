@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from cnnlab.comparison.curves import Axis, Measure, curve, curves
-from cnnlab.comparison.recipes import by_recipe, by_seed, differing_settings, folded_labels_of, recipe_of
+from cnnlab.comparison.experiments import by_experiment, by_seed, differing_settings, experiment_of, folded_labels_of
 from cnnlab.comparison.results import over_seeds, results
 from cnnlab.comparison.statistics import (
     Verdict,
@@ -128,21 +128,21 @@ def test_runs_with_the_same_name_are_told_apart():
 
 def test_runs_that_differ_in_their_seed_alone_belong_together():
     runs = [run_with(seed=0), run_with(seed=1), run_with(seed=0, momentum=0.5), run_with(seed=1, model="sequential")]
-    assert [len(group) for group in by_recipe(runs).values()] == [2, 1, 1]
-    assert by_seed(recipe_of(runs[0]), runs) == {0: runs[0], 1: runs[1]}
-    assert recipe_of(runs[1]).with_seed(7) == TrainingConfig(batch_size=30_000, epochs=5, seed=7)
+    assert [len(group) for group in by_experiment(runs).values()] == [2, 1, 1]
+    assert by_seed(experiment_of(runs[0]), runs) == {0: runs[0], 1: runs[1]}
+    assert experiment_of(runs[1]).with_seed(7) == TrainingConfig(batch_size=30_000, epochs=5, seed=7)
 
 
 @pytest.mark.parametrize("ends", ["failed", "stopped", "interrupted"])
 def test_a_run_that_came_to_no_end_does_not_stand_for_its_seed(ends):
     unfinished = run_with(ends=ends)
-    assert by_seed(recipe_of(unfinished), [unfinished]) == {}
+    assert by_seed(experiment_of(unfinished), [unfinished]) == {}
 
 
 def test_a_finished_run_stands_for_its_seed_before_one_that_waits():
     waits, finished = run_with(ends="queued"), run_with()
-    assert by_seed(recipe_of(waits), [waits, finished]) == {0: finished}
-    assert by_seed(recipe_of(waits), [waits]) == {0: waits}
+    assert by_seed(experiment_of(waits), [waits, finished]) == {0: finished}
+    assert by_seed(experiment_of(waits), [waits]) == {0: waits}
 
 
 def test_folded_labels_tell_the_seeds_and_what_is_special():

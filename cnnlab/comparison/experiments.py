@@ -1,4 +1,4 @@
-"""Runs grouped by recipe, and what differs between recipes."""
+"""Experiments: runs that differ in nothing but their seed. And how experiments differ."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -13,8 +13,8 @@ from cnnlab.training.recipe import TrainingConfig
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """What a run is, apart from its seed.
+class Experiment:
+    """A network and a recipe, to be trained with one seed or several.
 
     Attributes
     ----------
@@ -39,23 +39,23 @@ class Recipe:
         return definition is not None and definition.source == self.source
 
 
-def recipe_of(run: Run) -> Recipe:
-    """Return what a run is, apart from its seed."""
-    return Recipe(run.model, run.source, replace(run.config, seed=0))
+def experiment_of(run: Run) -> Experiment:
+    """Return the experiment that a run belongs to."""
+    return Experiment(run.model, run.source, replace(run.config, seed=0))
 
 
-def by_recipe(runs: Iterable[Run]) -> dict[Recipe, list[Run]]:
-    """Return the runs that differ in nothing but their seed together, in the order in which they come."""
-    groups: dict[Recipe, list[Run]] = {}
+def by_experiment(runs: Iterable[Run]) -> dict[Experiment, list[Run]]:
+    """Group runs by experiment, in the order in which they come."""
+    groups: dict[Experiment, list[Run]] = {}
     for run in runs:
-        groups.setdefault(recipe_of(run), []).append(run)
+        groups.setdefault(experiment_of(run), []).append(run)
     return groups
 
 
 def folded_labels_of(runs: Sequence[Run]) -> list[str]:
-    """Return one name for runs that differ in nothing but their seed: the definition, what is special, the seeds."""
+    """Label runs, with one label for all runs of an experiment: the definition, its special settings, the seeds."""
     labels = dict(zip(runs, labels_of(runs), strict=True))
-    groups = [group for group in by_recipe(runs).values() if len(group) > 1]
+    groups = [group for group in by_experiment(runs).values() if len(group) > 1]
     special = differing_settings([group[0] for group in groups]).drop(index=["definition", "seed"], errors="ignore")
     for index, group in enumerate(groups):
         settings = [f"{str(setting).replace('_', ' ')} {value}" for setting, value in special.iloc[:, index].items()]
@@ -67,14 +67,14 @@ def folded_labels_of(runs: Sequence[Run]) -> list[str]:
     return list(labels.values())
 
 
-def by_seed(recipe: Recipe, runs: Iterable[Run]) -> dict[int, Run]:
-    """Return the runs of a recipe by their seeds: those that are finished, and else those that will be.
+def by_seed(experiment: Experiment, runs: Iterable[Run]) -> dict[int, Run]:
+    """Return the runs of an experiment by seed: those that are finished, and else those that will be.
 
     Of several with one seed, the first that comes.
     """
     found: dict[int, Run] = {}
-    of_recipe = [run for run in runs if recipe_of(run) == recipe]
-    for run in sorted(of_recipe, key=lambda run: run.status is not Status.FINISHED):
+    of_experiment = [run for run in runs if experiment_of(run) == experiment]
+    for run in sorted(of_experiment, key=lambda run: run.status is not Status.FINISHED):
         if run.status is Status.FINISHED or run.status.is_active:
             found.setdefault(run.config.seed, run)
     return found
