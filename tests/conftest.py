@@ -24,7 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture
 def soak(request: pytest.FixtureRequest) -> bool:
-    """Whether the tests of faults shall run in their full form."""
+    """Whether the tests of faults run in their full form."""
     return request.config.getoption("--soak")
 
 

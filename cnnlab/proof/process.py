@@ -4,7 +4,7 @@
     equivalence/KEY.errors.txt  what the process wrote to its standard error
     equivalence/lock            held by the process that proves something now; there is one at a time
 
-KEY stands for all that the findings depend on, so a changed definition or another PyTorch is proved anew.
+KEY stands for all that the findings depend on, so a changed definition or another PyTorch is proved again.
 """
 
 import atexit

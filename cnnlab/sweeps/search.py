@@ -129,7 +129,7 @@ def _sampler(search: Search | None, runs_so_far: int) -> Any:
     from optuna.samplers import RandomSampler, TPESampler
 
     assert search is not None
-    seed = (search.seed + runs_so_far) % 2**32  # the sampler is made anew for each run
+    seed = (search.seed + runs_so_far) % 2**32  # each run makes a sampler of its own
     return RandomSampler(seed) if search.sampler == "random" else TPESampler(seed=seed, constant_liar=True)
 
 

@@ -290,7 +290,7 @@ class Sender:
         losses, steps_kept = 0, -1
         while True:
             try:
-                # Asked anew after a loss: perhaps no machine is left that has as much.
+                # Asked again after a loss: perhaps no machine is left that has as much.
                 request = self._requests[threading.current_thread()] = self._cluster.request_of(run.config)
                 if self._train_on_one_machine(run, writer, request):
                     return None

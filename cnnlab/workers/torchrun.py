@@ -84,7 +84,7 @@ class Processes:
     def ask_to_stop(self) -> None:
         """Have all processes stop after the step at hand; for the first process.
 
-        Nothing outlives it: torchrun sends the same signal to those that it starts anew as a person who ends them.
+        Nothing outlives it: torchrun sends those that it restarts the same signal as a person who ends them.
         """
         self._is_asked_to_stop = True
 

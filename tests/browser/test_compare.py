@@ -39,7 +39,7 @@ def test_train_both_draws_two_curves_in_one_chart_and_a_cell_shows_its_images(op
     drawing = page.get_by_test_id("stVegaLiteChart").first.locator("svg.marks").element_handle()
     before = corners(curves(page).nth(0))
     wait_for(lambda: corners(curves(page).nth(0)) > before)
-    assert drawing.evaluate("node => node.isConnected"), "the chart was drawn anew while points were added"
+    assert drawing.evaluate("node => node.isConnected"), "the chart was drawn again while points were added"
 
     page.get_by_role("button", name="Stop").click()
     expect(page.get_by_role("button", name="Stop")).to_be_disabled()

@@ -26,7 +26,7 @@ def test_a_sweep_of_two_by_two_is_started_fills_its_heat_map_and_leads_to_compar
     expect(page.get_by_text("4 of 4 runs ended")).to_be_visible(timeout=180_000)
     expect(page.get_by_text(re.compile(r"Best so far: 9\d\.\d\d %"))).to_be_visible()
     expect(page).to_have_url(re.compile(all_sweeps()[0].id))
-    expect(page.get_by_role("button", name="Stop all")).to_be_disabled()  # the page has begun anew after the last run
+    expect(page.get_by_role("button", name="Stop all")).to_be_disabled()  # the page starts again after the last run
     page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
     chart = page.locator("[data-testid=stVegaLiteChart]").first
     expect(chart).to_be_visible()

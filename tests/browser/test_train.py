@@ -51,7 +51,7 @@ def test_from_the_landing_page_to_two_epochs_a_reload_a_second_tab_stop_resume_a
     drawing = chart.locator("svg.marks, canvas").element_handle()
     expect_epochs(page, 2)
     expect_epochs(second, 2)
-    assert drawing.evaluate("node => node.isConnected"), "the chart was drawn anew while points were added"
+    assert drawing.evaluate("node => node.isConnected"), "the chart was drawn again while points were added"
 
     page.get_by_role("button", name="Stop").click()
     expect_status(page, "Stopped")

@@ -12,7 +12,7 @@ from cnnlab.ui.frame.pictures import png_of
 from cnnlab.ui.frame.session import Key
 
 # The component's own tools slide in above it, with modes that have no use here: Undo and Clear stand below it instead.
-# The place is there while the canvas is made anew.
+# Keeps the place while the canvas is made again.
 _STYLE = f"<style>.st-key-canvas_frame {{ height: {CANVAS_SIDE}px; overflow: clip; }}</style>"
 
 _EMPTY: dict[str, Any] = {"objects": []}

@@ -166,7 +166,7 @@ def _keep_when_all_has_arrived() -> None:
     digit, when = st.session_state[Key.TO_KEEP]
     if monotonic() < when:
         sleep(when - monotonic())
-        st.empty()  # if a stroke has come meanwhile, the page begins anew with it here
+        st.empty()  # if a stroke has come meanwhile, the page starts again here
         st.rerun()
     del st.session_state[Key.TO_KEEP]
     drawing = drawing_now()

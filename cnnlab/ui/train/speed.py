@@ -5,8 +5,8 @@ import streamlit as st
 _TRICKS = """
 The tutorial's loop and the lab's do the same arithmetic. Most of the tutorial's time goes elsewhere:
 
-1. **The images are ready.** The tutorial unpacks each of the 60,000 images anew in every epoch. Here they lie in memory
-   as one tensor, and a batch is 128 of its rows.
+1. **The images are ready.** The tutorial unpacks each of the 60,000 images again in every epoch. Here they lie in
+   memory as one tensor, and a batch is 128 of its rows.
 2. **Memory is kept.** Each step needs the same large blocks. Given back to the system and fetched again, they cost
    2,650 interruptions a step; kept, none.
 3. **Channels lie side by side.** A processor multiplies eight numbers in one instruction, if they are neighbours. So
