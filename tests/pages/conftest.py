@@ -1,6 +1,15 @@
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from cnnlab.workers.scheduler import Scheduler
+
+
+@pytest.fixture(autouse=True)
+def only_tests_that_wait_train(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the queue wait, and make no worker ready, where a test does not wait for anything to train."""
+    if "wait_for" not in request.fixturenames:
+        monkeypatch.setattr(Scheduler, "_look_at_queue", lambda self: None)
+
 
 @pytest.fixture
 def app() -> AppTest:

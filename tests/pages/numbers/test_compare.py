@@ -1,0 +1,150 @@
+import re
+from statistics import median
+
+import numpy as np
+import pytest
+from truth import REFERENCE, answers, counted, events, images_and_labels, mcnemar, wilson
+
+from cnnlab.models.definitions import DEFINITIONS
+from cnnlab.runs.shelf import create_run
+from cnnlab.runs.writer import RunWriter
+from cnnlab.training.events import EpochEvent
+from cnnlab.training.recipe import TrainingConfig
+
+FIRST, SECOND = "reference-sequential", "reference-drawing"
+
+
+@pytest.fixture
+def compare_page(open_page):
+    """Return the Compare page with two runs of which one is better."""
+    return open_page("compare", runs=f"{FIRST},{SECOND}")
+
+
+@pytest.mark.parametrize("measure", ["train_loss", "test_loss", "test_accuracy"])
+@pytest.mark.parametrize("axis", ["epoch", "step", "seconds"])
+def test_a_curve_is_what_it_is_called_against_what_its_axis_says(measure, axis, compare_page, drawn):
+    compare_page.session_state["measure"], compare_page.session_state["axis"] = measure, axis
+    (points,) = drawn(compare_page.run())
+    for label, run_id in zip(points["label"].unique(), (FIRST, SECOND), strict=True):
+        own = points[points["label"] == label].dropna()
+        logged = events(REFERENCE / run_id, "epoch")
+        places = np.cumsum([epoch["seconds"] for epoch in logged]) if axis == "seconds" else [e[axis] for e in logged]
+        assert own["x"].tolist() == pytest.approx(list(places))
+        assert own["value"].tolist() == [epoch[measure] for epoch in logged]
+
+
+def test_a_curve_of_batches_is_the_running_mean_of_their_losses(compare_page, drawn):
+    compare_page.session_state["measure"] = "batch_loss"
+    (points,) = drawn(compare_page.run())
+    losses = [batch["loss"] for batch in events(REFERENCE / FIRST, "batch")]
+    own = points[points["label"] == points["label"].iloc[0]].dropna()
+    assert len(own) > 1000
+    for place, value in zip(own["x"], own["value"], strict=True):
+        step = round(place * 469)
+        assert value == pytest.approx(np.mean(losses[max(0, step - 30) : step]))
+
+
+def test_the_table_of_results_is_the_log(compare_page):
+    table = compare_page.dataframe[0].value
+    for place, (run_id, parameters) in enumerate(((FIRST, 29_322), (SECOND, 29_322))):
+        logged = events(REFERENCE / run_id, "epoch")
+        last, best = logged[-1], min(logged, key=lambda epoch: epoch["test_loss"])
+        low, high = wilson(round(last["test_accuracy"] * 10_000), 10_000)
+        row = table.iloc[place].to_dict()
+        assert {name: row[name] for name in ("status", "progress", "interval", "parameters", "best_epoch")} == {
+            "status": "finished",
+            "progress": 100,
+            "interval": f"{round(low * 10_000) / 100:.2f} % to {round(high * 10_000) / 100:.2f} %",
+            "parameters": parameters,
+            "best_epoch": best["epoch"],
+        }
+        assert [row[name] for name in ("train_loss", "test_loss", "test_accuracy", "best_test_loss")] == [
+            last["train_loss"],
+            last["test_loss"],
+            last["test_accuracy"],
+            best["test_loss"],
+        ]
+        assert row["seconds_per_epoch"] == pytest.approx(median(epoch["seconds"] for epoch in logged))
+        assert row["images_per_second"] == pytest.approx(median(epoch["images_per_second"] for epoch in logged))
+
+
+def test_accuracies_are_written_as_percentages(compare_page, written):
+    for run_id in (FIRST, SECOND):
+        accuracy = events(REFERENCE / run_id, "epoch")[-1]["test_accuracy"]
+        assert f"{round(accuracy * 10_000) / 100:.2f} %" in written(compare_page.dataframe[0])["test_accuracy"].tolist()
+
+
+def test_the_verdict_counts_the_images_that_only_one_gets_right(compare_page):
+    labels = images_and_labels()[1]
+    first, second = (answers(REFERENCE / run_id)[0] == labels for run_id in (FIRST, SECOND))
+    only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
+    assert only_second > only_first
+    assert mcnemar(only_first, only_second) < 0.001
+    sentence = next(each.value for each in compare_page.markdown if "is right on" in each.value)
+    names = re.findall(r"\*\*(.*?)\*\*", sentence)
+    one, other = names[0], names[1]
+    assert sentence == (
+        f"- **{one}** is right on {only_first:,} that **{other}** misses, **{other}** on {only_second:,} that "
+        f"**{one}** misses: **{other}** is better than chance would explain, p < 0.001."
+    )
+
+
+def test_the_confusion_matrices_count_digits_and_answers(compare_page, figures):
+    labels = images_and_labels()[1]
+    first, second = (np.array(counted(labels, answers(REFERENCE / run_id)[0])) for run_id in (FIRST, SECOND))
+    for figure, expected, form in zip(
+        figures(compare_page), (first, second, second - first), ("d", "d", "+d"), strict=True
+    ):
+        cells = figure["data"][1]
+        shown = dict(zip(zip(cells["y"], cells["x"], strict=True), cells["text"], strict=True))
+        assert shown == {
+            (digit, answer): format(expected[digit, answer], form) if expected[digit, answer] else ""
+            for digit in range(10)
+            for answer in range(10)
+        }
+
+
+def test_the_images_they_disagree_on_come_with_both_answers_the_surest_first(compare_page, html):
+    labels = images_and_labels()[1]
+    (first, sure), (second, also_sure) = (answers(REFERENCE / run_id) for run_id in (FIRST, SECOND))
+    differing = np.flatnonzero(first != second)
+    assert any(f"On {len(differing):,} of 10,000 test images" in each.value for each in compare_page.markdown)
+    surest = differing[np.argsort(-(sure + also_sure)[differing], kind="stable")][:3]
+    captions = re.findall(r"<figcaption>(Digit .*?)</figcaption>", html(compare_page))
+    for caption, index in zip(captions, surest, strict=False):
+        digit, one, other = caption.split("<br>")
+        assert digit == f"Digit {labels[index]}"
+        assert one.endswith(f": {first[index]} ({100 * sure[index]:.0f} %)")
+        assert other.endswith(f": {second[index]} ({100 * also_sure[index]:.0f} %)")
+
+
+def test_over_seeds_the_mean_and_the_ends_are_those_of_the_last_epochs(open_page):
+    accuracies = {0: 0.97, 1: 0.985, 2: 0.9813}
+    runs = []
+    for seed, accuracy in accuracies.items():
+        runs.append(create_run(DEFINITIONS["module"], TrainingConfig(epochs=2, seed=seed, threads=1)))
+        with RunWriter.claim(runs[-1]) as writer:
+            writer.started(step=0, device="cpu")
+            writer.append_training(EpochEvent(1, 469, 0.5, 0.2, 0.9, 3.0, 20_000.0))
+            writer.append_training(EpochEvent(2, 938, 0.25 + seed / 100, 0.1, accuracy, 3.0, 20_000.0))
+            writer.finished()
+    page = open_page("compare", runs=",".join(run.id for run in runs))
+    row = page.table[0].value.iloc[0].to_dict()
+    assert {name: value for name, value in row.items() if name} == {
+        "Seeds": "3",
+        "Mean test accuracy": "97.88 %",
+        "Lowest": "97.00 %",
+        "Highest": "98.50 %",
+        "Mean train loss": "0.2600",
+    }
+    assert row[""].replace("\\", "") == "nn.Module, seeds 0, 1, 2"
+
+
+def test_what_differs_are_the_settings_in_which_the_recipes_differ(compare_page):
+    table = compare_page.table[-1].value
+    shown = dict(zip(table.columns, table.iloc[1], strict=True))
+    assert {name: shown[name] for name in ("Optimizer", "Learning rate", "Epochs")} == {
+        "Optimizer": "adamw",
+        "Learning rate": "0.006",
+        "Epochs": "12",
+    }
