@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,9 @@ from hypothesis import settings
 from cnnlab.data import mnist as data
 from cnnlab.runs.run import Run
 from cnnlab.workers.scheduler import _made_scheduler, scheduler
+
+# A shell has its background commands ignore Ctrl-C, and all that they start inherits it: also what the tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("lab", deadline=None)  # no timing decides a test
 settings.load_profile("lab")

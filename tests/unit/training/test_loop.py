@@ -328,6 +328,22 @@ def test_a_loss_that_is_not_finite_ends_training_and_keeps_the_last_good_weights
         assert F.cross_entropy(model(mnist.train_images[:128]), mnist.train_labels[:128]).isfinite()
 
 
+@pytest.mark.parametrize(("at_once", "bad_step"), [(1, 4), (3, 7)])
+def test_after_a_divergence_the_weights_are_those_before_the_last_steps_with_finite_losses(
+    at_once, bad_step, mnist, monkeypatch
+):
+    good, model = build(), build()
+    for event in train(good, mnist, CONFIG):
+        if event.step == 3:
+            break
+    monkeypatch.setitem(STEPS_AT_ONCE, "cpu", at_once)
+    damaged = mnist.train_images.clone()
+    damaged[shuffled(1000, CONFIG.seed, epoch=1)[bad_step * 128]] = math.nan
+    with pytest.raises(Diverged, match=rf"became nan in epoch 1, after step {bad_step}:"):
+        list(train(model, replace(mnist, train_images=damaged), CONFIG))
+    assert all(torch.equal(*pair) for pair in zip(good.parameters(), model.parameters(), strict=True))
+
+
 def test_images_for_validation_are_not_trained_on_and_are_what_it_is_measured_on(mnist):
     config = TrainingConfig(epochs=1, batch_size=100, threads=1, validation=300)
     model = DEFINITIONS["sequential"].build(seed=0)

@@ -1,8 +1,12 @@
+import gzip
+import inspect
 import shutil
 import subprocess
 import sys
 
 import pytest
+import torch
+from torch import nn
 
 from cnnlab.data import mnist as data
 from cnnlab.models.definitions import DEFINITIONS
@@ -13,22 +17,63 @@ from cnnlab.training.script import training_script
 from cnnlab.wording import percent
 
 
+class Dropping(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(784, 10)
+
+    def forward(self, x):
+        return self.linear(nn.functional.dropout(x.flatten(1), 0.5, self.training))
+
+
+@pytest.fixture
+def first_images(tmp_path):
+    """Put the first 2,000 training and 500 test images where torchvision looks for MNIST, and return them."""
+    raw = tmp_path / "data" / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for which, count in (("train", 2_000), ("t10k", 500)):
+        for kind, header, size in (("images-idx3", 16, 784), ("labels-idx1", 8, 1)):
+            content = gzip.decompress((data.ARCHIVES / f"{which}-{kind}-ubyte.gz").read_bytes())
+            shortened = content[:4] + count.to_bytes(4, "big") + content[8 : header + count * size]
+            (raw / f"{which}-{kind}-ubyte").write_bytes(shortened)
+    return data.load().first(train=2_000, test=500)
+
+
+def printed_by_script(source, config, folder):
+    (folder / "script.py").write_text("from torch import nn\n" + training_script(source, config))
+    ended = subprocess.run([sys.executable, "script.py"], cwd=folder, capture_output=True, text=True, check=True)
+    return ended.stdout.splitlines()
+
+
+def rows(events):
+    return [
+        f"{event.epoch}\t{event.train_loss}\t{event.test_loss}\t{percent(event.test_accuracy)}"
+        for event in events
+        if isinstance(event, EpochEvent)
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "recipe"),
-    [
-        ("sequential", {}),
-        ("module", {"optimizer": "nesterov", "weight_decay": 1e-3, "shift": 1, "validation": 20_000}),
-        ("residual", PRESETS["drawing"]),
-    ],
+    [("sequential", {}), ("module", {"optimizer": "nesterov", "shift": 1}), ("residual", PRESETS["drawing"])],
 )
-def test_the_script_gives_the_losses_of_the_run(name, recipe, tmp_path):
-    config = TrainingConfig(**{**recipe, "epochs": 1, "seed": 7, "threads": 2, "kernels": "torch"})
+def test_the_script_gives_the_losses_of_the_run(name, recipe, first_images, tmp_path):
+    config = TrainingConfig(**{**recipe, "epochs": 2, "seed": 7, "threads": 2, "kernels": "torch"})
     definition = DEFINITIONS[name]
-    *_, expected = train(definition.build(config.seed), data.load(), config)
-    assert isinstance(expected, EpochEvent)
+    expected = rows(train(definition.build(config.seed), first_images, config))
+    assert printed_by_script(definition.source, config, tmp_path)[-2:] == expected
 
+
+def test_a_network_that_draws_random_numbers_draws_the_same_in_the_script(first_images, tmp_path):
+    config = TrainingConfig(epochs=1, seed=3, threads=2, kernels="torch")
+    torch.manual_seed(config.seed)
+    expected = rows(train(Dropping(), first_images, config))
+    assert printed_by_script(inspect.getsource(Dropping), config, tmp_path)[-1:] == expected
+
+
+def test_the_script_leaves_out_the_images_for_validation(tmp_path):
+    config = TrainingConfig(epochs=1, batch_size=1_000, threads=2, kernels="torch", validation=30_000, weight_decay=0.1)
+    definition = DEFINITIONS["module"]
+    expected = rows(train(definition.build(config.seed), data.load(), config))
     shutil.copytree(data.ARCHIVES, tmp_path / "data" / "MNIST" / "raw")
-    (tmp_path / "script.py").write_text(training_script(definition.source, config))
-    ended = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=True)
-    row = f"1\t{expected.train_loss}\t{expected.test_loss}\t{percent(expected.test_accuracy)}"
-    assert ended.stdout.splitlines()[-1] == row
+    assert printed_by_script(definition.source, config, tmp_path)[-1:] == expected

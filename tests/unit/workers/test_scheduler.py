@@ -100,6 +100,16 @@ def test_a_batch_too_long_to_wait_for_does_not_hold_up_a_stop(wait_for):
     assert run.load_weights() is not None
 
 
+def test_a_worker_that_does_not_stop_is_ended(wait_for, process_of):
+    run = new_run()
+    scheduler().start(run)
+    wait_for(has_trained(run))
+    os.kill(process_of(run), signal.SIGSTOP)  # as if its batch took for ever
+    scheduler().stop(run)
+    wait_for(lambda: run.status is Status.STOPPED)
+    assert run.can_resume
+
+
 def test_a_killed_worker_leaves_an_interrupted_run_that_goes_on_bit_for_bit(wait_for, process_of):
     run, undisturbed = new_run(epochs=1), new_run(epochs=1)
     scheduler().start(run)
