@@ -1,13 +1,20 @@
 #!/usr/bin/env bash
 # Makes or reuses .venv, installs what the tests need, and runs linters and tests, two at a time: those in a browser
-# mostly wait. Arguments go to pytest.
+# mostly wait. With --quick it runs those that need neither a browser nor a process that trains: for use while one works.
+# All other arguments go to pytest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+
+chosen=()
+if [ "${1:-}" = --quick ]; then
+  shift
+  chosen=(tests/unit tests/pages -m "not slow")
+fi
 
 [ -x .venv/bin/python ] || python3 -m venv .venv
 .venv/bin/pip install --quiet --disable-pip-version-check -r tests/requirements.txt -r cnnlab/requirements-ray.txt
 
-if ! command -v chromium >/dev/null && ! command -v google-chrome >/dev/null; then
+if [ ${#chosen[@]} = 0 ] && ! command -v chromium >/dev/null && ! command -v google-chrome >/dev/null; then
   sudo=$([ "$(id -u)" = 0 ] || echo sudo)
   $sudo apt-get update -qq
   DEBIAN_FRONTEND=noninteractive $sudo apt-get install -qq -y chromium >/dev/null
@@ -16,4 +23,5 @@ fi
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 .venv/bin/mypy
-.venv/bin/python -m pytest -n 2 --dist loadfile "$@"
+# A thread that waits makes room for the other process's, as in a worker.
+GOMP_SPINCOUNT=2000 .venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder "${chosen[@]}" "$@"

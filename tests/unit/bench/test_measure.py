@@ -26,6 +26,8 @@ from cnnlab.runs.shelf import all_runs
 from cnnlab.training import state
 from cnnlab.training.loop import shuffled
 
+pytestmark = pytest.mark.slow
+
 OURS = ["tutorial", "plain", "fused"]
 
 

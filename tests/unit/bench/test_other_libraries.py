@@ -14,6 +14,8 @@ from cnnlab.bench.loops import LOOPS
 from cnnlab.bench.measure import measure
 from cnnlab.runs.shelf import all_runs
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 SCRIPT = ROOT / "tests" / "benchmarks" / "other_libraries.py"
 FRAMEWORKS = ["keras", "tensorflow", "jax", "lightning"]

@@ -18,6 +18,8 @@ from cnnlab.runs.queue import enqueue
 from cnnlab.runs.shelf import all_runs, create_run
 from cnnlab.training.recipe import TrainingConfig
 
+pytestmark = pytest.mark.slow
+
 TRAIN = [sys.executable, "-m", "cnnlab", "train"]
 
 

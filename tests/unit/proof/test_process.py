@@ -7,6 +7,8 @@ from cnnlab.proof.equivalence import CarriedOver, Finished, TrainedBoth
 from cnnlab.proof.process import Proof, end_proofs
 from cnnlab.storage.home import HomeError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def nothing_is_left_running(lab_home):

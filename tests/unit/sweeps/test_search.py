@@ -167,6 +167,7 @@ def test_nothing_is_added_to_a_search():
         sweep.add(Plan({"seed": (1, 2)}))
 
 
+@pytest.mark.slow
 def test_the_scheduler_makes_and_trains_them(wait_for):
     settings = {**RATES, "epochs": 1, "batch_size": 512, "optimizer": "nesterov"}
     sweep = Sweep.start(Plan(settings, search=Search(3, at_once=2)))

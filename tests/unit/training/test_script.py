@@ -16,6 +16,8 @@ from cnnlab.training.recipe import PRESETS, TrainingConfig
 from cnnlab.training.script import training_script
 from cnnlab.wording import percent
 
+pytestmark = pytest.mark.slow
+
 
 class Dropping(nn.Module):
     def __init__(self) -> None:

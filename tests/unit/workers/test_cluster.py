@@ -22,6 +22,8 @@ from cnnlab.workers.cluster import NoCluster, Parcels, Sender, _require_answer
 from cnnlab.workers.scheduler import Scheduler, _made_scheduler, scheduler
 from cnnlab.workers.work import work
 
+pytestmark = pytest.mark.slow
+
 CONFIG = TrainingConfig(epochs=1, batch_size=512, threads=1)
 
 

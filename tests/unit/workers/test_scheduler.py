@@ -17,6 +17,8 @@ from cnnlab.runs.shelf import create_run
 from cnnlab.training.recipe import TrainingConfig, available_cores
 from cnnlab.workers.scheduler import scheduler
 
+pytestmark = pytest.mark.slow
+
 
 def new_run(epochs=20, threads=1, **recipe):
     return create_run(DEFINITIONS["sequential"], TrainingConfig(epochs=epochs, threads=threads, **recipe))
