@@ -5,9 +5,10 @@ import random
 import numpy as np
 import streamlit as st
 
-from cnnlab.comparison.statistics import accuracy_interval, confusion_matrix, worst_errors
+from cnnlab.comparison.statistics import accuracy_interval
 from cnnlab.data.mnist import TEST_IMAGES, load_test_set
 from cnnlab.errors import LabError
+from cnnlab.inference.confusion import confusion_matrix, worst_errors
 from cnnlab.inference.networks import newest_weights_of
 from cnnlab.inference.test_set import Predictions, predictions_of
 from cnnlab.runs.folder import NoSuchRun

@@ -11,7 +11,7 @@ from cnnlab.drawing.photos import MOST_BYTES as MOST_PICTURE_BYTES
 from cnnlab.drawing.photos import UnreadablePicture, picture_on_canvas
 from cnnlab.drawing.preparation import prepare
 from cnnlab.errors import LabError
-from cnnlab.inference.images import Answer, answers_of
+from cnnlab.inference.answers import Answer, answers_of
 from cnnlab.runs.folder import DRAWING_RUN, NoSuchRun
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import find_run

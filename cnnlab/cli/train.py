@@ -26,7 +26,7 @@ from cnnlab.training.recipe import (
     TrainingConfig,
     device_for,
 )
-from cnnlab.training.settings import Choice, Number, Setting, Switch, Whole, default_of
+from cnnlab.training.setting_kinds import Choice, Number, Setting, Switch, Whole, default_of
 from cnnlab.wording import percent
 from cnnlab.workers.torchrun import Processes, is_one_of_several
 from cnnlab.workers.work import work

@@ -1,4 +1,4 @@
-"""Confusion matrices, confidence intervals, and tests of whether a difference is more than chance."""
+"""Confidence intervals, and tests of whether a difference is more than chance."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from cnnlab.inference.test_set import DIGITS, Predictions
+from cnnlab.inference.test_set import Predictions
 
 SIGNIFICANCE = 0.05
 
@@ -25,17 +25,6 @@ def accuracy_interval(right: int, total: int) -> tuple[float, float]:
     centre = share + correction / 2
     half_width = z * sqrt(share * (1 - share) / total + correction / total / 4)
     return (centre - half_width) / (1 + correction), (centre + half_width) / (1 + correction)
-
-
-def confusion_matrix(labels: np.ndarray, answers: np.ndarray) -> np.ndarray:
-    """Return how often each digit (row) was classified as each digit (column): shape (10, 10), int64.
-
-    Parameters
-    ----------
-    labels, answers
-        Shape (N,): digits from 0 to 9.
-    """
-    return np.bincount(labels.astype(np.int64) * DIGITS + answers, minlength=DIGITS**2).reshape(DIGITS, DIGITS)
 
 
 @dataclass(frozen=True)
@@ -95,23 +84,6 @@ def _two_sided_sign_test(heads: int, tails: int) -> float:
     throws, fewer = heads + tails, min(heads, tails)
     ways_to_choose = accumulate(range(fewer), lambda ways, k: ways * (throws - k) // (k + 1), initial=1)
     return min(1.0, 2 * sum(ways_to_choose) / 2**throws)
-
-
-def worst_errors(labels: np.ndarray, predictions: Predictions) -> np.ndarray:
-    """Return the misclassified images, the most confident prediction first.
-
-    Parameters
-    ----------
-    labels
-        Shape (N,): digits from 0 to 9.
-
-    Returns
-    -------
-    ndarray
-        Their indices in the test set, int64.
-    """
-    indices = np.flatnonzero(predictions.answers != labels)
-    return indices[np.argsort(-predictions.confidences[indices], kind="stable")]
 
 
 def disagreements(predictions: Sequence[Predictions]) -> np.ndarray:

@@ -11,7 +11,7 @@ from cnnlab.errors import LabError
 from cnnlab.models.definitions import DEFINITIONS, Definition, definition_named
 from cnnlab.runs.run import Run
 from cnnlab.training.recipe import SETTINGS, TrainingConfig
-from cnnlab.training.settings import Whole
+from cnnlab.training.setting_kinds import Whole
 
 MOST_RUNS = 10_000
 # What a sweep can try: the definition, and every setting of the recipe.

@@ -24,7 +24,8 @@ from cnnlab.errors import LabError
 from cnnlab.fused.rewrite import fuses_all_convolutions
 from cnnlab.training.evaluation import evaluate
 from cnnlab.training.events import BatchEvent, EpochEvent, Event
-from cnnlab.training.recipe import InvalidConfig, TrainingConfig, learning_rate_at
+from cnnlab.training.recipe import InvalidConfig, TrainingConfig
+from cnnlab.training.schedules import learning_rate_at
 from cnnlab.training.state import Team, TrainingState, as_channels_last
 
 # How many steps pass before their losses are read. To read a loss is to wait for it: a CPU has it after the step, a GPU

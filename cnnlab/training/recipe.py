@@ -9,7 +9,7 @@ import torch
 from cnnlab.data.mnist import TRAIN_IMAGES
 from cnnlab.errors import LabError
 from cnnlab.training.optimizers import OPTIMIZERS
-from cnnlab.training.settings import choice, number, settings_of, switch, whole
+from cnnlab.training.setting_kinds import choice, number, settings_of, switch, whole
 
 # The CPU generator of PyTorch takes 32 bits of its seed and ignores the rest.
 MAX_SEED = 2**32 - 1
@@ -46,7 +46,7 @@ class InvalidConfig(LabError, ValueError):
 class TrainingConfig:
     """A recipe: all that a run's losses depend on beside its network. The defaults are the tutorial's.
 
-    Each field is a `cnnlab.training.settings.Setting`, which says what the field means and allows.
+    Each field is a `cnnlab.training.setting_kinds.Setting`, which says what the field means and allows.
 
     Raises
     ------
@@ -281,21 +281,3 @@ def device_for(config: TrainingConfig) -> torch.device:
     if config.device not in available:
         raise InvalidConfig("device", config.device, f"one of auto, {', '.join(available)} on this machine")
     return torch.device(config.device)
-
-
-def learning_rate_at(progress: float, highest: float, schedule: str) -> float:
-    """Return the learning rate of a step.
-
-    "constant" leaves it as it is. "one-cycle" lets it rise in a straight line over the first quarter of the run, and
-    fall in a straight line to 0 over the rest (L. N. Smith and N. Topin, Super-convergence, arXiv:1708.07120).
-
-    Parameters
-    ----------
-    progress
-        The share of the run that is done in the middle of the step, above 0 and below 1.
-    highest
-        The recipe's learning rate.
-    schedule
-        "constant" or "one-cycle".
-    """
-    return highest if schedule == "constant" else highest * min(progress / 0.25, (1 - progress) / 0.75)

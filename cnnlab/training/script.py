@@ -12,7 +12,8 @@ from cnnlab.data.mnist import IMAGE_SHAPE, import_torchvision
 from cnnlab.training.evaluation import EVALUATION_BATCH_SIZE, predict_logits
 from cnnlab.training.loop import random_changes, shuffled
 from cnnlab.training.optimizers import OPTIMIZERS
-from cnnlab.training.recipe import TrainingConfig, learning_rate_at, optimizer_arguments
+from cnnlab.training.recipe import TrainingConfig, optimizer_arguments
+from cnnlab.training.schedules import learning_rate_at
 from cnnlab.training.state import as_channels_last, takes_channels_last
 
 _TEMPLATE = Template('''\

@@ -27,7 +27,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from cnnlab.drawing import preparation as drawing
-from cnnlab.inference.images import answers_of
+from cnnlab.inference.answers import answers_of
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import find_run
 

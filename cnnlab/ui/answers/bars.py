@@ -11,7 +11,7 @@ import streamlit as st
 
 from cnnlab.drawing.preparation import Preparation, shrink
 from cnnlab.errors import LabError
-from cnnlab.inference.images import Answer, answers_of
+from cnnlab.inference.answers import Answer, answers_of
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import labels_of
 from cnnlab.ui.frame.page import theme_color

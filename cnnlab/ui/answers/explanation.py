@@ -8,7 +8,7 @@ from torch import Tensor
 from cnnlab.charts.shading import NEGATIVE_COLOR, POSITIVE_COLOR, light, on_ink, slices_in_a_row
 from cnnlab.data.mnist import IMAGE_SHAPE
 from cnnlab.errors import LabError
-from cnnlab.inference.images import answers_of
+from cnnlab.inference.answers import answers_of
 from cnnlab.inference.networks import newest_network_of
 from cnnlab.inference.test_set import DIGITS
 from cnnlab.models.insight import attribution, feature_maps, filters_of

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from cnnlab.comparison.statistics import SIGNIFICANCE, Verdict, compare_answers, confusion_matrix, disagreements
+from cnnlab.comparison.statistics import SIGNIFICANCE, Verdict, compare_answers, disagreements
+from cnnlab.inference.confusion import confusion_matrix
 from cnnlab.inference.test_set import Predictions
 from cnnlab.ui.answers.gallery import answers_gallery, confusion_chart, test_labels
 from cnnlab.ui.frame.session import Key

@@ -15,7 +15,7 @@ from cnnlab.runs.log import Status
 from cnnlab.runs.shelf import all_runs
 from cnnlab.sweeps.plan import MOST_RUNS, Between, Plan, Search, different_recipes, is_whole
 from cnnlab.training.recipe import SETTINGS, available_cores
-from cnnlab.training.settings import Choice, Number, Switch
+from cnnlab.training.setting_kinds import Choice, Number, Switch
 from cnnlab.ui.frame.wording import as_text
 from cnnlab.wording import duration, plural
 from cnnlab.workers.scheduler import scheduler

@@ -7,7 +7,7 @@ import streamlit as st
 
 from cnnlab.models.definitions import DEFINITIONS, Definition
 from cnnlab.training.recipe import PRESETS, SETTINGS, InvalidConfig, TrainingConfig, available_devices
-from cnnlab.training.settings import Choice, Number, Switch, Whole
+from cnnlab.training.setting_kinds import Choice, Number, Switch, Whole
 
 _PRESET_BUTTONS: dict[str, Any] = {
     "tutorial": {

@@ -4,14 +4,8 @@ import pytest
 from cnnlab.comparison.curves import Axis, Measure, curve, curves
 from cnnlab.comparison.experiments import by_experiment, by_seed, differing_settings, experiment_of, folded_labels_of
 from cnnlab.comparison.results import over_seeds, results
-from cnnlab.comparison.statistics import (
-    Verdict,
-    accuracy_interval,
-    compare_answers,
-    confusion_matrix,
-    disagreements,
-    worst_errors,
-)
+from cnnlab.comparison.statistics import Verdict, accuracy_interval, compare_answers, disagreements
+from cnnlab.inference.confusion import confusion_matrix, worst_errors
 from cnnlab.inference.test_set import Predictions
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs.shelf import create_run, labels_of

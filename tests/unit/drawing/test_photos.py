@@ -12,7 +12,7 @@ from cnnlab.drawing import photos as pictures
 from cnnlab.drawing.photos import UnreadablePicture, picture_on_canvas
 from cnnlab.drawing.preparation import prepare
 from cnnlab.drawing.strokes import Stroke, ink_of
-from cnnlab.inference.images import answers_of
+from cnnlab.inference.answers import answers_of
 from cnnlab.runs.shelf import find_run
 
 SEVEN = (Stroke(16, ((70.0, 70.0), (200.0, 70.0), (190.0, 90.0), (150.0, 160.0), (120.0, 240.0))),)

@@ -16,14 +16,8 @@ from cnnlab.training.evaluation import evaluate
 from cnnlab.training.events import BatchEvent, EpochEvent
 from cnnlab.training.loop import STEPS_AT_ONCE, Diverged, random_changes, shuffled, train
 from cnnlab.training.optimizers import OPTIMIZERS
-from cnnlab.training.recipe import (
-    PRESETS,
-    SETTINGS,
-    InvalidConfig,
-    TrainingConfig,
-    learning_rate_at,
-    optimizer_arguments,
-)
+from cnnlab.training.recipe import PRESETS, SETTINGS, InvalidConfig, TrainingConfig, optimizer_arguments
+from cnnlab.training.schedules import learning_rate_at
 from cnnlab.training.state import TrainingState, as_channels_last, one_buffer_for_each_dtype, takes_channels_last
 
 CONFIG = TrainingConfig(epochs=2, batch_size=128, threads=2)

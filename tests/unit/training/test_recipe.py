@@ -8,7 +8,7 @@ from cnnlab.charts.sweep import title_of
 from cnnlab.cli import train as command_line
 from cnnlab.sweeps.plan import FIELDS, is_whole
 from cnnlab.training.recipe import SETTINGS, InvalidConfig, TrainingConfig
-from cnnlab.training.settings import Choice, Number, Switch, Whole, number, settings_of
+from cnnlab.training.setting_kinds import Choice, Number, Switch, Whole, number, settings_of
 
 ANOTHER_VALUE = {"threads": TrainingConfig().threads + 1, "optimizer": "adam", "device": "cpu"}
 

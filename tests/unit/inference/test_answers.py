@@ -5,7 +5,7 @@ from cnnlab.data.mnist import load_test_set
 from cnnlab.drawing.my_digits import keep, my_digits
 from cnnlab.drawing.strokes import Stroke
 from cnnlab.inference import images, networks
-from cnnlab.inference.images import answers_of, right_of
+from cnnlab.inference.answers import answers_of, right_of
 from cnnlab.inference.networks import NoPredictions, newest_network_of
 from cnnlab.inference.test_set import predictions_of
 from cnnlab.models.definitions import DEFINITIONS
