@@ -4,7 +4,8 @@ import pytest
 from cnnlab.data.mnist import load_test_set
 from cnnlab.drawing.my_digits import keep, my_digits
 from cnnlab.drawing.strokes import Stroke
-from cnnlab.inference import images, networks
+from cnnlab.inference import answers as answering
+from cnnlab.inference import networks
 from cnnlab.inference.answers import answers_of, right_of
 from cnnlab.inference.networks import NoPredictions, newest_network_of
 from cnnlab.inference.test_set import predictions_of
@@ -75,5 +76,5 @@ def test_a_run_is_right_on_those_that_it_reads(monkeypatch):
     keep(4, seven)
     run, digits = find_run("reference-module"), my_digits()
     assert right_of(run, digits) == 1
-    monkeypatch.setattr(images, "predict_logits", None)
+    monkeypatch.setattr(answering, "predict_logits", None)
     assert right_of(run, digits) == 1, "the answers were asked for again"
