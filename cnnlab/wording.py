@@ -24,8 +24,7 @@ def ago(moment: datetime) -> str:
     for unit, length in (("day", 86_400), ("hour", 3_600), ("min", 60)):
         if seconds >= length:
             count = int(seconds // length)
-            plural = "s" if count > 1 and unit != "min" else ""
-            return f"{count} {unit}{plural} ago"
+            return f"{count} min ago" if unit == "min" else f"{plural(count, unit)} ago"
     return "just now"
 
 

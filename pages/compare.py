@@ -70,9 +70,9 @@ def stop(chosen: list[Run]) -> None:
 def seeds_popover(chosen: list[Run], runs: list[Run]) -> None:
     experiments = [experiment for experiment in by_experiment(chosen) if experiment.is_registered]
     with st.popover("More seeds", icon=":material/casino:", disabled=not experiments):
-        st.write("Train each chosen recipe with more seeds, and see how far chance alone moves its curve.")
+        st.write("Train each chosen network with more seeds, and see how far chance alone moves its curve.")
         most = CHOICE.most // max(1, len(experiments))
-        count = st.number_input("Seeds for each recipe, counted from 0", 1, most, min(5, most))
+        count = st.number_input("Seeds for each network and recipe, counted from 0", 1, most, min(5, most))
         missing = sum(len(set(range(count)) - set(by_seed(experiment, runs))) for experiment in experiments)
         st.button(
             f"Start {plural(missing, 'missing run')}" if missing else "Show them all",
@@ -87,7 +87,7 @@ def curves_and_results(chosen: list[Run]) -> None:
     results_view(chosen)
 
 
-def predictions_of_those_that_can(chosen: list[Run]) -> tuple[list[Run], list[Predictions]]:
+def predictions_of_ended_runs(chosen: list[Run]) -> tuple[list[Run], list[Predictions]]:
     """Return the runs that can answer the test images, with their answers; of the others, say why they cannot."""
     answering, answers = [], []
     for run in chosen:
@@ -103,15 +103,15 @@ def predictions_of_those_that_can(chosen: list[Run]) -> tuple[list[Run], list[Pr
             continue
         if status is not Status.FINISHED:
             st.caption(
-                f"{as_text(run.name)} is {status}: its answers come from its newest weights, which may be of the midst "
-                "of an epoch; the table above tells of the last whole one."
+                f"{as_text(run.name)} is {status}: its answers come from its newest weights, which may come from the "
+                "middle of an epoch; the table above shows the last complete one."
             )
     return answering, answers
 
 
 def compare_answers_of(chosen: list[Run]) -> None:
     with st.spinner("Asking the networks about the 10,000 test images"):
-        answering, answers = predictions_of_those_that_can(chosen)
+        answering, answers = predictions_of_ended_runs(chosen)
     if len(answering) < 2:
         st.write("This takes two runs that have ended.")
         return
@@ -126,8 +126,8 @@ def compare_answers_of(chosen: list[Run]) -> None:
 begin_page("Compare")
 st.title("Compare", anchor=False)
 st.write(
-    "Any runs over each other: their curves, what differs in their recipes, and whether the difference of their "
-    "answers is more than chance. *Train both* trains the tutorial's two definitions at the same time, with one recipe "
+    "Compare any runs: their curves, how their recipes differ, and whether their answers differ by more than "
+    "chance. *Train both* trains the tutorial's two definitions at the same time, with one recipe "
     "and one seed."
 )
 

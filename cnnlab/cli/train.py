@@ -41,17 +41,22 @@ def recipe_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def _option(name: str, setting: Setting) -> Callable[[Callable[..., None]], Callable[..., None]]:
     flag, default = name.replace("_", "-"), default_of(TrainingConfig, name)
-    here = f"{setting.written(default)} on this machine" if setting.default is None else setting.written(default)
-    told = f"{setting.help}  [default: {here}]"
+    if setting.default is None:
+        default = f"all, here {default}"
+    elif isinstance(default, bool):
+        default = "on" if default else "off"
+    elif isinstance(default, float):
+        default = f"{default:g}"
+    help_text = f"{setting.help}  [default: {default}]"
     match setting:
         case Whole():
-            return click.option(f"--{flag}", type=int, help=told)
+            return click.option(f"--{flag}", type=int, help=help_text)
         case Number():
-            return click.option(f"--{flag}", type=float, help=told)
+            return click.option(f"--{flag}", type=float, help=help_text)
         case Choice():
-            return click.option(f"--{flag}", metavar=f"[{'|'.join(setting.choices)}]", help=told)
+            return click.option(f"--{flag}", metavar=f"[{'|'.join(setting.choices)}]", help=help_text)
         case Switch():
-            return click.option(f"--{flag}/--no-{flag}", default=None, help=told)
+            return click.option(f"--{flag}/--no-{flag}", default=None, help=help_text)
         case _:
             raise AssertionError(f"{name} is of a kind that the command line does not know")
 

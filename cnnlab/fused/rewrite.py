@@ -65,7 +65,7 @@ def fuse(model: nn.Module, image_shape: tuple[int, int, int], threads: int) -> n
 
 
 def _check_against(model: nn.Module, network: nn.Module, image_shape: tuple[int, int, int]) -> None:
-    """See that a network computes what a model does, with its gradients; what the trace lost or froze shows here.
+    """Check that a network gives the same outputs and gradients as a model; what the trace lost or froze shows here.
 
     Raises
     ------

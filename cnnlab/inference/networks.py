@@ -19,7 +19,7 @@ _lock = Lock()
 
 
 class NoPredictions(LabError):
-    """A run's weights cannot answer."""
+    """A run has no weights that can be used."""
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ def adopt(files: dict[str, bytes]) -> Run:
     Parameters
     ----------
     files
-        What `Run.export` returns.
+        As `cnnlab.runs.archive.exported_files` returns them.
 
     Raises
     ------

@@ -74,7 +74,7 @@ class Record(ABC):
         self.append(Status.STOPPED)
 
     def interrupted(self, reason: str) -> None:
-        """Say that the run has ended before its time, and nobody wanted it to."""
+        """Say that the run was cut off, by a crash or the end of the server."""
         self.append(Status.INTERRUPTED, reason=reason)
 
     def failed(self, reason: str, *, diverged: bool = False) -> None:
@@ -266,7 +266,7 @@ class LogReader:
             case Line.BATCH:
                 _require_numbers(record["step"], record["loss"], record["seconds"])
                 if self._steps and record["step"] <= self._steps[-1]:
-                    raise ValueError("A step is told twice.")
+                    raise ValueError("A step is logged twice.")
                 self._steps.append(record["step"])
                 self._losses.append(record["loss"])
                 self._seconds.append(record["seconds"])
@@ -275,7 +275,7 @@ class LogReader:
                 epoch = EpochEvent(**record)
                 # The same one again, where training went on between an epoch's last step and its end.
                 if self._epochs and (epoch.epoch, epoch.step) < (self._last_epoch().epoch, self._last_epoch().step):
-                    raise ValueError("Epochs are told in their order.")
+                    raise ValueError("The epochs are out of order.")
                 if not (epoch.test_accuracy <= 1 and (epoch.validation_accuracy or 0) <= 1):
                     raise ValueError("An accuracy lies between 0 and 1.")
                 self._epochs[epoch.epoch] = epoch
@@ -311,7 +311,7 @@ def _require_numbers(*numbers: object) -> None:
 def _text(record: dict[str, Any], name: str) -> str | None:
     text = record.get(name)
     if not (text is None or isinstance(text, str)):
-        raise TypeError("Why something happened is told in words.")
+        raise TypeError("A reason must be text.")
     return text and text.encode(errors="replace").decode()
 
 

@@ -1,4 +1,4 @@
-"""Files that a reader, or a crash, meets whole or not at all."""
+"""Atomic writes: a reader, or a crash, finds a file whole or not at all."""
 
 import os
 import re

@@ -44,7 +44,7 @@ class InvalidConfig(LabError, ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """A recipe: all that a run's losses depend on beside its network. The defaults are the tutorial's.
+    """A recipe: all that a run's losses depend on besides its network. The defaults are the tutorial's.
 
     Each field is a `cnnlab.training.setting_kinds.Setting`, which says what the field means and allows.
 
@@ -60,7 +60,7 @@ class TrainingConfig:
         high=MAX_EPOCHS,
         unit="epoch",
         label="Epochs",
-        help="How often the network sees all 60,000 training images.",
+        help="How often the network sees all the images that it is trained on.",
         is_always_named=True,
         tried=(5, 10),
     )
@@ -69,7 +69,8 @@ class TrainingConfig:
         low=1,
         high=TRAIN_IMAGES,
         label="Batch size",
-        help="How many images it sees before each change of its weights; the last batch of an epoch may be smaller.",
+        help="How many images the network sees before each change of its weights; the last batch of an epoch may be "
+        "smaller.",
         phrase="batch size {}",
         is_always_named=True,
         tried=(64, 128, 256),
@@ -159,8 +160,9 @@ class TrainingConfig:
         0,
         low=0,
         high=MAX_SEED,
+        is_name=True,
         label="Seed",
-        help="Decides the initial weights, the order of the images and their random changes. The same seed gives the "
+        help="Decides the initial weights, the order of the images and how they are augmented. The same seed gives the "
         "same losses.",
         phrase="seed {}",
         is_always_named=True,
@@ -220,7 +222,7 @@ class TrainingConfig:
 
 SETTINGS = settings_of(TrainingConfig)
 
-# What a recipe is good for, and how it differs from the tutorial's.
+# The presets: what each changes in the tutorial's recipe.
 PRESETS: dict[str, dict[str, Any]] = {
     "tutorial": {},
     "drawing": {

@@ -62,11 +62,20 @@ class Setting(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class Whole(Setting):
-    """A whole number, both bounds included. With a unit it is read as a count: 1 epoch, 2 epochs."""
+    """A whole number, both bounds included.
+
+    Attributes
+    ----------
+    unit
+        What it counts, if anything: it is then read as 1 epoch, 2 epochs.
+    is_name
+        Whether it names something, such as a seed: it is then read without separators.
+    """
 
     low: int
     high: int
     unit: str = ""
+    is_name: bool = False
 
     @property
     def allowed(self) -> str:
@@ -76,6 +85,8 @@ class Whole(Setting):
         return isinstance(value, int) and not isinstance(value, bool) and self.low <= value <= self.high
 
     def written(self, value: int) -> str:
+        if self.is_name:
+            return str(value)
         return plural(value, self.unit) if self.unit else f"{value:,}"
 
 

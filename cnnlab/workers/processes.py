@@ -90,7 +90,7 @@ class Worker(_Process):
                 raise RunBusy(f"{run.name} does not wait any more.")
             writer.starting()
             # What it wrote before it had a run is the run's from now on.
-            with contextlib.suppress(OSError):  # without it, a failure is told with less words
+            with contextlib.suppress(OSError):  # without it, a failure is explained with fewer words
                 self._errors.replace(run.errors_path)
             self.run = run
             with contextlib.suppress(BrokenPipeError):  # it has just died: the run shows as interrupted, and why

@@ -9,7 +9,7 @@ MAX_PARALLEL_RUNS = 16
 
 
 def parallel_runs() -> int | None:
-    """Return how many runs may train at once, as `Scheduler.parallel_runs` has it."""
+    """Return how many runs may train at once; None for as many as have cores for their threads."""
     try:
         settings = json.loads(settings_path().read_text())
     except (OSError, ValueError):

@@ -39,7 +39,7 @@ def is_one_of_several() -> bool:
 
 
 class Processes:
-    """The processes that torchrun has started together, of which this is one: a `cnnlab.training.Team`.
+    """The processes that torchrun has started together, of which this is one: a `cnnlab.training.state.Team`.
 
     Attributes
     ----------
@@ -95,7 +95,7 @@ class Processes:
 
     @staticmethod
     def part() -> None:
-        """Leave the others, when nothing is left to train: a process that ended without would at times be aborted."""
+        """Leave the others, when nothing is left to train: a process that exits without this is sometimes aborted."""
         dist.destroy_process_group()
 
     def follow(self) -> None:

@@ -1,4 +1,4 @@
-"""Trains one run: iterates the training loop and writes what it tells.
+"""Trains one run: iterates the training loop and records its events.
 
 A worker, the command line and a machine of a cluster all iterate `work`.
 """
@@ -144,7 +144,7 @@ def _train(
     try:
         for event in train(model, mnist, run.config, state):
             writer.append_training(event)
-            if event.step < state.step:  # more is done than told: a checkpoint would skip what is not
+            if event.step < state.step:  # more steps are done than logged: a checkpoint would skip some
                 yield event
                 continue
             is_epoch = isinstance(event, EpochEvent)

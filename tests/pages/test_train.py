@@ -73,8 +73,8 @@ def test_the_speedrun_fills_the_fields(train_page):
 @pytest.mark.parametrize(
     ("started", "told"),
     [
-        ({"kernels": "fused"}, "the lab's fused kernels"),
-        ({"kernels": "torch"}, "PyTorch's kernels"),
+        ({"kernels": "fused"}, "The fused backend"),
+        ({"kernels": "torch"}, "The torch backend: "),
         ({"kernels": "torch", "kernels_reason": "it trains on cuda"}, "cannot be used: it trains on cuda"),
     ],
 )

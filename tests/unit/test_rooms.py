@@ -21,10 +21,10 @@ ROOMS = (
     "ui/frame",
     "bench",
     "comparison",
-    "charts",
     "workers",
     "sweeps",
     "inference",
+    "charts",
     "proof",
     "runs",
     "training",
@@ -115,3 +115,11 @@ def test_no_file_is_too_long():
 
 def test_the_rooms_are_named_once():
     assert all(first != second for first, second in pairwise(sorted(ROOMS)))
+
+
+def test_the_guide_draws_the_rooms_in_that_order():
+    table = (LIBRARY / "guide" / "contributing.md").read_text(encoding="utf-8")
+    drawn = re.findall(r"^\| `(\w+)(?:/|\.py)` \|", table.partition("| Room |")[2], re.MULTILINE)
+    assert drawn == list(dict.fromkeys(room.partition("/")[0] for room in ROOMS))
+    within = re.findall(r"`(\w+)/`", re.search(r"rooms of its own, from the top down: (.*?)\.", table)[1])
+    assert within == [room.partition("/")[2] for room in ROOMS if room.startswith("ui/")]

@@ -1,7 +1,6 @@
 """The results of the compared runs as tables, and how their recipes and sources differ."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -19,6 +18,8 @@ from cnnlab.ui.draw.my_digits import accuracies_on
 from cnnlab.ui.frame.wording import as_text, csv_of
 from cnnlab.wording import duration, percent
 
+_PERCENTAGES = {"progress", "test_accuracy", "my_digits"}
+
 
 def results_view(runs: Sequence[Run]) -> None:
     """Show a table of what came of each run."""
@@ -31,13 +32,12 @@ def results_view(runs: Sequence[Run]) -> None:
         for low, high in zip(table["accuracy_low"], table["accuracy_high"], strict=True)
     ]
     shown = table.drop(columns=["accuracy_low", "accuracy_high"])
-    shown["progress"] = 100 * shown["progress"]
+    for name in _PERCENTAGES & set(shown):
+        shown[name] = 100 * shown[name]
     shown["status"] = [_status_line(run) for run in runs]
     shown.insert(list(shown.columns).index("test_accuracy") + 1, "interval", interval)
-    shares = [name for name in ("test_accuracy", "my_digits") if name in shown]
-    written: dict[Any, Any] = dict.fromkeys(shares, percent)
     st.dataframe(
-        shown.style.format(written, na_rep="–"),
+        shown,
         hide_index=True,
         key="results",
         placeholder="–",
@@ -48,11 +48,12 @@ def results_view(runs: Sequence[Run]) -> None:
             "train_loss": st.column_config.NumberColumn("Train loss", format="%.4f"),
             "test_loss": st.column_config.NumberColumn("Test loss", format="%.4f"),
             "best_test_loss": st.column_config.NumberColumn("Best test loss", format="%.4f"),
-            "best_epoch": st.column_config.NumberColumn("in epoch"),
-            "test_accuracy": st.column_config.NumberColumn("Test accuracy"),
+            "best_epoch": st.column_config.NumberColumn("in epoch", format="%d"),
+            "test_accuracy": st.column_config.NumberColumn("Test accuracy", format="%.2f %%"),
             "interval": st.column_config.TextColumn("95 % interval"),
             "my_digits": st.column_config.NumberColumn(
                 "My digits",
+                format="%.2f %%",
                 help="The share that it reads right of the digits that you drew and kept on the Draw page.",
             ),
             "parameters": st.column_config.NumberColumn("Parameters", format="localized"),

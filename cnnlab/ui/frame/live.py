@@ -14,9 +14,9 @@ from cnnlab.ui.frame.session import Key
 
 Shown = TypeVar("Shown")
 
-# So many at most are served as often as one alone; of twice as many, each is served half as often, and so on.
+# Up to this many viewers get the full pace; with twice as many, each gets half of it, and so on.
 VIEWERS_SERVED_AT_ONCE = 4
-# Longer than any time between two updates: who has not been seen for so long looks no more.
+# Longer than any time between two updates: a viewer not seen for this long has left.
 _SEEN_SECONDS = 30.0
 
 _seen: dict[str, float] = {}

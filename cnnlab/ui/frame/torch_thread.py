@@ -11,7 +11,7 @@ Given = ParamSpec("Given")
 Answer = TypeVar("Answer")
 
 # One thread for all pages, which leaves the other cores to what trains. Python waits for it at the end of the process;
-# a page's own thread would be ended in the midst of PyTorch's code, which aborts the process. Networks are traced in it
+# a page's own thread would be killed inside PyTorch's code, which aborts the process. Networks are traced in it
 # too: while PyTorch traces one, calling any other fails.
 _thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="asking", initializer=partial(torch.set_num_threads, 1))
 

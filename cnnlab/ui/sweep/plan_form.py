@@ -15,7 +15,7 @@ from cnnlab.runs.log import Status
 from cnnlab.runs.shelf import all_runs
 from cnnlab.sweeps.plan import MOST_RUNS, Between, Plan, Search, different_recipes, is_whole
 from cnnlab.training.recipe import SETTINGS, available_cores
-from cnnlab.training.setting_kinds import Choice, Number, Switch
+from cnnlab.training.setting_kinds import Choice, Number, Switch, Whole
 from cnnlab.ui.frame.wording import as_text
 from cnnlab.wording import duration, plural
 from cnnlab.workers.scheduler import scheduler
@@ -58,13 +58,20 @@ def plan_form() -> Plan | None:
         format_func=_KINDS.__getitem__,
         key="sweep_kind",
         help="Between two numbers, such as 0.0001 to 0.1, can be drawn and looked for. *Find the best* keeps "
-        "10,000 training images out of training and goes by the accuracy on them: Optuna proposes each run by "
-        "those before it, and stops those that fall behind.",
+        "10,000 training images out of training and goes by the accuracy on them: Optuna proposes each run from "
+        "the results so far, and stops those that fall behind.",
     )
+    epochs, threads = SETTINGS["epochs"], SETTINGS["threads"]
+    assert isinstance(epochs, Whole)
+    assert isinstance(threads, Whole)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if "epochs" not in tried:
-            settings["epochs"] = st.number_input("Epochs of each run", 1, 1000, 3, key="sweep_epochs", width=180)
-        settings["threads"] = st.number_input("Threads of each run", 1, 256, 1, key="sweep_threads", width=180)
+            settings["epochs"] = st.number_input(
+                "Epochs of each run", epochs.low, epochs.high, 3, key="sweep_epochs", width=180
+            )
+        settings["threads"] = st.number_input(
+            "Threads of each run", threads.low, threads.high, 1, key="sweep_threads", width=180
+        )
         if kind != "grid":
             count = st.number_input("Runs, at most", 1, MOST_RUNS, 20, key="sweep_count", width=180)
     try:

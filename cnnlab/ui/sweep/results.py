@@ -99,16 +99,17 @@ def _results(sweep_id: str) -> None:
             parallel_coordinates(told, tried, accuracy), key="sweep_coordinates", config={"displayModeBar": False}
         )
     shown = table.rename(columns=title_of)
-    shares = [title_of(name) for name in ("test_accuracy", "validation_accuracy") if name in table]
-    written: dict[Any, Any] = dict.fromkeys(shares, percent)
+    percentages = [title_of(name) for name in ("test_accuracy", "validation_accuracy") if name in table]
+    shown[percentages] *= 100
     st.dataframe(
-        shown.style.format(written, na_rep="–"),
+        shown,
         hide_index=True,
         key="sweep_table",
         placeholder="–",
         column_config={
             "Train loss": st.column_config.NumberColumn(format="%.4f"),
             "Test loss": st.column_config.NumberColumn(format="%.4f"),
+            **{name: st.column_config.NumberColumn(format="%.2f %%") for name in percentages},
         },
     )
 

@@ -1,4 +1,4 @@
-"""What can be taken away from a run."""
+"""What can be downloaded from a run."""
 
 from collections.abc import Callable
 

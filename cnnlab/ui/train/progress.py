@@ -21,7 +21,7 @@ def progress_view(run: Run) -> None:
     status, history = run.status, run.history()
     st.progress(min(1.0, history.step / run.total_steps), text=_progress_line(run, status, history))
     _metrics(run, history)
-    st.caption(_kernels_line(history))
+    st.caption(_backend_line(history))
     definition = DEFINITIONS.get(run.model)
     tutorial_losses = definition.tutorial_losses if definition else ()
     losses = loss_chart(
@@ -52,15 +52,15 @@ def _progress_line(run: Run, status: Status, history: History) -> str:
     return line
 
 
-def _kernels_line(history: History) -> str:
+def _backend_line(history: History) -> str:
     """Say what computes the convolutions; before that is known, an empty line that keeps its place."""
     match history.kernels:
         case "fused":
-            return "Convolution, ReLU and pooling run as one: the lab's fused kernels."
+            return "The fused backend: convolution, ReLU and pooling in one pass."
         case "torch" if history.kernels_reason:
-            return as_text(f"PyTorch's kernels, since the lab's fused ones cannot be used: {history.kernels_reason}.")
+            return as_text(f"The torch backend, since the fused one cannot be used: {history.kernels_reason}.")
         case "torch":
-            return "Convolution, ReLU and pooling run one after the other: PyTorch's kernels."
+            return "The torch backend: convolution, ReLU and pooling one after the other."
         case _:
             return "&nbsp;"
 

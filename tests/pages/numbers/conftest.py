@@ -58,10 +58,11 @@ def metrics() -> Callable[[AppTest], dict[str, str]]:
 
 
 @pytest.fixture
-def written() -> Callable[[Dataframe], pd.DataFrame]:
-    """Return a function that tells what stands in the cells of a table that a page formats."""
+def formats() -> Callable[[Dataframe], dict[str, str]]:
+    """Return a function that tells in which format a table shows the numbers of each column."""
 
-    def cells(table: Dataframe) -> pd.DataFrame:
-        return pa.ipc.open_stream(table.proto.arrow_data.styler.display_values).read_pandas()
+    def read(table: Dataframe) -> dict[str, str]:
+        columns = {name: column.get("type_config") or {} for name, column in json.loads(table.proto.columns).items()}
+        return {name: told["format"] for name, told in columns.items() if told.get("format")}
 
-    return cells
+    return read

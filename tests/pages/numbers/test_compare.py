@@ -61,17 +61,26 @@ def test_the_table_of_results_is_the_log(compare_page):
         assert [row[name] for name in ("train_loss", "test_loss", "test_accuracy", "best_test_loss")] == [
             last["train_loss"],
             last["test_loss"],
-            last["test_accuracy"],
+            100 * last["test_accuracy"],
             best["test_loss"],
         ]
         assert row["seconds_per_epoch"] == pytest.approx(median(epoch["seconds"] for epoch in logged))
         assert row["images_per_second"] == pytest.approx(median(epoch["images_per_second"] for epoch in logged))
 
 
-def test_accuracies_are_written_as_percentages(compare_page, written):
-    for run_id in (FIRST, SECOND):
-        accuracy = events(REFERENCE / run_id, "epoch")[-1]["test_accuracy"]
-        assert f"{round(accuracy * 10_000) / 100:.2f} %" in written(compare_page.dataframe[0])["test_accuracy"].tolist()
+def test_accuracies_are_written_as_percentages_and_losses_with_four_decimals(compare_page, formats):
+    assert formats(compare_page.dataframe[0]) == {
+        "progress": "%.0f %%",
+        "train_loss": "%.4f",
+        "test_loss": "%.4f",
+        "best_test_loss": "%.4f",
+        "best_epoch": "%d",
+        "test_accuracy": "%.2f %%",
+        "my_digits": "%.2f %%",
+        "parameters": "localized",
+        "seconds_per_epoch": "%.1f",
+        "images_per_second": "localized",
+    }
 
 
 def test_the_verdict_counts_the_images_that_only_one_gets_right(compare_page):

@@ -39,7 +39,7 @@ def test_the_best_run_is_named_with_its_accuracy_and_settings(sweep, open_page):
     assert page.get("progress")[0].proto.value == 75
 
 
-def test_the_table_of_a_sweep_is_what_its_runs_reached(sweep, open_page, written):
+def test_the_table_of_a_sweep_is_what_its_runs_reached(sweep, open_page, formats):
     table = open_page("sweep").dataframe[0]
     assert table.value["Run"].tolist() == sweep.run_ids
     assert table.value["Status"].tolist() == ["finished", "finished", "finished", "queued"]
@@ -47,7 +47,8 @@ def test_the_table_of_a_sweep_is_what_its_runs_reached(sweep, open_page, written
     assert table.value["Seed"].tolist() == [0, 1, 0, 1]
     assert table.value["Train loss"].tolist()[:3] == [1 - 0.9611, 1 - 0.9733, 1 - 0.9845]
     assert table.value["Test loss"].tolist()[:3] == [(1 - 0.9611) / 2, (1 - 0.9733) / 2, (1 - 0.9845) / 2]
-    assert written(table)["Test accuracy"].tolist() == ["96.11 %", "97.33 %", "98.45 %", "–"]
+    assert table.value["Test accuracy"].tolist()[:3] == [100 * 0.9611, 100 * 0.9733, 100 * 0.9845]
+    assert formats(table) == {"Train loss": "%.4f", "Test loss": "%.4f", "Test accuracy": "%.2f %%"}
 
 
 def test_a_cell_of_the_heat_map_is_the_mean_of_its_runs(sweep, open_page, drawn):
@@ -70,14 +71,15 @@ def test_each_line_of_the_parallel_coordinates_is_a_run(sweep, open_page, figure
     assert axes["Seed"]["ticktext"] == ["0", "1"]
 
 
-def test_a_sweep_with_images_for_validation_goes_by_the_accuracy_on_them(open_page, written):
+def test_a_sweep_with_images_for_validation_goes_by_the_accuracy_on_them(open_page, formats):
     sweep = Sweep.start(Plan({"epochs": 1, "threads": 1, "validation": 10_000, "seed": (0, 1)}))
     for run, (accuracy, validation) in zip(sweep.runs(), ((0.99, 0.97), (0.98, 0.975)), strict=True):
         finish(run, accuracy, validation_accuracy=validation)
     page = open_page("sweep")
     best = next(each.value for each in page.markdown if "Best so far" in each.value).replace("\\", "")
     assert best == "**Best so far: 97.50 %** on the images that were kept out of training, with seed 1."
-    assert written(page.dataframe[0])["Validation accuracy"].tolist() == ["97.00 %", "97.50 %"]
+    assert page.dataframe[0].value["Validation accuracy"].tolist() == [97.0, 97.5]
+    assert formats(page.dataframe[0])["Validation accuracy"] == "%.2f %%"
 
 
 def test_what_a_plan_costs_goes_by_the_median_speed_of_the_newest_runs(open_page):

@@ -8,7 +8,7 @@ from cnnlab.comparison.statistics import Verdict, accuracy_interval, compare_ans
 from cnnlab.inference.confusion import confusion_matrix, worst_errors
 from cnnlab.inference.test_set import Predictions
 from cnnlab.models.definitions import DEFINITIONS
-from cnnlab.runs.shelf import create_run, labels_of
+from cnnlab.runs.shelf import create_run, labels_of, reference_runs
 from cnnlab.runs.writer import RunWriter
 from cnnlab.training.events import BatchEvent, EpochEvent
 from cnnlab.training.recipe import TrainingConfig
@@ -218,3 +218,16 @@ def test_runs_without_an_epoch_have_empty_curves():
     for fold in (False, True):
         assert curves(runs, folded_labels_of(runs), Measure.TRAIN_LOSS, Axis.EPOCH, fold=fold).empty
     assert over_seeds(runs).empty
+
+
+def test_a_p_value_near_the_limit_is_told_with_the_digits_that_show_its_side():
+    assert "p = 0.0496." in Verdict(10, 22, 40, 0.0496).sentence("A", "B")
+    assert "p = 0.0489." in Verdict(10, 22, 40, 0.0489).sentence("A", "B")
+    assert "p = 0.013." in Verdict(10, 22, 40, 0.01334).sentence("A", "B")
+
+
+def test_a_curve_of_batches_is_not_smoothed_unless_that_is_asked_for():
+    run = reference_runs()[0]
+    drawn = curve(run, Measure.BATCH_LOSS, Axis.STEP, points=100)
+    losses = run.history().batches.set_index("step")["loss"]
+    assert drawn["value"].tolist() == losses[drawn["x"].astype(int)].tolist()

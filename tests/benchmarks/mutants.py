@@ -1,0 +1,258 @@
+"""Changes the lab's code in one place at a time, and counts the changes that no test notices.
+
+    pip install cosmic-ray
+    python tests/benchmarks/mutants.py [ROOM ...] [--most 60] [--seed 0]
+
+Each change is one of cosmic-ray's (a comparison, a number, an operator, a constant turned round), or leaves a call out.
+It is tried in a copy of the project. The tests of its room run first, then those of the pages; the first that fails has
+noticed it, and so has one that does not come back in time. What no test noticed is printed as a line that says where it
+is and what was changed. Of the changes of a room, ``--most`` are drawn at random.
+
+PyTorch and Streamlit are imported once: every change is tried in a fork.
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Queue
+
+from cosmic_ray.ast import ast_nodes, get_ast
+from cosmic_ray.mutating import mutate_code
+from cosmic_ray.operators.operator import Operator
+from cosmic_ray.plugins import get_operator
+from parso.python.tree import Name
+
+ROOT = Path(__file__).parents[2]
+PAGES = "tests/pages"
+NUMBERS = "tests/pages/numbers"
+# What is changed, and the tests that should notice, the nearest first.
+ROOMS = {
+    "training": (
+        ["cnnlab/training"],
+        ["tests/unit/training", "tests/unit/bench/test_measure.py", f"{PAGES}/test_train.py"],
+    ),
+    "data": (["cnnlab/data"], ["tests/unit/data", "tests/unit/storage", "tests/unit/training/test_loop.py"]),
+    "drawing": (
+        ["cnnlab/drawing"],
+        ["tests/unit/drawing", "tests/unit/inference", f"{NUMBERS}/test_draw.py", f"{PAGES}/test_draw.py"],
+    ),
+    "runs": (["cnnlab/runs"], ["tests/unit/runs", "tests/unit/storage", f"{NUMBERS}/test_train.py", "tests/unit/cli"]),
+    "workers": (
+        ["cnnlab/workers"],
+        ["tests/unit/workers/test_scheduler.py", "tests/unit/workers", "tests/unit/cli"],
+    ),
+    "inference": (
+        ["cnnlab/inference"],
+        ["tests/unit/inference", "tests/unit/comparison", f"{NUMBERS}/test_inspect.py", f"{NUMBERS}/test_draw.py"],
+    ),
+    "comparison": (
+        ["cnnlab/comparison"],
+        ["tests/unit/comparison", f"{NUMBERS}/test_compare.py", f"{PAGES}/test_compare.py"],
+    ),
+    "sweeps": (
+        ["cnnlab/sweeps"],
+        ["tests/unit/sweeps", f"{NUMBERS}/test_sweep.py", f"{PAGES}/test_sweep.py", "tests/unit/cli"],
+    ),
+    "fused": (["cnnlab/fused"], ["tests/unit/fused", "tests/unit/training/test_loop.py"]),
+    "numbers": (
+        ["cnnlab/wording.py", "cnnlab/charts", "cnnlab/ui/train/progress.py", "cnnlab/ui/compare", "cnnlab/ui/answers"],
+        [
+            "tests/unit/test_wording.py",
+            "tests/unit/charts",
+            NUMBERS,
+            *(f"{PAGES}/test_{name}.py" for name in ("compare", "draw", "inspect", "train")),
+        ],
+    ),
+}
+OPERATORS = [
+    *("AddNot", "NumberReplacer", "ReplaceAndWithOr", "ReplaceOrWithAnd", "ZeroIterationForLoop"),
+    *("ReplaceTrueWithFalse", "ReplaceFalseWithTrue", "ReplaceBreakWithContinue", "ReplaceContinueWithBreak"),
+    *(f"ReplaceBinaryOperator_{pair}" for pair in ("Add_Sub", "Sub_Add", "Mul_Div", "Div_Mul", "FloorDiv_Mul")),
+    *(f"ReplaceComparisonOperator_{pair}" for pair in ("Eq_NotEq", "NotEq_Eq", "Lt_LtE", "LtE_Lt", "Gt_GtE", "GtE_Gt")),
+    *(f"ReplaceComparisonOperator_{pair}" for pair in ("Is_IsNot", "IsNot_Is")),
+    *("ReplaceUnaryOperator_Delete_Not", "ReplaceUnaryOperator_USub_UAdd"),
+]
+SECONDS = 900
+
+
+class LeaveCallOut(Operator):
+    """Puts None in the place of a call whose result nobody takes."""
+
+    def mutation_positions(self, node):
+        is_call = (
+            node.type == "atom_expr" and node.children[-1].type == "trailer" and node.children[-1].children[0] == "("
+        )
+        if is_call and node.parent.type == "simple_stmt":
+            yield node.start_pos, node.end_pos
+
+    def mutate(self, node, index):
+        return Name("None", node.start_pos, node.get_first_leaf().prefix)
+
+    @classmethod
+    def examples(cls):
+        return ()
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change of one file, and the tests that may notice it."""
+
+    path: str
+    line: int
+    before: str
+    after: str
+    tests: tuple[str, ...]
+
+    def __str__(self) -> str:
+        lines = zip(self.before.splitlines(), self.after.splitlines(), strict=False)
+        before, after = next(pair for pair in lines if pair[0] != pair[1])
+        return f"{self.path}:{self.line}: {before.strip()}  ->  {after.strip()}"
+
+
+def mutants_of(path: str, source: str, tests: list[str]) -> Iterator[Mutant]:
+    operators = [*(get_operator(f"core/{name}")() for name in OPERATORS), LeaveCallOut()]
+    for operator in operators:
+        positions = [place for node in ast_nodes(get_ast(source)) for place in operator.mutation_positions(node)]
+        for occurrence, ((line, column), _) in enumerate(positions):
+            if source.splitlines()[line - 1][column + 1 : column + 2] == ",":
+                continue  # the * of a signature is no product
+            code = mutate_code(source, operator, occurrence)
+            if code and code != source:
+                yield Mutant(path, line, source, code, tuple(tests))
+
+
+class Lane:
+    """A copy of the project, and a process that has imported what takes long, which forks for each change."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        for name in files.splitlines():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+        self._server = subprocess.Popen(
+            [sys.executable, "-c", _FORKING_SERVER],
+            cwd=folder,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"GOMP_SPINCOUNT": "2000", "PYTHONDONTWRITEBYTECODE": "1"},
+        )
+
+    def notices(self, mutant: Mutant) -> bool:
+        """Return whether a test fails with a change."""
+        path = self.folder / mutant.path
+        path.write_text(mutant.after, encoding="utf-8")
+        try:
+            return not self.passes(mutant.tests)
+        finally:
+            path.write_text(mutant.before, encoding="utf-8")
+
+    def passes(self, tests: Sequence[str]) -> bool:
+        """Return whether these tests pass with the files as they are."""
+        self._server.stdin.write(json.dumps([SECONDS, *tests]) + "\n")
+        self._server.stdin.flush()
+        return self._server.stdout.readline().strip() == "0"
+
+    def files(self, source: str) -> dict[str, str]:
+        """Return the content of a file, or of those in a folder, by their paths in the project."""
+        path = self.folder / source
+        found = [path] if path.is_file() else sorted(path.glob("*.py"))
+        return {str(each.relative_to(self.folder)): each.read_text(encoding="utf-8") for each in found}
+
+    def close(self) -> None:
+        self._server.stdin.close()
+        self._server.wait()
+
+
+_FORKING_SERVER = """
+import json, os, signal, sys, time
+import altair, click, hypothesis, numpy, optuna, pandas, PIL.Image, plotly.graph_objects, pytest
+import safetensors.torch, streamlit, streamlit.testing.v1, torch, torch.fx
+told = os.dup(1)
+os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+for line in sys.stdin:
+    seconds, *tests = json.loads(line)
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(1, 2)
+        sys.path.insert(0, os.getcwd())
+        code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests])
+        os._exit(int(code))
+    deadline = time.monotonic() + seconds
+    ended, code = 0, 0
+    while not ended:
+        ended, code = os.waitpid(child, os.WNOHANG)
+        if not ended and time.monotonic() > deadline:
+            os.killpg(child, signal.SIGKILL)
+        time.sleep(0.02)
+    try:
+        os.killpg(child, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    os.write(told, f"{code}\\n".encode())
+"""
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("rooms", nargs="*", default=list(ROOMS), choices=[*ROOMS, []])
+    arguments.add_argument("--most", type=int, default=60, help="changes of a room that are tried")
+    arguments.add_argument("--seed", type=int, default=0)
+    arguments.add_argument("--lanes", type=int, default=2)
+    chosen = arguments.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with tempfile.TemporaryDirectory() as folder:
+        lanes: Queue[Lane] = Queue()
+        for number in range(chosen.lanes):
+            lanes.put(Lane(Path(folder) / str(number)))
+
+        def try_one(mutant: Mutant) -> tuple[Mutant, bool]:
+            lane = lanes.get()
+            try:
+                return mutant, lane.notices(mutant)
+            finally:
+                lanes.put(lane)
+
+        with ThreadPoolExecutor(chosen.lanes) as pool:
+            for room in chosen.rooms:
+                sources, tests = ROOMS[room]
+                lane = lanes.get()
+                files = {path: text for source in sources for path, text in lane.files(source).items()}
+                found = [mutant for path, text in files.items() for mutant in mutants_of(path, text, tests)]
+                drawn = random.Random(chosen.seed).sample(found, min(chosen.most, len(found)))
+                started = time.monotonic()
+                if not lane.passes(tests):
+                    sys.exit(f"{room}: its tests fail without any change.")
+                lanes.put(lane)
+                noticed = 0
+                for mutant, is_noticed in pool.map(try_one, drawn):
+                    noticed += is_noticed
+                    if not is_noticed:
+                        print(f"  {mutant}", flush=True)
+                print(
+                    f"{room}: {noticed} of {len(drawn)} noticed ({100 * noticed / len(drawn):.0f} %), drawn from "
+                    f"{len(found)}, in {time.monotonic() - started:.0f} s",
+                    flush=True,
+                )
+        while not lanes.empty():
+            with suppress(BrokenPipeError):
+                lanes.get().close()
+
+
+if __name__ == "__main__":
+    main()
