@@ -1,5 +1,7 @@
+import numpy as np
 import pytest
 import torch
+from truth import moments
 
 from cnnlab.data import augmentation
 from cnnlab.data.augmentation import (
@@ -101,3 +103,37 @@ def test_images_are_shifted_by_whole_pixels_in_all_directions():
     places = {tuple(place) for place in torch.nonzero(shifted)[:, 2:].tolist()}
     assert places == {(row, column) for row in (9, 10, 11) for column in (19, 20, 21)}
     assert shifted.sum() == 100
+
+
+# A run that goes on under a newer version sees the images that it would have seen: each stage is what it was.
+STAGES = {
+    "flag": [[68.665, 14.896, 14.546, 476.504], [101.011, 12.982, 12.809, 372.446]],
+    "bar": [[111.738, 14.769, 14.218, 461.96], [75.754, 14.947, 14.017, 446.382]],
+    "hook": [[108.37, 16.349, 13.86, 508.297], [89.946, 17.38, 12.084, 517.187]],
+    "distort": [[126.65, 16.048, 13.859, 522.517], [128.47, 14.428, 13.815, 460.496]],
+    "thicken": [[129.39, 14.497, 14.188, 468.698], [121.941, 14.053, 14.598, 466.018]],
+    "recentre": [[107.941, 14.536, 14.145, 470.044], [121.941, 14.053, 14.598, 466.018]],
+}
+
+
+def test_each_stage_changes_an_image_as_it_always_has(batch):
+    images, labels = batch
+    ones, sevens, nines = (images[labels == digit][:4] for digit in (1, 7, 9))
+    changed = {
+        "flag": add_flag(ones, generator()),
+        "bar": add_bar(sevens, generator()),
+        "hook": add_hook(nines, generator()),
+        "distort": distort(images[:4], generator()),
+        "thicken": thicken(images[:4], generator()),
+        "recentre": recentre(torch.roll(images[:4], (2, -1), dims=(2, 3))),
+    }
+    for stage, expected in STAGES.items():
+        np.testing.assert_allclose(moments(changed[stage].numpy())[:2], expected, rtol=1e-4, err_msg=stage)
+
+
+def test_all_stages_together_change_images_as_they_always_have(batch):
+    images, labels = batch
+    first, *_, last = moments(augment(images[:8], labels[:8], generator()).numpy())
+    np.testing.assert_allclose(
+        [first, last], [[121.014, 14.49, 14.563, 489.751], [199.92, 14.496, 14.762, 490.065]], rtol=1e-4
+    )

@@ -173,3 +173,21 @@ def test_a_home_that_cannot_be_written_is_said(lab_home, monkeypatch):
     monkeypatch.setenv("CNNLAB_HOME", str(lab_home / "file"))
     with pytest.raises(HomeError):
         keep(7, SEVEN)
+
+
+def test_what_is_kept_is_rounded_to_a_tenth_of_a_pixel():
+    keep(7, (Stroke(16, ((70.04, 70.26), (200.123456, 70.0), (120.0, 239.96))),))
+    assert my_digits().digits[0].strokes[0].points == ((70.0, 70.3), (200.1, 70.0), (120.0, 240.0))
+
+
+@pytest.mark.parametrize(
+    "at_the_limit",
+    [
+        line(strokes=stroke(width=1)),
+        line(strokes=stroke(width=100)),
+        line(strokes=stroke(points=[[-2800, 140], [2800, 140]])),
+        line(strokes=stroke(points=[[140, -2800], [140, 2800]])),
+    ],
+)
+def test_what_lies_just_within_the_limits_is_read(at_the_limit):
+    assert len(parse(at_the_limit)) == 1

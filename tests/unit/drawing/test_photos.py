@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from truth import moments
 
 from cnnlab.drawing import photos as pictures
 from cnnlab.drawing.photos import UnreadablePicture, picture_on_canvas
@@ -188,3 +189,27 @@ def test_the_largest_pictures_take_less_than_200_megabytes(kind, mode, pixels, o
         "picture_on_canvas(content); sys.exit(kilobytes() - before > 200_000)"
     )
     assert subprocess.run([sys.executable, "-c", read, str(tmp_path / "picture")], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("pixels", "expected"),
+    [
+        (photo(), [5832.686, 133.004, 140.998, 46937.276]),
+        (scan(), [5110.494, 122.905, 144.099, 40284.837]),
+        (scan(500, 300), [3068.573, 129.725, 144.088, 39864.698]),
+    ],
+)
+def test_what_is_left_of_a_picture_is_what_was_left_before(pixels, expected):
+    np.testing.assert_allclose(moments(picture_on_canvas(file_of(pixels)))[0], expected, rtol=1e-4)
+
+
+def test_the_level_that_separates_is_the_one_with_the_most_variance_between_both_sides():
+    chance = np.random.default_rng(3)
+    grey = np.concatenate([chance.normal(0.2, 0.07, 9_000), chance.normal(0.7, 0.1, 1_000)]).clip(0, 1)
+    rounded = (np.floor(grey * 128).clip(0, 127) + 0.5) / 128
+    between = {}
+    for edge in np.arange(1, 128) / 128:
+        light, dark = rounded[rounded < edge], rounded[rounded > edge]
+        if len(light) and len(dark):
+            between[edge] = len(light) * len(dark) * (light.mean() - dark.mean()) ** 2
+    assert pictures._separating_level(grey) == pytest.approx(max(between, key=between.get))

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as np_st
 from PIL import Image
+from truth import moments
 
 from cnnlab.data.mnist import load_test_set
 from cnnlab.drawing.preparation import FITTED, SIDE, centre, fit, prepare, shrink
@@ -172,3 +173,35 @@ def test_test_images_drawn_large_come_back_as_themselves():
         differences.append(np.abs(prepared(enlarged) - image))
     assert np.mean(differences) < 0.01
     assert np.mean(np.max(differences, axis=(1, 2)) <= 1.01 / 255) > 0.6
+
+
+def test_a_drawing_is_prepared_as_when_the_shipped_networks_were_measured():
+    points = ((60.0, 70.0), (200.0, 60.0), (210.0, 150.0), (90.0, 170.0), (120.0, 240.0), (230.0, 225.0))
+    steps = prepare(drawn((Stroke(18, points),)))
+    assert steps.cropped.shape == (188, 188)
+    np.testing.assert_allclose(moments(steps.cropped)[0], [8642.145, 92.378, 100.944, 24890.872], rtol=1e-3)
+    np.testing.assert_allclose(moments(steps.fitted)[0], [97.806, 9.826, 10.738, 281.828], rtol=1e-3)
+    np.testing.assert_allclose(moments(steps.centred)[0], [97.806, 14.826, 14.738, 506.991], rtol=1e-3)
+
+
+def test_colours_that_nothing_shows_do_not_matter():
+    ink = np.round(ink_of(SEVEN) * 255).astype(np.uint8)
+    pixels = np.dstack([255 - ink, np.zeros_like(ink), np.zeros_like(ink), ink])  # red where it is transparent
+    black = np.dstack([np.zeros_like(ink)] * 3 + [ink])
+    np.testing.assert_allclose(prepared(pixels), prepared(black), atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "is_nothing"), [(46, 46, True), (47, 47, False), (20, 29, True), (20, 30, False)]
+)
+def test_a_dot_is_small_round_and_filled(width, height, is_nothing):
+    pixels = np.full((280, 280), 255, np.uint8)
+    pixels[100 : 100 + height, 100 : 100 + width] = 0
+    assert (prepare(pixels) is None) == is_nothing
+
+
+def test_a_small_ring_is_no_dot():
+    pixels = np.full((280, 280), 255, np.uint8)
+    pixels[100:140, 100:140] = 0
+    pixels[105:135, 105:135] = 255
+    assert prepare(pixels) is not None

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from truth import moments
 
 from cnnlab.drawing.strokes import CANVAS_SIDE, Stroke, ink_of, strokes_on
 
@@ -53,3 +54,21 @@ def test_any_strokes_can_be_drawn(strokes):
     ink = ink_of(strokes)
     assert ink.shape == (CANVAS_SIDE, CANVAS_SIDE)
     assert 0 <= ink.min() <= ink.max() <= 1
+
+
+def test_the_pen_leaves_its_ink_where_it_was():
+    dot = ink_of([Stroke(20, ((100.0, 140.0),))])
+    area, row, column, _ = moments(dot)[0]
+    assert (row, column) == pytest.approx((140, 100), abs=0.01)
+    assert area == pytest.approx(np.pi * 10**2, rel=0.01)
+
+
+def test_a_curve_is_the_one_that_was_measured_beside_the_canvas():
+    points = ((60.0, 70.0), (200.0, 60.0), (210.0, 150.0), (90.0, 170.0), (120.0, 240.0), (230.0, 225.0))
+    ink = ink_of([Stroke(18, points)])
+    np.testing.assert_allclose(moments(ink)[0], [8642.145, 147.378, 151.944, 50974.777], rtol=1e-5)
+    t = np.linspace(0, 1, 50)[:, None]  # from the middle of two points, bent towards the next, to the middle after it
+    start, bend, end = (np.array(point) for point in ((130.0, 65.0), (200.0, 60.0), (205.0, 105.0)))
+    along = (1 - t) ** 2 * start + 2 * t * (1 - t) * bend + t**2 * end
+    assert ink[along[:, 1].astype(int), along[:, 0].astype(int)].min() == 1
+    assert ink[225, 229] == 1
