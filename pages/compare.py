@@ -13,7 +13,8 @@ from cnnlab.runs.folder import NoSuchRun
 from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import create_run, labels_of
-from cnnlab.training.recipe import TrainingConfig, available_cores
+from cnnlab.storage.cores import available_cores
+from cnnlab.training.recipe import TrainingConfig
 from cnnlab.ui.compare.answers import confusion_matrices_view, disagreements_view, verdicts_view
 from cnnlab.ui.compare.curves import curves_view
 from cnnlab.ui.compare.results import differences_view, results_view

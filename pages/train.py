@@ -9,7 +9,7 @@ from cnnlab.runs.archive import import_run
 from cnnlab.runs.folder import NoSuchRun
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import all_runs, create_run, damaged_runs, find_run, reference_runs
-from cnnlab.training.recipe import available_cores
+from cnnlab.storage.cores import available_cores
 from cnnlab.ui.frame.actions import attempt, show_error
 from cnnlab.ui.frame.live import live
 from cnnlab.ui.frame.page import begin_page

@@ -12,11 +12,8 @@ from cnnlab.bench.report import left_out_lines, records_of, table_of
 from cnnlab.data import mnist as data
 from cnnlab.errors import LabError
 from cnnlab.proof import equivalence
-from cnnlab.training.recipe import (
-    MAX_SEED,
-    MAX_THREADS,
-    available_cores,
-)
+from cnnlab.storage.cores import available_cores
+from cnnlab.training.recipe import MAX_SEED, MAX_THREADS
 
 
 @click.command("equivalence")

@@ -1,6 +1,5 @@
 """The recipe of a run: its settings, their bounds, and the presets."""
 
-import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +7,7 @@ import torch
 
 from cnnlab.data.mnist import TRAIN_IMAGES
 from cnnlab.errors import LabError
+from cnnlab.storage.cores import available_cores
 from cnnlab.training.optimizers import OPTIMIZERS
 from cnnlab.training.setting_kinds import choice, number, settings_of, switch, whole
 
@@ -15,13 +15,6 @@ from cnnlab.training.setting_kinds import choice, number, settings_of, switch, w
 MAX_SEED = 2**32 - 1
 MAX_EPOCHS = 1_000
 MAX_THREADS = 256
-
-
-def available_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class InvalidConfig(LabError, ValueError):

@@ -14,11 +14,11 @@ from cnnlab.runs.queue import enqueue
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import all_runs, remove_leftovers
 from cnnlab.runs.writer import RunWriter
+from cnnlab.storage.cores import available_cores
 from cnnlab.storage.files import replacing
 from cnnlab.storage.home import home, writing_to_home
 from cnnlab.sweeps.search import advance_searches
 from cnnlab.sweeps.sweep import waiting_runs_of
-from cnnlab.training.recipe import available_cores
 from cnnlab.workers.processes import ClusterSender, Worker
 from cnnlab.workers.settings import parallel_runs, settings_path
 

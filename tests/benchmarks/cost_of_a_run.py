@@ -23,7 +23,8 @@ from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs.queue import enqueue_all
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import create_run
-from cnnlab.training.recipe import TrainingConfig, available_cores
+from cnnlab.storage.cores import available_cores
+from cnnlab.training.recipe import TrainingConfig
 from cnnlab.workers.scheduler import _made_scheduler, scheduler
 
 
@@ -80,7 +81,7 @@ def following(cores: int) -> float:
 
 
 def processor_seconds_of(process: int) -> float:
-    user, system = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[11:13]
+    user, system = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[11:13]
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 

@@ -31,8 +31,9 @@ from cnnlab.bench.measure import CHUNK, ROUNDS, measure
 from cnnlab.bench.report import table_of
 from cnnlab.data import mnist as data
 from cnnlab.models.definitions import DEFINITIONS
+from cnnlab.storage.cores import available_cores
 from cnnlab.storage.home import home
-from cnnlab.training.recipe import TrainingConfig, available_cores
+from cnnlab.training.recipe import TrainingConfig
 
 BATCH_SIZE = TrainingConfig.batch_size
 # Starts the process of a loop, which trains when it is told to.

@@ -24,9 +24,10 @@ from cnnlab.bench.report import machine
 from cnnlab.data import mnist as data
 from cnnlab.data.mnist import MNIST
 from cnnlab.models.definitions import DEFINITIONS
+from cnnlab.storage.cores import available_cores
 from cnnlab.training.events import EpochEvent
 from cnnlab.training.loop import train
-from cnnlab.training.recipe import PRESETS, TrainingConfig, available_cores
+from cnnlab.training.recipe import PRESETS, TrainingConfig
 from cnnlab.wording import percent
 
 CHOSEN_ON = 50_000

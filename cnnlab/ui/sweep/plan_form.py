@@ -13,8 +13,9 @@ from cnnlab.errors import LabError
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs.log import Status
 from cnnlab.runs.shelf import all_runs
+from cnnlab.storage.cores import available_cores
 from cnnlab.sweeps.plan import MOST_RUNS, Between, Plan, Search, different_recipes, is_whole
-from cnnlab.training.recipe import SETTINGS, available_cores
+from cnnlab.training.recipe import SETTINGS
 from cnnlab.training.setting_kinds import Choice, Number, Switch, Whole
 from cnnlab.ui.frame.wording import as_text
 from cnnlab.wording import duration, plural

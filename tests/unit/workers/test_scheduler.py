@@ -14,7 +14,8 @@ from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs.log import Status
 from cnnlab.runs.queue import enqueue
 from cnnlab.runs.shelf import create_run
-from cnnlab.training.recipe import TrainingConfig, available_cores
+from cnnlab.storage.cores import available_cores
+from cnnlab.training.recipe import TrainingConfig
 from cnnlab.workers.scheduler import scheduler
 
 pytestmark = pytest.mark.slow
