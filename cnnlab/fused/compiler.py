@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from cnnlab.errors import LabError
-from cnnlab.storage.files import remove_unfinished, replacing, unfinished_suffix
+from cnnlab.storage.files import remove_unfinished, replacing
 from cnnlab.storage.home import home
 
 SOURCE = Path(__file__).with_name("block.c")
@@ -74,7 +74,7 @@ def compiled(height: int, width: int, inputs: int, outputs: int) -> ctypes.CDLL:
         fingerprint = f"{SOURCE.read_text()} {options} {version('ziglang')} {sys.platform} {platform.machine()}"
         name = f"block-{hashlib.sha256(fingerprint.encode()).hexdigest()[:16]}.so"
         library = home() / "kernels" / name
-        if not library.exists():
+        if not _is_whole(library):
             _compile(library, options)
         return ctypes.CDLL(str(library))
     except PackageNotFoundError as error:
@@ -92,15 +92,36 @@ def _cpu() -> str:
     return "x86_64_v3" if torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512") else "baseline"
 
 
+def _is_whole(library: Path) -> bool:
+    """Return whether a kernel is there, and as it was compiled: a flipped bit would end every run that uses it."""
+    try:
+        return _sum_path(library).read_text(encoding="ascii") == hashlib.sha256(library.read_bytes()).hexdigest()
+    except (OSError, ValueError):
+        return False
+
+
+def _sum_path(library: Path) -> Path:
+    return library.with_suffix(".sha256")
+
+
 def _compile(library: Path, options: list[str]) -> None:
     library.parent.mkdir(parents=True, exist_ok=True)
     remove_unfinished(library.parent)
-    scratch_folder = tempfile.TemporaryDirectory(dir=library.parent, prefix=".zig.", suffix=unfinished_suffix())
-    with scratch_folder as scratch, replacing(library) as unfinished:
+    # Not in the home: zig's linker does not take a % in a path.
+    with tempfile.TemporaryDirectory(prefix="cnnlab.zig.") as scratch:
+        source, made = Path(scratch, SOURCE.name), Path(scratch, library.name)
+        source.write_bytes(SOURCE.read_bytes())
         places = {"ZIG_GLOBAL_CACHE_DIR": scratch, "ZIG_LOCAL_CACHE_DIR": scratch}
-        command = [sys.executable, "-m", "ziglang", "cc", *options, str(SOURCE), "-o", str(unfinished)]
-        compiler = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **places})
+        command = [sys.executable, "-m", "ziglang", "cc", *options, str(source), "-o", str(made)]
+        compiler = subprocess.run(
+            command, capture_output=True, encoding="utf-8", errors="replace", env=os.environ | places
+        )
         if compiler.returncode:
             lines = compiler.stderr.strip().splitlines() or ["no reason given"]
             reason = next((line for line in lines if "error:" in line), lines[-1])
             raise CannotFuse(f"the compiler failed: {reason}")
+        content = made.read_bytes()
+    with replacing(library) as unfinished:
+        unfinished.write_bytes(content)
+    with replacing(_sum_path(library)) as unfinished:
+        unfinished.write_text(hashlib.sha256(content).hexdigest(), encoding="ascii")

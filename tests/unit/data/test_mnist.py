@@ -47,6 +47,20 @@ def test_a_damaged_decoded_file_is_made_again(lab_home):
     assert {path.name for path in lab_home.iterdir()} == {"mnist.safetensors", ".mnist.lock"}
 
 
+@pytest.mark.parametrize("place", [200, -30_000_000, -1])
+def test_one_changed_byte_of_the_decoded_file_is_found_out(place, lab_home):
+    decoded = lab_home / "mnist.safetensors"
+    whole = bytearray(decoded.read_bytes())
+    decoded.unlink()
+    whole[place] ^= 4
+    decoded.write_bytes(whole)
+    loaded = data.load(train_images_as_bytes=True)
+    assert loaded.train_labels.bincount().tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+    assert loaded.test_labels.max() == 9
+    whole[place] ^= 4
+    assert decoded.read_bytes() == whole
+
+
 @pytest.fixture
 def own_archives(tmp_path, lab_home, monkeypatch):
     """A copy of the archives that a test may damage, with mirrors that do not answer."""

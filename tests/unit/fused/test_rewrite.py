@@ -1,6 +1,8 @@
 import ctypes
+import hashlib
 import math
 import subprocess
+from pathlib import Path
 
 import pytest
 import torch
@@ -166,11 +168,43 @@ def nothing_compiled():
 @pytest.mark.usefixtures("nothing_compiled")
 def test_a_kernel_is_compiled_once_and_kept_in_the_home(lab_home, monkeypatch):
     fuse(layers(1, 8), (1, 28, 28), threads=2)
-    (library,) = (lab_home / "kernels").iterdir()
-    assert library.suffix == ".so"
+    assert sorted(file.suffix for file in (lab_home / "kernels").iterdir()) == [".sha256", ".so"]
     compiler.compiled.cache_clear()
     monkeypatch.setattr(subprocess, "run", None)
     fuse(layers(1, 8), (1, 28, 28), threads=2)
+
+
+@pytest.mark.usefixtures("nothing_compiled")
+@pytest.mark.parametrize("damage", [lambda content: content[:-1] + bytes([content[-1] ^ 1]), lambda content: b""])
+def test_a_kernel_with_a_changed_byte_is_compiled_again_and_never_loaded(damage, lab_home, monkeypatch):
+    fuse(layers(1, 8), (1, 28, 28), threads=2)
+    (library,) = (lab_home / "kernels").glob("*.so")
+    whole = library.read_bytes()
+    library.unlink()  # the file that this process has loaded stays as it is
+    library.write_bytes(damage(whole))
+    loaded = []
+    monkeypatch.setattr(compiler.ctypes, "CDLL", lambda path: loaded.append(Path(path).read_bytes()))
+    compiler.compiled.cache_clear()
+    compiler.compiled(28, 28, 1, 8)
+    assert loaded == [library.read_bytes()]
+    assert hashlib.sha256(loaded[0]).hexdigest() == library.with_suffix(".sha256").read_text(encoding="ascii")
+
+
+@pytest.mark.usefixtures("nothing_compiled")
+def test_a_kernel_of_an_earlier_version_without_a_sum_is_compiled_again(lab_home):
+    fuse(layers(1, 8), (1, 28, 28), threads=2)
+    (kept,) = (lab_home / "kernels").glob("*.sha256")
+    kept.unlink()
+    compiler.compiled.cache_clear()
+    fuse(layers(1, 8), (1, 28, 28), threads=2)
+    assert kept.exists()
+
+
+@pytest.mark.usefixtures("nothing_compiled")
+def test_a_home_whose_name_the_linker_does_not_take_has_its_kernels_too(lab_home, monkeypatch):
+    monkeypatch.setenv("CNNLAB_HOME", str(lab_home / "My%20Project"))
+    fuse(layers(1, 8), (1, 28, 28), threads=2)
+    assert len(list((lab_home / "My%20Project" / "kernels").glob("*.so"))) == 1
 
 
 @pytest.mark.usefixtures("nothing_compiled")
