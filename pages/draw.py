@@ -104,7 +104,7 @@ def examples_popover() -> None:
             )
         st.file_uploader(
             "A photo or scan of one digit",
-            ["png", "jpg", "jpeg"],
+            ["png", "jpg", "jpeg", "webp", "bmp", "gif"],
             key=Key.UPLOADED_PICTURE,
             on_change=put_uploaded,
             max_upload_size=20,

@@ -13,15 +13,22 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from hashlib import sha256
-from itertools import pairwise
-from math import dist
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cnnlab.drawing.preparation import prepare
-from cnnlab.drawing.strokes import CANVAS_SIDE, Stroke, ink_of
+from cnnlab.drawing.strokes import (
+    FARTHEST,
+    MOST_LENGTH,
+    MOST_POINTS,
+    MOST_STROKES,
+    MOST_WIDTH,
+    Stroke,
+    ink_of,
+    length_of,
+)
 from cnnlab.errors import LabError
 from cnnlab.storage.files import replacing
 from cnnlab.storage.home import home, writing_to_home
@@ -29,12 +36,6 @@ from cnnlab.storage.locks import exclusive_lock
 
 MOST_DIGITS = 2_000
 MOST_BYTES = 20_000_000
-MOST_STROKES = 50  # of a digit
-MOST_POINTS = 5_000  # of a digit
-MOST_WIDTH = 100
-FARTHEST = 10 * CANVAS_SIDE  # a pen may leave the canvas with its button held
-
-MOST_LENGTH = 50_000  # of all strokes of a digit, in pixels
 
 
 class InvalidDigits(LabError):
@@ -234,7 +235,7 @@ def _digit_in(line: bytes) -> tuple[MyDigit, np.ndarray]:
     digit = MyDigit(record["digit"], tuple(map(_stroke_in, record["strokes"])))
     if sum(len(stroke.points) for stroke in digit.strokes) > MOST_POINTS:
         raise InvalidDigits(f"its strokes must have at most {MOST_POINTS:,} points.")
-    if sum(dist(*ends) for stroke in digit.strokes for ends in pairwise(stroke.points)) > MOST_LENGTH:
+    if sum(map(length_of, digit.strokes)) > MOST_LENGTH:
         raise InvalidDigits(f"its strokes must be at most {MOST_LENGTH:,} pixels long.")
     prepared = prepare(ink_of(digit.strokes))
     if prepared is None:

@@ -12,8 +12,8 @@ from cnnlab.drawing.strokes import CANVAS_SIDE
 from cnnlab.errors import LabError
 
 MOST_BYTES = 20_000_000
-# A JPEG is decoded at an eighth of its size, a PNG as a whole: with so many, either takes less than 200 MB.
-MOST_PIXELS = {"PNG": 24_000_000, "JPEG": 50_000_000}
+# A JPEG is decoded at an eighth of its size, the others as a whole: with so many, any takes less than 200 MB.
+MOST_PIXELS = {"PNG": 24_000_000, "JPEG": 50_000_000, "WEBP": 24_000_000, "BMP": 24_000_000, "GIF": 24_000_000}
 # A JPEG that appears step by step is held as a whole, and gone through once for each of its steps, usually ten.
 _MOST_PROGRESSIVE_PIXELS = 24_000_000
 _MOST_SCANS = 20
@@ -34,7 +34,7 @@ def picture_on_canvas(content: bytes) -> np.ndarray:
     Parameters
     ----------
     content
-        A PNG or JPEG file. Dark on light or light on dark.
+        A PNG, JPEG, WebP, BMP or GIF file, of which the first picture counts. Dark on light or light on dark.
 
     Returns
     -------
@@ -44,7 +44,7 @@ def picture_on_canvas(content: bytes) -> np.ndarray:
     Raises
     ------
     UnreadablePicture
-        If it is neither, is damaged, is too large, or shows nothing.
+        If it is none of these, is damaged, is too large, or shows nothing.
     """
     drawn = ink(_pixels(content))
     fitted = _in_a_square(drawn)
@@ -69,13 +69,13 @@ def _pixels(content: bytes) -> np.ndarray:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below is lower
             image: Image.Image = Image.open(io.BytesIO(content), formats=list(MOST_PIXELS))
     except UnidentifiedImageError as error:
-        raise UnreadablePicture("This file is neither a PNG nor a JPEG picture. Choose one that is.") from error
+        raise UnreadablePicture(f"{_kind_of(content)} Choose a PNG, JPEG, WebP, BMP or GIF picture.") from error
     except Image.DecompressionBombError as error:
         raise _too_many_pixels("far more pixels than that", max(MOST_PIXELS.values())) from error
     except Exception as error:  # Pillow's readers raise whatever a damaged file makes of them
         raise damaged from error
     is_progressive = image.info.get("progressive")
-    kind = "PNG" if image.format == "PNG" else "JPEG"  # or MPO, a JPEG with more pictures behind it
+    kind = image.format if image.format in MOST_PIXELS else "JPEG"  # MPO is a JPEG with more pictures behind it
     most_pixels = _MOST_PROGRESSIVE_PIXELS if is_progressive else MOST_PIXELS[kind]
     if image.width * image.height > most_pixels:
         raise _too_many_pixels(f"{image.width:,} × {image.height:,} pixels", most_pixels)
@@ -87,7 +87,8 @@ def _pixels(content: bytes) -> np.ndarray:
     except Exception as error:
         raise damaged from error
     if image.mode.startswith("I"):  # 16 bits of grey, which Pillow would cut off at 255
-        image = image.point(lambda level: level / 256).convert("L")
+        bits = max(8, int(np.asarray(image).max()).bit_length())  # some cameras and scanners use 10 or 12 of the 16
+        image = image.point(lambda level: level / 2 ** (bits - 8)).convert("L")
     if image.mode in ("1", "P"):  # whose pixels cannot be averaged
         image = image.convert("RGBA")
     image = image.reduce(max(1, max(image.size) // (2 * CANVAS_SIDE)))
@@ -96,6 +97,26 @@ def _pixels(content: bytes) -> np.ndarray:
     image = image.convert("RGBA")
     image.thumbnail((2 * CANVAS_SIDE, 2 * CANVAS_SIDE), Image.Resampling.BOX)
     return np.asarray(image)
+
+
+def _kind_of(content: bytes) -> str:
+    """Say what a file is that the lab does not read."""
+    for start, offset, kind in _OTHER_KINDS:
+        if content[offset:].startswith(start):
+            return f"This is {kind}, which the lab does not read: save it as a JPEG."
+    return "This file is no picture that the lab reads."
+
+
+# How files of other kinds begin, and where.
+_OTHER_KINDS = (
+    *((brand, 8, "a HEIC picture, as phones take them") for brand in (b"heic", b"heix", b"mif1", b"heim", b"hevc")),
+    (b"avif", 8, "an AVIF picture"),
+    (b"II*\0", 0, "a TIFF picture"),
+    (b"MM\0*", 0, "a TIFF picture"),
+    (b"%PDF", 0, "a PDF document"),
+    (b"<svg", 0, "an SVG drawing"),
+    (b"<?xml", 0, "an SVG drawing"),
+)
 
 
 def _too_many_pixels(size: str, most: int) -> UnreadablePicture:

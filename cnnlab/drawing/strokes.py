@@ -1,13 +1,22 @@
 """Pen strokes: how a drawing is kept, and the ink that they leave on the canvas."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain, pairwise
+from math import dist
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 CANVAS_SIDE = 280  # of the canvas, in pixels
+# No drawing of a digit comes near these; one that does would take gigabytes to draw.
+MOST_STROKES = 50
+MOST_POINTS = 5_000  # of all strokes together
+MOST_WIDTH = 100  # in pixels
+FARTHEST = 10 * CANVAS_SIDE  # a pen may leave the canvas with its button held
+MOST_LENGTH = 50_000  # of all strokes together, in pixels
 
 _OVERSAMPLING = 2
 _SEGMENT = 3  # how long the straight pieces are that a curve is drawn with, in pixels
@@ -30,7 +39,7 @@ class Stroke:
 
 
 def strokes_on(canvas: dict[str, Any] | None) -> tuple[Stroke, ...]:
-    """Return the strokes on a drawing canvas; whatever else may be on it is left out.
+    """Return the strokes on a drawing canvas; whatever else may be on it, or is beyond all bounds, is left out.
 
     Parameters
     ----------
@@ -38,10 +47,40 @@ def strokes_on(canvas: dict[str, Any] | None) -> tuple[Stroke, ...]:
         What Fabric.js writes of a canvas. Its pencil makes a path of each stroke: it moves to the first point, takes
         each point as the control point of a quadratic curve, and ends with a line to the last one.
     """
-    return tuple(
-        Stroke(each["strokeWidth"], tuple((step[1], step[2]) for step in each["path"] if step[0] in "QL"))
-        for each in (canvas or {}).get("objects", [])
-        if each.get("type", "").lower() == "path"
+    strokes: list[Stroke] = []
+    for each in (canvas or {}).get("objects", []):
+        with suppress(LookupError, TypeError, AttributeError):  # the browser may send what it likes
+            if each["type"].lower() == "path":
+                points = tuple((step[1], step[2]) for step in each["path"] if step[0] in "QL")
+                strokes.append(Stroke(each["strokeWidth"], points))
+    return _within_bounds(strokes)
+
+
+def length_of(stroke: Stroke) -> float:
+    """Return how far the pen went, in pixels."""
+    return sum(dist(*ends) for ends in pairwise(stroke.points))
+
+
+def _within_bounds(strokes: Sequence[Stroke]) -> tuple[Stroke, ...]:
+    """Return the strokes that can be drawn, up to the first one with which they become too many or too long."""
+    kept: list[Stroke] = []
+    points, length = 0, 0.0
+    for stroke in filter(_can_be_drawn, strokes):
+        points += len(stroke.points)
+        length += length_of(stroke)
+        if len(kept) == MOST_STROKES or points > MOST_POINTS or length > MOST_LENGTH:
+            break
+        kept.append(stroke)
+    return tuple(kept)
+
+
+def _can_be_drawn(stroke: Stroke) -> bool:
+    numbers = [stroke.width, *chain.from_iterable(stroke.points)]
+    return (
+        bool(stroke.points)
+        and all(type(number) in (int, float) for number in numbers)
+        and 1 <= stroke.width <= MOST_WIDTH
+        and all(-FARTHEST <= number <= FARTHEST for number in numbers)
     )
 
 

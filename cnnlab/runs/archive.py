@@ -19,7 +19,9 @@ from cnnlab.storage.home import writing_to_home
 MOST_BYTES = 100_000_000
 # Unpacked. The log of a thousand epochs of the tutorial's batches has 40 MB.
 _MOST_UNPACKED_BYTES = 60_000_000
-_MOST_DIRECTORY_BYTES = 4_096
+# An archive that was unpacked and packed again has a folder, and what a desktop keeps beside each file.
+_MOST_ENTRIES = 4 * len(EXPORTED_FILES)
+_MOST_DIRECTORY_BYTES = 16_384
 # When all files were made: archives of the same run are the same, byte for byte.
 _NO_TIME = (1980, 1, 1, 0, 0, 0)
 
@@ -110,14 +112,14 @@ def _unpacked(content: bytes) -> dict[str, bytes]:
     _look_at_the_directory(content)
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            entries = archive.infolist()
+            entries = _entries_of_the_run(archive.infolist())
             _look_at_the_entries(entries)
             files: dict[str, bytes] = {}
             room = _MOST_UNPACKED_BYTES
-            for entry in entries:
+            for name, entry in entries:
                 with archive.open(entry) as file:
-                    files[entry.filename] = file.read(room + 1)
-                room -= len(files[entry.filename])
+                    files[name] = file.read(room + 1)
+                room -= len(files[name])
                 if room < 0:
                     raise RefusedArchive(
                         f"This archive holds more than {_MOST_UNPACKED_BYTES / 1e6:.0f} MB, which no run has."
@@ -148,21 +150,33 @@ def _look_at_the_directory(content: bytes) -> None:
     if len(end) < 22 or not end.startswith(b"PK\5\6") or content[-42:-38] == b"PK\6\7":
         raise RefusedArchive("This file is no archive of a run: choose one that was downloaded as Run (zip).")
     entries, directory_bytes = struct.unpack("<HL", end[10:16])
-    if entries > len(EXPORTED_FILES) or directory_bytes > _MOST_DIRECTORY_BYTES:
+    if entries > _MOST_ENTRIES or directory_bytes > _MOST_DIRECTORY_BYTES:
         raise RefusedArchive(f"This archive lists {entries:,} files; that of a run has at most {len(EXPORTED_FILES)}.")
 
 
-def _look_at_the_entries(entries: list[zipfile.ZipInfo]) -> None:
-    names = [entry.filename for entry in entries]
+def _entries_of_the_run(entries: list[zipfile.ZipInfo]) -> list[tuple[str, zipfile.ZipInfo]]:
+    """Return the entries by the names that the run's files have, without the one folder that may be around them all."""
+    entries = [entry for entry in entries if not _is_a_desktops(entry.filename)]
+    folders = {entry.filename.partition("/")[0] for entry in entries}
+    folder = f"{folders.pop()}/" if len(folders) == 1 else ""
+    return [(entry.filename.removeprefix(folder), entry) for entry in entries if entry.filename != folder]
+
+
+def _is_a_desktops(name: str) -> bool:
+    return name.startswith("__MACOSX/") or name.rpartition("/")[2] in (".DS_Store", "desktop.ini", "Thumbs.db")
+
+
+def _look_at_the_entries(entries: list[tuple[str, zipfile.ZipInfo]]) -> None:
+    names = [name for name, _ in entries]
     if unknown := sorted({name for name in names if name not in EXPORTED_FILES}):
         raise RefusedArchive(f"This archive holds {unknown[0][:80]!r}, which no run has.")
     if len(set(names)) < len(names):
         raise RefusedArchive("This archive holds a file twice. Export the run again.")
-    for entry in entries:
+    for name, entry in entries:
         kind = stat.S_IFMT(entry.external_attr >> 16)
         is_encrypted = entry.flag_bits & 0x1
         is_known_method = entry.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
         if kind not in (0, stat.S_IFREG) or is_encrypted or not is_known_method:
             raise RefusedArchive(
-                f"{entry.filename} in this archive is a link, encrypted, or packed in a way that the lab does not read."
+                f"{name} in this archive is a link, encrypted, or packed in a way that the lab does not read."
             )

@@ -90,10 +90,38 @@ def test_a_photo_is_turned_as_its_camera_was():
     assert digit_read(picture_on_canvas(file_of(turned, "JPEG", exif=exif))) == 7
 
 
-@pytest.mark.parametrize("kind", ["GIF", "BMP", "TIFF", "WEBP"])
-def test_other_kinds_are_refused(kind):
-    with pytest.raises(UnreadablePicture, match="neither a PNG nor a JPEG"):
-        picture_on_canvas(file_of(scan(), kind))
+@pytest.mark.parametrize("kind", ["GIF", "BMP", "WEBP"])
+def test_what_phones_and_browsers_save_is_read(kind):
+    assert digit_read(picture_on_canvas(file_of(scan(), kind))) == 7
+
+
+def test_of_a_film_the_first_picture_is_read():
+    film = io.BytesIO()
+    blank = Image.new("L", (280, 280), 255)
+    Image.fromarray(scan()).save(film, "GIF", save_all=True, append_images=[blank, blank])
+    assert digit_read(picture_on_canvas(film.getvalue())) == 7
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"\0\0\0\x18ftypheic" + bytes(40), "This is a HEIC picture, as phones take them, which the lab does not read"),
+        (b"\0\0\0\x18ftypavif" + bytes(40), "This is an AVIF picture"),
+        (file_of(scan(), "TIFF"), "This is a TIFF picture"),
+        (b"%PDF-1.7", "This is a PDF document"),
+        (b"<svg/>", "This is an SVG drawing"),
+        (b"text", "This file is no picture that the lab reads. Choose a PNG, JPEG, WebP, BMP or GIF picture."),
+    ],
+)
+def test_of_other_kinds_it_is_said_what_they_are(content, told):
+    with pytest.raises(UnreadablePicture, match=told):
+        picture_on_canvas(content)
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 16])
+def test_a_grey_picture_may_use_any_of_its_16_bits(bits):
+    levels = (scan().astype(np.uint32) * (2**bits - 1) // 255).astype(np.uint16)
+    assert digit_read(picture_on_canvas(file_of(levels))) == 7
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
@@ -165,7 +193,9 @@ def test_a_jpeg_that_appears_in_too_many_steps_is_refused():
 
 
 def test_the_limits_are_what_the_refusals_say():
-    assert (pictures.MOST_BYTES, pictures.MOST_PIXELS) == (20_000_000, {"PNG": 24_000_000, "JPEG": 50_000_000})
+    assert pictures.MOST_BYTES == 20_000_000
+    others = dict.fromkeys(("PNG", "WEBP", "BMP", "GIF"), 24_000_000)
+    assert others | {"JPEG": 50_000_000} == pictures.MOST_PIXELS
 
 
 @pytest.mark.parametrize(
@@ -173,6 +203,9 @@ def test_the_limits_are_what_the_refusals_say():
     [
         ("PNG", "RGBA", 24, {}),
         ("PNG", "P", 24, {}),
+        ("WEBP", "RGBA", 24, {"lossless": True, "method": 0}),
+        ("BMP", "RGB", 6, {}),
+        ("GIF", "P", 24, {}),
         ("JPEG", "RGB", 50, {}),
         ("JPEG", "RGB", 24, {"progressive": True, "subsampling": 0}),
     ],

@@ -72,3 +72,35 @@ def test_a_curve_is_the_one_that_was_measured_beside_the_canvas():
     along = (1 - t) ** 2 * start + 2 * t * (1 - t) * bend + t**2 * end
     assert ink[along[:, 1].astype(int), along[:, 0].astype(int)].min() == 1
     assert ink[225, 229] == 1
+
+
+def path(points, width=20):
+    return {"type": "path", "strokeWidth": width, "path": [["Q", *point, 0, 0] for point in points]}
+
+
+@pytest.mark.parametrize(
+    "beyond",
+    [
+        path([(1e9, 10), (10, 10)]),
+        path([(10, float("nan"))]),
+        path([(10, 10)], width=1e6),
+        path([(10, 10)], width=0),
+        path([(10, "10")]),
+        path([(True, 10)]),
+        path([]),
+        {"type": "path", "strokeWidth": 20},
+        {"type": 7},
+        7,
+    ],
+)
+def test_what_no_pen_draws_is_left_out(beyond):
+    assert strokes_on({"objects": [beyond, PATH]}) == strokes_on({"objects": [PATH]})
+
+
+def test_no_more_is_drawn_than_a_digit_can_have():
+    assert len(strokes_on({"objects": [PATH] * 60})) == 50
+    assert len(strokes_on({"objects": [path([(10, 10)] * 2_001)] * 3})) == 2
+    far = path([(0, 0), (2_800, 0)] * 4)
+    assert len(strokes_on({"objects": [far] * 9})) == 50_000 // (7 * 2_800)
+    at_the_limits = path([(-2_800, 2_800)], width=100)
+    assert len(strokes_on({"objects": [at_the_limits]})) == 1

@@ -103,6 +103,22 @@ def test_a_reference_run_can_be_taken_along():
     assert not imported.is_reference
 
 
+def test_an_archive_that_was_unpacked_and_packed_again_is_read(run):
+    files = files_of(export_run(run))
+    beside = {f"__MACOSX/mine/._{name}": b"\0" for name in files} | {"mine/.DS_Store": b"\0", "mine/Thumbs.db": b"\0"}
+    packed_again = zipped({"mine/": b"", **{f"mine/{name}": content for name, content in files.items()}, **beside})
+    imported = import_run(packed_again)
+    assert imported.history().batches.equals(run.history().batches)
+    assert imported.read_weights() == run.read_weights()
+
+
+def test_two_folders_or_files_beside_one_are_no_run(run):
+    files = files_of(export_run(run))
+    refuse(zipped({f"{'ab'[place % 2]}/{name}": files[name] for place, name in enumerate(files)}), "no run has")
+    refuse(zipped({"run.json": b"{}", **{f"mine/{name}": content for name, content in files.items()}}), "no run has")
+    refuse(zipped({f"mine/deeper/{name}": content for name, content in files.items()}), "no run has")
+
+
 def test_one_import_knows_nothing_of_the_one_before():
     archives = [export_run(run) for run in reference_runs()]
     for content, run in zip([*archives, *archives], [*reference_runs(), *reference_runs()], strict=True):
