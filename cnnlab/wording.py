@@ -1,4 +1,4 @@
-"""Numbers as people read them, on pages and on the command line."""
+"""Numbers and names as people read them, on pages and on the command line."""
 
 from datetime import UTC, datetime
 
@@ -31,3 +31,8 @@ def ago(moment: datetime) -> str:
 def plural(count: int, noun: str) -> str:
     """Return a count with its noun: 1 run, 2 runs."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def in_one_line(text: str) -> str:
+    """Return a text from outside, such as a file's name, with what cannot be printed as its code: a\\tb."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

@@ -132,7 +132,7 @@ def records_of(measurement: Measurement) -> list[dict[str, Any]]:
 def machine() -> str:
     """Return what this machine's processor is called, and how many cores it has."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         name = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         name = platform.processor() or platform.machine()

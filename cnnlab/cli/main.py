@@ -1,5 +1,8 @@
 """The command line: ``python -m cnnlab`` with train, runs, predict, export, import, sweep, equivalence or bench."""
 
+import sys
+from io import TextIOWrapper
+
 import click
 
 from cnnlab.cli.measure import measure_loops, prove_equivalence
@@ -12,6 +15,9 @@ from cnnlab.cli.train import train
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Train and compare the tutorial's two networks. The dashboard: streamlit run app.py"""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # what this terminal cannot print is printed as its code
+            stream.reconfigure(errors="backslashreplace")
 
 
 for command in (train, runs, prove_equivalence, predict, export, import_files, train_sweep, measure_loops):

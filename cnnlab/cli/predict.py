@@ -15,6 +15,7 @@ from cnnlab.inference.answers import Answer, answers_of
 from cnnlab.runs.folder import DRAWING_RUN, NoSuchRun
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import find_run
+from cnnlab.wording import in_one_line
 
 
 @click.command()
@@ -22,7 +23,7 @@ from cnnlab.runs.shelf import find_run
 @click.option("--run", "run_id", default=DRAWING_RUN, show_default=True, metavar="RUN", help="The run that answers.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each file.")
 def predict(files: tuple[str, ...], run_id: str, as_json: bool) -> None:
-    """Say which digit each picture (PNG or JPEG) shows: the answer, and the probabilities of 0 to 9."""
+    """Say which digit each picture (PNG, JPEG, WebP, BMP or GIF) shows: the answer, and the probabilities of 0 to 9."""
     unread = 0
     torch.set_num_threads(1)  # more take longer to begin than one takes to answer
     try:
@@ -32,13 +33,13 @@ def predict(files: tuple[str, ...], run_id: str, as_json: bool) -> None:
                 answer = _answer(run, file)
             except _Unread as error:
                 unread += 1
-                click.echo(f"{file}: {error}", err=True)
+                click.echo(f"{in_one_line(file)}: {error}", err=True)
                 continue
             probabilities = [round(float(each), 6) for each in answer.probabilities]
             if as_json:
                 click.echo(json.dumps({"file": file, "digit": answer.digit, "probabilities": probabilities}))
             else:
-                click.echo(f"{file}\t{answer.digit}\t" + " ".join(f"{each:.3f}" for each in probabilities))
+                click.echo(f"{in_one_line(file)}\t{answer.digit}\t" + " ".join(f"{each:.3f}" for each in probabilities))
     except NoSuchRun as error:
         raise click.UsageError(str(error)) from error
     except LabError as error:

@@ -11,7 +11,7 @@ from cnnlab.runs.archive import MOST_BYTES, export_run, import_run
 from cnnlab.runs.folder import NoSuchRun
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import all_runs, damaged_runs, find_run
-from cnnlab.wording import percent
+from cnnlab.wording import in_one_line, percent
 
 
 @click.command()
@@ -72,9 +72,9 @@ def import_files(files: tuple[Path, ...]) -> None:
                 click.echo(import_run(archive.read(MOST_BYTES + 1)).id)
         except OSError as error:
             refused += 1
-            click.echo(f"{file}: It cannot be read ({error.strerror}).", err=True)
+            click.echo(f"{in_one_line(str(file))}: It cannot be read ({error.strerror}).", err=True)
         except LabError as error:
             refused += 1
-            click.echo(f"{file}: {error}", err=True)
+            click.echo(f"{in_one_line(str(file))}: {error}", err=True)
     if refused:
         raise click.ClickException(f"{refused:,} of {len(files):,} files could not be imported.")

@@ -14,7 +14,7 @@ from cnnlab.models.definitions import UnknownDefinition
 from cnnlab.runs.log import Status
 from cnnlab.runs.names import InvalidName
 from cnnlab.sweeps.plan import InvalidSweep
-from cnnlab.sweeps.plan_file import plan_in
+from cnnlab.sweeps.plan_file import MOST_BYTES, plan_in
 from cnnlab.sweeps.sweep import NoSuchSweep, NotAllResumed, Sweep, find_sweep
 from cnnlab.training.recipe import (
     InvalidConfig,
@@ -32,7 +32,8 @@ def train_sweep(file: Path | None, add_to: str | None, resume: str | None) -> No
         raise click.UsageError("Give a plan, or --resume with a sweep, and not both.")
     try:
         if file is not None:
-            name, plan = plan_in(file.read_text())
+            with file.open("rb") as opened:
+                name, plan = plan_in(opened.read(MOST_BYTES + 1))
             if add_to:
                 sweep = find_sweep(add_to)
                 sweep.add(plan)
@@ -47,7 +48,7 @@ def train_sweep(file: Path | None, add_to: str | None, resume: str | None) -> No
         click.echo(f"{sweep.name} ({sweep.id}): {sweep.count:,} runs", err=True)
         with closing(Scheduler(sweep.id)) as scheduler:
             _wait_for_the_runs_of(sweep, scheduler)
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise click.UsageError(f"{file} cannot be read: name a plan in TOML.") from error
     except (InvalidSweep, NoSuchSweep, InvalidConfig, InvalidName, UnknownDefinition) as error:
         raise click.UsageError(str(error)) from error

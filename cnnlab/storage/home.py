@@ -3,7 +3,7 @@
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cnnlab.errors import LabError
@@ -19,9 +19,12 @@ def home() -> Path:
     Returns
     -------
     Path
-        An absolute path. The folder need not exist yet.
+        An absolute path; a ``~`` stands for the user's own folder. The folder need not exist yet.
     """
-    return Path(os.environ.get("CNNLAB_HOME") or ".cnnlab").absolute()
+    path = Path(os.environ.get("CNNLAB_HOME") or ".cnnlab")
+    with suppress(RuntimeError):  # there is no user of that name
+        path = path.expanduser()
+    return path.absolute()
 
 
 @contextmanager

@@ -16,7 +16,7 @@ _LOOK_SECONDS = 0.005
 @contextmanager
 def exclusive_lock(path: Path) -> Iterator[None]:
     """Hold an exclusive file lock, after waiting for whoever holds it now in this process or another."""
-    with path.open("a") as file:
+    with path.open("a", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

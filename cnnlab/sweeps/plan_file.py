@@ -6,8 +6,10 @@ from typing import Any
 
 from cnnlab.sweeps.plan import Between, InvalidSweep, Plan, Search
 
+MOST_BYTES = 1_000_000
 
-def plan_in(content: str) -> tuple[str | None, Plan]:
+
+def plan_in(content: bytes) -> tuple[str | None, Plan]:
     """Read a plan that somebody wrote in TOML, and the sweep's name if it has one.
 
     A list holds values to try; a table with low, high and perhaps log = true numbers to draw between; anything else is
@@ -19,8 +21,10 @@ def plan_in(content: str) -> tuple[str | None, Plan]:
     InvalidSweep
         If it cannot be read, or is no plan.
     """
+    if len(content) > MOST_BYTES:
+        raise InvalidSweep(f"The plan has more than {MOST_BYTES / 1e6:.0f} MB, which no plan needs.")
     try:
-        read = tomllib.loads(content)
+        read = tomllib.loads(content.decode("utf-8-sig"))  # some editors begin a file with a byte order mark
     except (ValueError, RecursionError) as error:  # ValueError: a number of thousands of digits is one
         raise InvalidSweep(f"The plan is not TOML: {error}.") from error
     name = read.pop("name", None)

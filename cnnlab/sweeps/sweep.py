@@ -246,7 +246,7 @@ class Sweep:
 
 @lru_cache(maxsize=256)
 def _content_in(path: Path, _size: int, _modified: int) -> dict[str, Any]:
-    return unsealed(json.loads(path.read_text()))
+    return unsealed(json.loads(path.read_text(encoding="utf-8")))
 
 
 def _new_path() -> Path:

@@ -71,7 +71,7 @@ def read_pen_digits(path: Path) -> list[PenDigit]:
             raise ValueError(f"{path}: digit {len(digits)} lacks its label, its writer or its strokes")
         digits.append(PenDigit(label, writer, [np.array(stroke, dtype=float) * (1, -1) for stroke in strokes]))
 
-    for line in path.read_text().splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         match line.split():
             case [".SEGMENT", "DIGIT", _, _, quoted]:
                 if label is not None:

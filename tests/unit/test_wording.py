@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cnnlab.wording import ago, duration, percent, plural
+from cnnlab.wording import ago, duration, in_one_line, percent, plural
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(7.6, "8 s"), (65, "1 min 5 s"), (7380, "2 h 3 min")])
@@ -22,3 +22,11 @@ def test_numbers_with_their_units():
     assert percent(0.98426) == "98.43 %"
     assert plural(1, "run") == "1 run"
     assert plural(2000, "run") == "2,000 runs"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("größer 7.png", "größer 7.png"), ("a\tb\x1b[31m\n", r"a\tb\x1b[31m\n"), ("caf\udce9.png", r"caf\udce9.png")],
+)
+def test_a_name_from_outside_is_one_line_that_can_be_printed(text, shown):
+    assert in_one_line(text) == shown

@@ -40,7 +40,7 @@ def commands_of_children(pid):
     children = {}
     for listed in Path(f"/proc/{pid}/task").glob("*/children"):
         for child in listed.read_text().split():
-            children[int(child)] = Path(f"/proc/{child}/cmdline").read_text().split("\0")
+            children[int(child)] = Path(f"/proc/{child}/cmdline").read_text(encoding="utf-8").split("\0")
     return children
 
 

@@ -1,7 +1,9 @@
 import json
+import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -153,7 +155,7 @@ def test_files_that_cannot_be_read_are_told_and_the_rest_go_on(pictures, tmp_pat
     predicted = invoke("predict", *bad, paths[0], "--json")
     assert predicted.exit_code == 1
     assert [answer["digit"] for answer in records(predicted.stdout)] == labels[:1]
-    for path, reason in zip(bad, ("neither a PNG nor a JPEG", "shows nothing", "No such file"), strict=True):
+    for path, reason in zip(bad, ("no picture that the lab reads", "shows nothing", "No such file"), strict=True):
         assert any(line.startswith(path) and reason in line for line in predicted.stderr.splitlines())
     assert "3 of 4 files could not be read" in predicted.stderr
 
@@ -254,3 +256,27 @@ def test_a_plan_that_is_none_is_a_bad_argument(plan, told, tmp_path):
     assert invoke("sweep", str(tmp_path / "missing.toml")).exit_code == 2
     assert invoke("sweep").exit_code == 2
     assert invoke("sweep", "--resume", "nothing").exit_code == 2
+
+
+def test_names_that_are_no_text_and_terminals_that_cannot_print_them_end_nothing(pictures, tmp_path):
+    (paths, labels) = pictures
+    odd = os.fsencode(tmp_path) + b"/caf\xe9\x1b.png"
+    Path(os.fsdecode(odd)).write_bytes(Path(paths[0]).read_bytes())
+    environment = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-m", "cnnlab", "predict", odd, paths[1]]
+    ended = subprocess.run(command, capture_output=True, env=environment)
+    assert ended.returncode == 0, ended.stderr.decode()
+    first, second = ended.stdout.decode("ascii").splitlines()
+    assert first.startswith(f"{tmp_path}/caf\\udce9\\x1b.png\t{labels[0]}\t")
+    assert second.startswith(f"{paths[1]}\t{labels[1]}\t")
+
+
+def test_a_folder_with_any_name_can_be_the_home(tmp_path):
+    folder = tmp_path / "größer %20"
+    folder.mkdir()
+    environment = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-m", "cnnlab", "train", "--epochs", "1", "--batch-size", "6000"]
+    ended = subprocess.run(
+        command, cwd=folder, capture_output=True, env=environment | {"CNNLAB_HOME": "", "PYTHONPATH": str(Path.cwd())}
+    )
+    assert ended.returncode == 0, ended.stderr.decode()

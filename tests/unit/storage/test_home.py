@@ -16,6 +16,11 @@ def test_the_home_is_the_variable_or_a_folder_here(monkeypatch, tmp_path):
     assert home() == tmp_path / ".cnnlab"
     monkeypatch.setenv("CNNLAB_HOME", "elsewhere")
     assert home() == tmp_path / "elsewhere"
+    monkeypatch.setenv("HOME", str(tmp_path / "me"))
+    monkeypatch.setenv("CNNLAB_HOME", "~/lab")
+    assert home() == tmp_path / "me" / "lab"
+    monkeypatch.setenv("CNNLAB_HOME", "~nobody-of-that-name/lab")
+    assert home() == tmp_path / "~nobody-of-that-name" / "lab"
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def test_draws_are_different_lie_between_their_ends_and_depend_on_their_seed_alo
 )
 def test_a_plan_that_cannot_be_carried_out_is_refused_in_a_sentence(content, words):
     with pytest.raises(InvalidSweep, match=words):
-        plan_in(content)[1].recipes()
+        plan_in(content.encode())[1].recipes()
 
 
 def test_values_that_are_not_allowed_are_refused_before_any_run_is_made():
@@ -97,20 +97,32 @@ def test_values_that_are_not_allowed_are_refused_before_any_run_is_made():
 
 
 def test_a_plan_is_read_from_toml():
-    name, plan = plan_in(
+    content = (
         'name = "Rates"\nmodel = "module"\nepochs = 3\nlearning_rate = {low = 0.001, high = 0.1, log = true}\n'
         "seed = [0, 1]\n[draws]\ncount = 4\nseed = 7\n"
     )
+    name, plan = plan_in(content.encode())
     assert name == "Rates"
     rates = Between(0.001, 0.1, is_logarithmic=True)
     settings = {"model": "module", "epochs": 3, "learning_rate": rates, "seed": (0, 1)}
     assert plan == Plan(settings, draws=4, draws_seed=7)
 
 
+def test_a_plan_may_begin_with_a_byte_order_mark_and_must_be_utf_8():
+    assert plan_in("\ufeffname = 'Größer'".encode())[0] == "Größer"
+    with pytest.raises(InvalidSweep, match="not TOML"):
+        plan_in("name = 'Größer'".encode("latin-1"))
+
+
+def test_a_plan_without_end_is_refused():
+    with pytest.raises(InvalidSweep, match="more than 1 MB"):
+        plan_in(b"#" * 1_000_001)
+
+
 @given(st.text() | st.sampled_from(["name", "epochs", "draws"]).map(lambda field: f"{field} = [[1], {{}}, inf]"))
 def test_any_text_is_a_plan_or_refused(content):
     try:
-        plan_in(content)[1].recipes()
+        plan_in(content.encode())[1].recipes()
     except LabError:
         return
 

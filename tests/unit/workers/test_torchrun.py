@@ -53,7 +53,7 @@ def processes_of(torchrun):
 
 
 def environment_of(process):
-    content = Path(f"/proc/{process}/environ").read_text().split("\0")
+    content = Path(f"/proc/{process}/environ").read_text(encoding="utf-8").split("\0")
     return dict(line.split("=", 1) for line in content if line)
 
 
