@@ -101,8 +101,8 @@ def test_a_photo_goes_onto_the_canvas_and_anything_else_is_refused(draw_page):
     draw_page.file_uploader(key="uploaded_picture").set_value(("one.png", content.getvalue(), "image/png")).run()
     assert not draw_page.exception
     assert 'data-digit="1"' in html(draw_page)
-    draw_page.file_uploader(key="uploaded_picture").set_value(("two.png", b"GIF89a", "image/png")).run()
-    assert draw_page.error[0].value.startswith("This file is neither a PNG nor a JPEG picture")
+    draw_page.file_uploader(key="uploaded_picture").set_value(("two.png", b"%PDF-1.7", "image/png")).run()
+    assert draw_page.error[0].value.startswith("This is a PDF document, which the lab does not read")
 
 
 def test_my_digits_are_a_test_set_here_and_on_compare(draw_page):
