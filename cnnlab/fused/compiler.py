@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from cnnlab.errors import LabError
-from cnnlab.storage.files import remove_unfinished, replacing
+from cnnlab.storage.files import remove_unfinished, replacing, unfinished_suffix
 from cnnlab.storage.home import home
 
 SOURCE = Path(__file__).with_name("block.c")
@@ -71,7 +71,9 @@ def compiled(height: int, width: int, inputs: int, outputs: int) -> ctypes.CDLL:
     sizes["BATCH_BYTES"] = ctypes.sizeof(Batch)
     options = [*_OPTIONS, f"-mcpu={_cpu()}", *(f"-D{name}={size}" for name, size in sizes.items())]
     try:
-        fingerprint = f"{SOURCE.read_text()} {options} {version('ziglang')} {sys.platform} {platform.machine()}"
+        fingerprint = (
+            f"{SOURCE.read_text(encoding='utf-8')} {options} {version('ziglang')} {sys.platform} {platform.machine()}"
+        )
         name = f"block-{hashlib.sha256(fingerprint.encode()).hexdigest()[:16]}.so"
         library = home() / "kernels" / name
         if not _is_whole(library):
@@ -107,20 +109,20 @@ def _sum_path(library: Path) -> Path:
 def _compile(library: Path, options: list[str]) -> None:
     library.parent.mkdir(parents=True, exist_ok=True)
     remove_unfinished(library.parent)
-    # Not in the home: zig's linker does not take a % in a path.
-    with tempfile.TemporaryDirectory(prefix="cnnlab.zig.") as scratch:
-        source, made = Path(scratch, SOURCE.name), Path(scratch, library.name)
-        source.write_bytes(SOURCE.read_bytes())
-        places = {"ZIG_GLOBAL_CACHE_DIR": scratch, "ZIG_LOCAL_CACHE_DIR": scratch}
-        command = [sys.executable, "-m", "ziglang", "cc", *options, str(source), "-o", str(made)]
+    scratch_folder = tempfile.TemporaryDirectory(dir=library.parent, prefix=".zig.", suffix=unfinished_suffix())
+    with scratch_folder as scratch:
+        Path(scratch, SOURCE.name).write_bytes(SOURCE.read_bytes())
+        # All names are relative: the linker does not take a % in a path, and the home's may have one.
+        places = {"ZIG_GLOBAL_CACHE_DIR": "cache", "ZIG_LOCAL_CACHE_DIR": "cache"}
+        command = [sys.executable, "-m", "ziglang", "cc", *options, SOURCE.name, "-o", library.name]
         compiler = subprocess.run(
-            command, capture_output=True, encoding="utf-8", errors="replace", env=os.environ | places
+            command, cwd=scratch, capture_output=True, encoding="utf-8", errors="replace", env=os.environ | places
         )
         if compiler.returncode:
             lines = compiler.stderr.strip().splitlines() or ["no reason given"]
             reason = next((line for line in lines if "error:" in line), lines[-1])
             raise CannotFuse(f"the compiler failed: {reason}")
-        content = made.read_bytes()
+        content = Path(scratch, library.name).read_bytes()
     with replacing(library) as unfinished:
         unfinished.write_bytes(content)
     with replacing(_sum_path(library)) as unfinished:
