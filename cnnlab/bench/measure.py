@@ -128,7 +128,7 @@ class _LoopProcess:
     def _how_it_ended(self) -> str:
         code = self._process.wait()
         how = f"with exit code {code}" if code >= 0 else f"by {signal.Signals(-code).name}"
-        lines = self._errors_path.read_text(errors="replace").strip().splitlines()
+        lines = self._errors_path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         return f"{how}: {lines[-1].removesuffix('.')}" if lines else f"{how}, and said nothing about why"
 
     def __enter__(self) -> Self:

@@ -87,7 +87,7 @@ class Proof:
         """Return how far the proof is, without waiting."""
         is_running = self._is_locked()  # asked first: once nobody writes, what is read next is all there will be
         try:
-            text = self._findings_path.read_text(errors="replace")
+            text = self._findings_path.read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
             return Progress((), is_running)
         whole_lines = text[: text.rfind("\n") + 1].splitlines()
@@ -135,7 +135,11 @@ class Proof:
             return False
 
     def _failure(self) -> ProofFailed:
-        lines = self._errors_path.read_text(errors="replace").splitlines() if self._errors_path.exists() else []
+        lines = (
+            self._errors_path.read_text(encoding="utf-8", errors="replace").splitlines()
+            if self._errors_path.exists()
+            else []
+        )
         told = " ".join(lines[-_ERROR_LINES:]) or "it said nothing about why"
         return ProofFailed(f"The process that proves this ended too early: {told}. Have it proved again.")
 

@@ -164,7 +164,8 @@ def _settings_in(checkpoint: dict[str, Any]) -> list[dict[str, Any]]:
 def _seal(run: Run) -> None:
     """Add missing checksums to the files of a run that an earlier version of the lab wrote."""
     path = run.folder / MANIFEST
-    path.write_text(json.dumps(sealed(unsealed(json.loads(path.read_text()))), indent=2) + "\n")
+    manifest = unsealed(json.loads(path.read_text(encoding="utf-8")))
+    path.write_text(json.dumps(sealed(manifest), indent=2) + "\n", encoding="utf-8")
     if (weights := run.load_weights()) is not None:
         run.weights_path.write_bytes(sealed_tensors(weights))
 

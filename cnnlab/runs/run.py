@@ -85,7 +85,7 @@ class Run:
         self.id: str = folder.name
         manifest_path = folder / MANIFEST
         try:
-            manifest = unsealed(json.loads(manifest_path.read_text()))
+            manifest = unsealed(json.loads(manifest_path.read_text(encoding="utf-8")))
             self.model: str = manifest["model"]
             self.config = TrainingConfig(**manifest["config"])
             self.source: str = manifest["source"]
@@ -101,7 +101,7 @@ class Run:
     @property
     def name(self) -> str:
         """What people call the run."""
-        with self.existing(), self.name_path.open(errors="replace") as file:
+        with self.existing(), self.name_path.open(encoding="utf-8", errors="replace") as file:
             name = file.read(MAX_NAME_LENGTH)
         return as_line(name).strip() or self.id  # somebody may have written the file by hand
 
@@ -117,7 +117,7 @@ class Run:
         with self.existing():
             self.folder.stat()
         with writing_to_home(), replacing(self.name_path) as unfinished:
-            unfinished.write_text(name)
+            unfinished.write_text(name, encoding="utf-8")
 
     @property
     def is_reference(self) -> bool:
@@ -187,7 +187,7 @@ class Run:
     def error_lines(self, count: int = 12) -> list[str]:
         """Return the last lines that the worker wrote to its standard error."""
         try:
-            return self.errors_path.read_text(errors="replace").splitlines()[-count:]
+            return self.errors_path.read_text(encoding="utf-8", errors="replace").splitlines()[-count:]
         except FileNotFoundError:
             return []
 

@@ -55,8 +55,8 @@ def create_run(definition: Definition, config: TrainingConfig, name: str | None 
         }
         try:
             with replacing(unfinished / MANIFEST) as path:
-                path.write_text(json.dumps(sealed(manifest), indent=2) + "\n")
-            (unfinished / NAME).write_text(name)
+                path.write_text(json.dumps(sealed(manifest), indent=2) + "\n", encoding="utf-8")
+            (unfinished / NAME).write_text(name, encoding="utf-8")
             (unfinished / LOG).touch()
             return move_in(unfinished)
         finally:

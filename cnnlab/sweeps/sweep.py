@@ -266,7 +266,7 @@ def _lock_path(sweep_id: str) -> Path:
 
 def _write(path: Path, content: dict[str, Any]) -> None:
     with writing_to_home(), replacing(path) as unfinished:
-        unfinished.write_text(json.dumps(sealed(content)))
+        unfinished.write_text(json.dumps(sealed(content)), encoding="utf-8")
 
 
 def _name_of(plan: Plan) -> str:

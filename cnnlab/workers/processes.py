@@ -55,7 +55,7 @@ class _Process:
 
     def last_words(self) -> str:
         """Return the last line that it wrote."""
-        return (self._errors.read_text(errors="replace").splitlines() or [""])[-1]
+        return (self._errors.read_text(encoding="utf-8", errors="replace").splitlines() or [""])[-1]
 
     def abandon(self) -> None:
         self._socket.close()

@@ -82,7 +82,7 @@ class Scheduler:
         with writing_to_home():
             home().mkdir(parents=True, exist_ok=True)
             with replacing(settings_path()) as unfinished:
-                unfinished.write_text(json.dumps({"parallel_runs": count}))
+                unfinished.write_text(json.dumps({"parallel_runs": count}), encoding="utf-8")
         self._wake.set()
 
     @property

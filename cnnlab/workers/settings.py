@@ -11,7 +11,7 @@ MAX_PARALLEL_RUNS = 16
 def parallel_runs() -> int | None:
     """Return how many runs may train at once; None for as many as have cores for their threads."""
     try:
-        settings = json.loads(settings_path().read_text())
+        settings = json.loads(settings_path().read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     count = settings.get("parallel_runs") if isinstance(settings, dict) else None
