@@ -2,6 +2,7 @@
 
 import os
 from contextlib import suppress
+from functools import cache
 from math import ceil
 from pathlib import Path
 
@@ -24,6 +25,7 @@ def available_cores(groups: Path = Path("/sys/fs/cgroup"), own: Path = Path("/pr
     return max(1, min([cores, *(ceil(share) for share in _shares(groups, own))]))
 
 
+@cache  # each recipe asks, and a container's share hardly ever changes
 def _shares(groups: Path, own: Path) -> list[float]:
     """Return how many cores this process's groups, and those around them, may keep busy."""
     shares = []
@@ -33,9 +35,11 @@ def _shares(groups: Path, own: Path) -> list[float]:
             if controllers and "cpu" not in controllers.split(","):
                 continue
             root = groups / "cpu" if controllers else groups
-            # In a container, the path may be the one that the group has outside: its files then lie at the root.
-            for folder in {root, *(root / part for part in [Path(path.lstrip("/")), *Path(path.lstrip("/")).parents])}:
-                shares += _share_of(folder)
+            # In a container, the path may be the one that the group has outside: its files then lie at the root, which
+            # is the last of the parents.
+            group = Path(path.lstrip("/"))
+            for folder in (group, *group.parents):
+                shares += _share_of(root / folder)
     return shares
 
 
