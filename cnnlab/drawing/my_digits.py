@@ -27,6 +27,8 @@ from cnnlab.drawing.strokes import (
     MOST_WIDTH,
     Stroke,
     ink_of,
+    is_coordinate,
+    is_width,
     length_of,
 )
 from cnnlab.errors import LabError
@@ -247,7 +249,7 @@ def _stroke_in(record: Any) -> Stroke:
     if not isinstance(record, dict) or set(record) != {"width", "points"}:
         raise InvalidDigits('a stroke must have "width" and "points", and nothing else.')
     width, points = record["width"], record["points"]
-    if type(width) not in (int, float) or not 1 <= width <= MOST_WIDTH:
+    if not is_width(width):
         raise InvalidDigits(f'"width" must be a number from 1 to {MOST_WIDTH}.')
     if not isinstance(points, list) or not points or not all(map(_is_point, points)):
         raise InvalidDigits(f'"points" must be a list of [x, y], numbers from -{FARTHEST:,} to {FARTHEST:,}.')
@@ -255,8 +257,7 @@ def _stroke_in(record: Any) -> Stroke:
 
 
 def _is_point(point: Any) -> bool:
-    is_pair = isinstance(point, list) and len(point) == 2
-    return is_pair and all(type(each) in (int, float) and -FARTHEST <= each <= FARTHEST for each in point)
+    return isinstance(point, list) and len(point) == 2 and all(map(is_coordinate, point))
 
 
 def _line_of(digit: MyDigit) -> bytes:

@@ -115,7 +115,7 @@ _OTHER_KINDS = (
     (b"MM\0*", 0, "a TIFF picture"),
     (b"%PDF", 0, "a PDF document"),
     (b"<svg", 0, "an SVG drawing"),
-    (b"<?xml", 0, "an SVG drawing"),
+    (b"<?xml", 0, "an XML file, as SVG drawings are"),
 )
 
 

@@ -74,13 +74,19 @@ def _within_bounds(strokes: Sequence[Stroke]) -> tuple[Stroke, ...]:
     return tuple(kept)
 
 
+def is_width(value: object) -> bool:
+    """Return whether a pen can have this width."""
+    return type(value) in (int, float) and 1 <= value <= MOST_WIDTH  # type: ignore[operator]
+
+
+def is_coordinate(value: object) -> bool:
+    """Return whether a pen can have been at this x or y."""
+    return type(value) in (int, float) and -FARTHEST <= value <= FARTHEST  # type: ignore[operator]
+
+
 def _can_be_drawn(stroke: Stroke) -> bool:
-    numbers = [stroke.width, *chain.from_iterable(stroke.points)]
     return (
-        bool(stroke.points)
-        and all(type(number) in (int, float) for number in numbers)
-        and 1 <= stroke.width <= MOST_WIDTH
-        and all(-FARTHEST <= number <= FARTHEST for number in numbers)
+        bool(stroke.points) and is_width(stroke.width) and all(map(is_coordinate, chain.from_iterable(stroke.points)))
     )
 
 
