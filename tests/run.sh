@@ -24,4 +24,4 @@ fi
 .venv/bin/ruff format --check .
 .venv/bin/mypy
 # A thread that waits makes room for the other process's, as in a worker.
-GOMP_SPINCOUNT=2000 .venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder "${chosen[@]}" "$@"
+GOMP_SPINCOUNT=2000 .venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder ${chosen[@]+"${chosen[@]}"} "$@"

@@ -15,8 +15,8 @@ from cnnlab.runs.log import Status
 from cnnlab.runs.shelf import all_runs
 from cnnlab.storage.cores import available_cores
 from cnnlab.sweeps.plan import MOST_RUNS, Between, Plan, Search, different_recipes, is_whole
-from cnnlab.training.recipe import SETTINGS
-from cnnlab.training.setting_kinds import Choice, Number, Switch, Whole
+from cnnlab.training.recipe import MAX_EPOCHS, MAX_THREADS, SETTINGS
+from cnnlab.training.setting_kinds import Choice, Number, Switch
 from cnnlab.ui.frame.wording import as_text
 from cnnlab.wording import duration, plural
 from cnnlab.workers.scheduler import scheduler
@@ -62,17 +62,10 @@ def plan_form() -> Plan | None:
         "10,000 training images out of training and goes by the accuracy on them: Optuna proposes each run from "
         "the results so far, and stops those that fall behind.",
     )
-    epochs, threads = SETTINGS["epochs"], SETTINGS["threads"]
-    assert isinstance(epochs, Whole)
-    assert isinstance(threads, Whole)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if "epochs" not in tried:
-            settings["epochs"] = st.number_input(
-                "Epochs of each run", epochs.low, epochs.high, 3, key="sweep_epochs", width=180
-            )
-        settings["threads"] = st.number_input(
-            "Threads of each run", threads.low, threads.high, 1, key="sweep_threads", width=180
-        )
+            settings["epochs"] = st.number_input("Epochs of each run", 1, MAX_EPOCHS, 3, key="sweep_epochs", width=180)
+        settings["threads"] = st.number_input("Threads of each run", 1, MAX_THREADS, 1, key="sweep_threads", width=180)
         if kind != "grid":
             count = st.number_input("Runs, at most", 1, MOST_RUNS, 20, key="sweep_count", width=180)
     try:

@@ -18,7 +18,7 @@ def test_a_reference_run_is_listed_with_its_last_accuracy(app):
         assert f"ships with the lab · {told}" in captions(app)
 
 
-def test_a_run_is_listed_with_its_state_its_age_and_its_newest_epoch(app, monkeypatch):
+def test_a_run_is_listed_with_its_state_its_age_and_its_newest_epoch(app):
     run = create_run(DEFINITIONS["module"], TrainingConfig(epochs=3))
     with RunWriter.claim(run) as writer:
         writer.started(step=0, device="cpu")
