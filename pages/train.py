@@ -6,7 +6,7 @@ import streamlit as st
 
 from cnnlab.errors import LabError
 from cnnlab.runs.archive import import_run
-from cnnlab.runs.folder import NoSuchRun
+from cnnlab.runs.folder import NoSuchRun, UnreadableRun
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import all_runs, create_run, find_run, reference_runs, unreadable_runs
 from cnnlab.storage.cores import available_cores
@@ -18,6 +18,7 @@ from cnnlab.ui.frame.wording import as_text
 from cnnlab.ui.train.list import cluster_line, damaged_run_links, run_links
 from cnnlab.ui.train.recipe_form import recipe_form
 from cnnlab.ui.train.speed import why_it_is_fast
+from cnnlab.ui.train.unreadable import unreadable_run_view
 from cnnlab.ui.train.view import run_view
 from cnnlab.wording import plural
 from cnnlab.workers.scheduler import scheduler
@@ -118,6 +119,9 @@ run, status = None, None
 try:
     if run := chosen_run():
         status = run.status
+except UnreadableRun as error:
+    with run_column:
+        unreadable_run_view(error)
 except LabError as error:
     run_column.error(as_text(str(error)))
 

@@ -102,6 +102,8 @@ def my_digits_view(runs: Sequence[Run]) -> None:
         )
     if digits.damaged:
         st.warning(f"{plural(digits.damaged, 'line')} of {my_digits_path()} cannot be read, and is left out.")
+    if digits.newer:
+        st.info(f"{plural(digits.newer, 'digit')} of a newer version of the lab cannot be read here, and is kept.")
     with st.container(horizontal=True):
         st.button(
             "Draw each digit three times",
@@ -121,7 +123,7 @@ def my_digits_view(runs: Sequence[Run]) -> None:
         with st.popover("Upload", icon=":material/upload:"):
             st.file_uploader("A file of digits as downloaded here", ["jsonl"], key=_upload_key(), max_upload_size=20)
             st.button("Add them", on_click=_add_uploaded, disabled=st.session_state.get(_upload_key()) is None)
-        if st.button("Delete", icon=":material/delete:", disabled=not (digits or digits.damaged)):
+        if st.button("Delete", icon=":material/delete:", disabled=not (digits or digits.damaged or digits.newer)):
             _confirm_delete(len(digits))
     if told := st.session_state.pop(Key.MY_DIGITS_TOLD, None):
         st.success(told)

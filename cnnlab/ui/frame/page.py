@@ -7,7 +7,10 @@ from pathlib import Path
 
 import streamlit as st
 
+from cnnlab.runs.folder import run_ids_in, runs_folder
+from cnnlab.storage.home import HomeError, require_readable_home
 from cnnlab.ui.frame.session import Key
+from cnnlab.ui.frame.wording import as_text
 from cnnlab.workers.scheduler import scheduler
 
 # A file of the lab's own: Streamlit would fetch a Material icon for the tab from the network.
@@ -41,6 +44,17 @@ _STYLE = """
 """
 
 
+# Streamlit sends no header that keeps other sites from showing a page in a frame, where they could have somebody click
+# on Delete without knowing. So a page that finds itself in one takes itself away.
+_NO_FRAME = """
+<script>
+if (window.self !== window.top) {
+  document.body.textContent = "CNN Lab is shown inside another page. Open it in a window of its own.";
+}
+</script>
+"""
+
+
 def begin_page(title: str) -> None:
     """Set up the page: its title, and the links to the others. Every page calls this first.
 
@@ -50,9 +64,16 @@ def begin_page(title: str) -> None:
     _spare_the_imported_modules(len(sys.modules))
     st.set_page_config(page_title=f"{title} · CNN Lab", page_icon=str(_ICON), layout="wide")
     st.html(_STYLE)
+    st.html(_NO_FRAME, unsafe_allow_javascript=True)
     with st.container(horizontal=True, key="navigation", vertical_alignment="center"):
         for path, label, icon in _PAGES:
             st.page_link(path, label=label, icon=icon)
+    try:
+        require_readable_home()
+        run_ids_in(runs_folder())
+    except HomeError as error:
+        st.error(as_text(str(error)))
+        st.stop()
 
 
 @cache
