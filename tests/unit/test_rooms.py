@@ -28,6 +28,7 @@ ROOMS = (
     "proof",
     "runs",
     "training",
+    "engine",
     "models",
     "fused",
     "drawing",
