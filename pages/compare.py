@@ -5,6 +5,7 @@ from functools import partial
 import streamlit as st
 
 from cnnlab.comparison.curves import Measure
+from cnnlab.comparison.defaults import pair_to_compare, runs_of_sweeps
 from cnnlab.comparison.experiments import Experiment, by_experiment, by_seed
 from cnnlab.errors import LabError
 from cnnlab.inference.test_set import Predictions, predictions_of
@@ -32,11 +33,6 @@ from cnnlab.workers.scheduler import scheduler
 CHOICE = RunChoice("compared", most=20)
 REFRESH_SECONDS = 1.0
 TUTORIALS_DEFINITIONS = [definition for definition in DEFINITIONS.values() if definition.tutorial_losses]
-
-
-def newest_of_each_definition(runs: list[Run]) -> list[str]:
-    newest = {run.model: run.id for run in reversed(runs)}
-    return [newest[name] for name in DEFINITIONS if name in newest]
 
 
 def start(definition: Definition, config: TrainingConfig) -> str:
@@ -133,7 +129,7 @@ st.write(
 )
 
 runs, names = runs_and_names()
-CHOICE.take_from_address(runs, default=lambda: newest_of_each_definition(list(runs.values())))
+CHOICE.take_from_address(runs, default=lambda: [run.id for run in pair_to_compare(runs.values(), runs_of_sweeps())])
 actions = st.container(horizontal=True)
 with actions:
     if config := train_both_button(threads=max(1, available_cores() // len(TUTORIALS_DEFINITIONS))):
