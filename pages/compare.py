@@ -7,13 +7,14 @@ import streamlit as st
 from cnnlab.comparison.curves import Measure
 from cnnlab.comparison.defaults import pair_to_compare, runs_of_sweeps
 from cnnlab.comparison.experiments import Experiment, by_experiment, by_seed
+from cnnlab.comparison.labels import labels_of
 from cnnlab.errors import LabError
 from cnnlab.inference.test_set import Predictions, predictions_of
 from cnnlab.models.definitions import DEFINITIONS, Definition
 from cnnlab.runs.folder import NoSuchRun
 from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
-from cnnlab.runs.shelf import create_run, labels_of
+from cnnlab.runs.shelf import create_run
 from cnnlab.storage.cores import available_cores
 from cnnlab.training.recipe import TrainingConfig
 from cnnlab.ui.compare.answers import confusion_matrices_view, disagreements_view, verdicts_view
@@ -140,7 +141,7 @@ show_error()
 st.multiselect(
     "Runs",
     list(runs),
-    format_func=lambda run_id: f"{names[run_id]} · {run_id}",
+    format_func=names.__getitem__,
     key=CHOICE.key,
     max_selections=CHOICE.most,
     placeholder="Choose runs to compare",

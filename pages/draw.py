@@ -7,6 +7,7 @@ import numpy as np
 import streamlit as st
 
 from cnnlab.comparison.defaults import networks_to_draw_for, runs_of_sweeps
+from cnnlab.comparison.labels import labels_of
 from cnnlab.data.mnist import TEST_IMAGES, load_test_set
 from cnnlab.drawing.photos import picture_on_canvas
 from cnnlab.drawing.preparation import prepare
@@ -14,7 +15,6 @@ from cnnlab.drawing.strokes import CANVAS_SIDE
 from cnnlab.errors import LabError
 from cnnlab.runs.folder import NoSuchRun
 from cnnlab.runs.run import Run
-from cnnlab.runs.shelf import labels_of
 from cnnlab.ui.answers.bars import answers_view, steps_view
 from cnnlab.ui.answers.explanation import explanation_view
 from cnnlab.ui.draw.canvas import Picture, canvas, clear_canvas, put_on_canvas, undo_stroke
@@ -121,7 +121,7 @@ show_error(Key.PICTURE_ERROR)
 st.multiselect(
     "Networks that answer",
     list(runs),
-    format_func=lambda run_id: f"{names[run_id]} · {run_id}",
+    format_func=names.__getitem__,
     key=CHOICE.key,
     max_selections=CHOICE.most,
     placeholder="Choose runs",

@@ -148,7 +148,7 @@ st.write(
 all_of_them, names = runs_and_names()
 runs = {run_id: run for run_id, run in all_of_them.items() if run.weights_path.exists()}
 take_choice_from_address(runs)
-run = runs[st.selectbox("Run", list(runs), format_func=lambda run_id: f"{names[run_id]} · {run_id}", key=Key.INSPECTED)]
+run = runs[st.selectbox("Run", list(runs), format_func=names.__getitem__, key=Key.INSPECTED)]
 st.session_state[Key.INSPECTED_IN_ADDRESS] = run.id
 st.query_params.from_dict({"run": run.id})  # nothing else: on the way back from another page, its choice is left here
 

@@ -152,7 +152,7 @@ def test_missing_seeds_are_started_and_those_there_are_used(compare_page, wait_f
     assert started.model == "module"
     assert chosen(compare_page) == [there[0].id, started.id, there[1].id]
     assert any("Over the seeds" in text for text in texts(compare_page))
-    assert "nn.Module, seeds 0, 2" in compare_page.table[0].value.to_string().replace("\\", "")
+    assert "Module · 1 epoch · seeds 0, 2" in compare_page.table[0].value.to_string().replace("\\", "")
     button(compare_page, "Stop").click().run()
     wait_for(lambda: started.status is Status.STOPPED)
 

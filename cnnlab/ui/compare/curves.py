@@ -9,8 +9,8 @@ import streamlit as st
 from cnnlab.charts.comparison import comparison_chart
 from cnnlab.comparison.curves import Axis, Measure, curves
 from cnnlab.comparison.experiments import by_experiment, folded_labels_of
+from cnnlab.comparison.labels import labels_of
 from cnnlab.runs.run import Run
-from cnnlab.runs.shelf import labels_of
 
 _SMOOTHINGS = [1, 10, 30, 100, 300, 1000]
 

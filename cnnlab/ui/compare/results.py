@@ -6,12 +6,12 @@ import pandas as pd
 import streamlit as st
 
 from cnnlab.comparison.experiments import differing_settings
+from cnnlab.comparison.labels import labels_of
 from cnnlab.comparison.results import over_seeds, results
 from cnnlab.drawing.my_digits import my_digits
 from cnnlab.models.alignment import source_diff
 from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
-from cnnlab.runs.shelf import labels_of
 from cnnlab.training.recipe import SETTINGS
 from cnnlab.ui.answers.gallery import WILSON
 from cnnlab.ui.draw.my_digits import accuracies_on

@@ -146,7 +146,7 @@ def test_over_seeds_the_mean_and_the_ends_are_those_of_the_last_epochs(open_page
         "Highest": "98.50 %",
         "Mean train loss": "0.2600",
     }
-    assert row[""].replace("\\", "") == "nn.Module, seeds 0, 1, 2"
+    assert row[""].replace("\\", "") == "Module · 2 epochs · seeds 0 to 2"
 
 
 def test_what_differs_are_the_settings_in_which_the_recipes_differ(compare_page):
