@@ -9,7 +9,9 @@ from cnnlab.comparison.labels import labels_of_groups
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
-from cnnlab.training.recipe import TrainingConfig
+from cnnlab.training.recipe import SETTINGS, TrainingConfig
+
+DEFINITION, USED_BACKEND = "definition", "backend used"
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,15 @@ def by_seed(experiment: Experiment, runs: Iterable[Run]) -> dict[int, Run]:
 def differing_settings(runs: Sequence[Run]) -> pd.DataFrame:
     """Return the settings that are not the same in all runs: a row for each setting, a column for each run.
 
-    The definition is one of them.
+    The definition is one of them, and so is `USED_BACKEND`: what an "auto" backend has come to.
     """
-    settings = pd.DataFrame([{"definition": run.title, **asdict(run.config)} for run in runs]).T
+    told = [{DEFINITION: run.title, **asdict(run.config), USED_BACKEND: run.history().kernels} for run in runs]
+    settings = pd.DataFrame(told).T
+    if settings.loc[USED_BACKEND].isna().any() or settings.loc["kernels"].nunique() > 1:
+        settings = settings.drop(index=USED_BACKEND)  # one has not begun, or its recipe says it already
     return settings[settings.nunique(axis=1) > 1]
+
+
+def name_of(setting: str) -> str:
+    """Return what people call a row of `differing_settings`."""
+    return SETTINGS[setting].label if setting in SETTINGS else setting.capitalize()

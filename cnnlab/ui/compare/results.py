@@ -5,14 +5,13 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from cnnlab.comparison.experiments import differing_settings
+from cnnlab.comparison.experiments import differing_settings, name_of
 from cnnlab.comparison.labels import labels_of
 from cnnlab.comparison.results import over_seeds, results
 from cnnlab.drawing.my_digits import my_digits
 from cnnlab.models.alignment import source_diff
 from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
-from cnnlab.training.recipe import SETTINGS
 from cnnlab.ui.answers.gallery import WILSON
 from cnnlab.ui.draw.my_digits import accuracies_on
 from cnnlab.ui.frame.wording import as_text, csv_of
@@ -106,9 +105,7 @@ def differences_view(runs: Sequence[Run]) -> None:
         st.write("These runs have the same recipe, and the same seed.")
     else:
         settings.columns = pd.Index([as_text(label) for label in labels_of(runs)])
-        settings.index = pd.Index(
-            [SETTINGS[field].label if field in SETTINGS else "Definition" for field in settings.index]
-        )
+        settings.index = pd.Index([name_of(setting) for setting in settings.index])
         st.table(settings.T.astype(str))
     sources: dict[str, str] = {}
     for run, label in zip(runs, labels_of(runs), strict=True):
