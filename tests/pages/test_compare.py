@@ -102,7 +102,7 @@ def test_a_run_deleted_elsewhere_leaves_the_comparison(compare_page):
 
 def test_runs_that_answer_alike_are_said_to(compare_page):
     assert not compare_page.exception
-    assert any("give the same answer to every image" in text for text in texts(compare_page))
+    assert any("give the same answer to every test image: they are one network" in text for text in texts(compare_page))
 
 
 def test_two_networks_that_differ_get_a_verdict_and_images(compare_page):
@@ -169,3 +169,19 @@ def test_nothing_chosen_says_what_to_do(compare_page):
     compare_page.multiselect(key="compared").set_value([]).run()
     assert not compare_page.exception
     assert compare_page.info[0].value == "Choose at least one run."
+
+
+def test_a_run_that_failed_shows_its_reason_and_one_that_collapsed_what_to_try(compare_page):
+    failed = create_run(DEFINITIONS["module"], TrainingConfig(epochs=1, learning_rate=9.0))
+    with RunWriter.claim(failed) as writer:
+        writer.started(step=0, device="cpu")
+        writer.failed("The loss is no number any more.", diverged=True)
+    collapsed = create_run(DEFINITIONS["module"], TrainingConfig(epochs=1, learning_rate=0.03))
+    with RunWriter.claim(collapsed) as writer:
+        writer.started(step=0, device="cpu")
+        writer.append_training(EpochEvent(1, 469, 9_883.6, 2.3477, 0.101, 3.0, 20_000.0))
+        writer.finished()
+    open_comparison(compare_page, failed.id, collapsed.id)
+    assert compare_page.error[0].value == "**Module · lr 9 · 1 epoch** failed. The loss is no number any more\\."
+    assert compare_page.warning[0].value.replace("\\", "").startswith("**Module · lr 0.03 · 1 epoch**: Collapsed from")
+    assert compare_page.dataframe[0].value["status"].tolist() == ["failed", "collapsed"]

@@ -95,8 +95,8 @@ def test_over_several_seeds_the_verdict_is_over_seeds_and_says_how_many_it_would
     found = told(runs, [wrong_on(number) for number in range(6)], "AAABBB")
     assert found.sentence == (
         "Only the definition differs: B has the best mean, 98.20 % (95 % interval 97.70 to 98.70 %, 3 seeds), and A "
-        "the next best, 98.00 % (95 % interval 97.50 to 98.50 %, 3 seeds): a difference of 0.20 percentage points, which "
-        "chance alone would explain, p = 0.29; were it real, it would take about 17 seeds of each to tell."
+        "the next best, 98.00 % (95 % interval 97.50 to 98.50 %, 3 seeds): a difference of 0.20 percentage points, "
+        "which chance alone would explain, p = 0.29; were it real, it would take about 17 seeds of each to tell."
     )
 
 
