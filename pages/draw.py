@@ -6,16 +6,15 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
+from cnnlab.comparison.defaults import networks_to_draw_for, runs_of_sweeps
+from cnnlab.comparison.labels import labels_of
 from cnnlab.data.mnist import TEST_IMAGES, load_test_set
 from cnnlab.drawing.photos import picture_on_canvas
 from cnnlab.drawing.preparation import prepare
 from cnnlab.drawing.strokes import CANVAS_SIDE
 from cnnlab.errors import LabError
-from cnnlab.models.definitions import DEFINITIONS
-from cnnlab.runs.folder import DRAWING_RUN, NoSuchRun
-from cnnlab.runs.log import Status
+from cnnlab.runs.folder import NoSuchRun
 from cnnlab.runs.run import Run
-from cnnlab.runs.shelf import labels_of
 from cnnlab.ui.answers.bars import answers_view, steps_view
 from cnnlab.ui.answers.explanation import explanation_view
 from cnnlab.ui.draw.canvas import Picture, canvas, clear_canvas, put_on_canvas, undo_stroke
@@ -30,12 +29,6 @@ from cnnlab.ui.train.choice import RunChoice, runs_and_names
 
 CHOICE = RunChoice("answering", most=12)
 REFRESH_SECONDS = 1.0  # while a chosen run trains, so that one sees it learn
-
-
-def newest_finished(runs: list[Run]) -> list[str]:
-    """Return the newest finished run of each definition, or the tutorial's, and the one trained for drawings."""
-    own = {run.model: run.id for run in reversed(runs) if run.status is Status.FINISHED and not run.is_reference}
-    return [*([own[name] for name in DEFINITIONS if name in own] or ["reference-sequential"]), DRAWING_RUN]
 
 
 def draw_and_answer(chosen: list[Run]) -> None:
@@ -121,12 +114,14 @@ st.write(
 if (index := st.session_state.pop(Key.CANVAS_IMAGE, None)) is not None:  # sent by Inspect
     put_test_image(index)
 runs, names = runs_and_names()
-CHOICE.take_from_address(runs, default=lambda: newest_finished(list(runs.values())))
+CHOICE.take_from_address(
+    runs, default=lambda: [run.id for run in networks_to_draw_for(runs.values(), runs_of_sweeps())]
+)
 show_error(Key.PICTURE_ERROR)
 st.multiselect(
     "Networks that answer",
     list(runs),
-    format_func=lambda run_id: f"{names[run_id]} · {run_id}",
+    format_func=names.__getitem__,
     key=CHOICE.key,
     max_selections=CHOICE.most,
     placeholder="Choose runs",

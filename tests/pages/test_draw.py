@@ -50,12 +50,12 @@ def test_on_a_fresh_clone_the_reference_runs_wait_for_a_drawing(draw_page):
     assert html(draw_page).count("Nothing drawn yet") == 2 * len(chosen(draw_page))  # shown, and read out
 
 
-def test_the_newest_finished_run_of_each_definition_answers(app):
+def test_the_best_for_drawing_and_the_newest_good_run_answer(app):
     run_with_weights("stopped")
     finished = run_with_weights()
     run_with_weights("stopped")
     page = app.switch_page("pages/draw.py").run()
-    assert chosen(page) == [finished.id, "reference-drawing"]
+    assert chosen(page) == ["reference-drawing", finished.id]
 
 
 def test_the_address_chooses_the_runs_and_the_choice_outlives_a_page_switch(draw_page):

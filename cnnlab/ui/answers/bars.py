@@ -9,11 +9,11 @@ from collections.abc import Sequence
 import numpy as np
 import streamlit as st
 
+from cnnlab.comparison.labels import labels_of
 from cnnlab.drawing.preparation import Preparation, shrink
 from cnnlab.errors import LabError
 from cnnlab.inference.answers import Answer, answers_of
 from cnnlab.runs.run import Run
-from cnnlab.runs.shelf import labels_of
 from cnnlab.ui.frame.page import theme_color
 from cnnlab.ui.frame.pictures import picture_address
 from cnnlab.ui.frame.torch_thread import ask

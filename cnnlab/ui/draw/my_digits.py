@@ -7,12 +7,12 @@ import pandas as pd
 import streamlit as st
 import torch
 
+from cnnlab.comparison.labels import labels_of
 from cnnlab.drawing.my_digits import MyDigits, add, delete_all, keep, my_digits, my_digits_path, parse, take_back
 from cnnlab.drawing.strokes import CANVAS_SIDE
 from cnnlab.errors import LabError
 from cnnlab.inference.answers import right_of
 from cnnlab.runs.run import Run
-from cnnlab.runs.shelf import labels_of
 from cnnlab.ui.draw.canvas import clear_canvas, drawing_now
 from cnnlab.ui.frame.actions import attempt, show_error, succeeds
 from cnnlab.ui.frame.pictures import digit_gallery

@@ -22,7 +22,6 @@ class Key(StrEnum):
     IMPORT_ERROR = "import_error"
 
     # Compare
-    MEASURE = "measure"  # what the curves show
     CONFUSION_CELL = "confusion_cell"  # the matrix, the digit and the answer that were clicked
 
     # Draw: the canvas
