@@ -6,3 +6,7 @@ class LabError(Exception):
 
     Pages and the command line show the message; anything else that is raised is a bug.
     """
+
+
+class UnsupportedSystem(LabError, ImportError):
+    """The lab does not run on this operating system."""

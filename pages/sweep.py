@@ -4,7 +4,7 @@ import streamlit as st
 
 from cnnlab.errors import LabError
 from cnnlab.sweeps.plan import Plan
-from cnnlab.sweeps.sweep import Sweep, all_sweeps
+from cnnlab.sweeps.sweep import Sweep, all_sweeps, unreadable_sweeps
 from cnnlab.ui.frame.actions import show_error
 from cnnlab.ui.frame.page import begin_page
 from cnnlab.ui.frame.session import Key
@@ -60,6 +60,8 @@ sweeps = {sweep.id: sweep for sweep in all_sweeps()}
 start_buttons(plan_form(), sweeps.get(st.query_params.get("sweep"), next(iter(sweeps.values()), None)))
 
 show_error()
+for error in unreadable_sweeps():
+    st.error(as_text(str(error)))
 if not sweeps:
     st.info("No sweep yet. The fields above hold one of nine runs.")
     st.stop()

@@ -8,7 +8,7 @@ from cnnlab.errors import LabError
 from cnnlab.runs.archive import import_run
 from cnnlab.runs.folder import NoSuchRun
 from cnnlab.runs.run import Run
-from cnnlab.runs.shelf import all_runs, create_run, damaged_runs, find_run, reference_runs
+from cnnlab.runs.shelf import all_runs, create_run, find_run, reference_runs, unreadable_runs
 from cnnlab.storage.cores import available_cores
 from cnnlab.ui.frame.actions import attempt, show_error
 from cnnlab.ui.frame.live import live
@@ -86,7 +86,7 @@ def import_popover() -> None:
 
 def list_of_runs(chosen: Run | None) -> None:
     cluster_line()
-    damaged_run_links(damaged_runs())
+    damaged_run_links(unreadable_runs())
     runs = all_runs()
     shown = st.session_state.get(Key.RUNS_SHOWN, RUNS_SHOWN)
     run_links(runs[:shown], chosen)

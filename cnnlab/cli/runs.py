@@ -10,7 +10,7 @@ from cnnlab.errors import LabError
 from cnnlab.runs.archive import MOST_BYTES, export_run, import_run
 from cnnlab.runs.folder import NoSuchRun
 from cnnlab.runs.run import Run
-from cnnlab.runs.shelf import all_runs, damaged_runs, find_run
+from cnnlab.runs.shelf import all_runs, find_run, unreadable_runs
 from cnnlab.wording import in_one_line, percent
 
 
@@ -30,13 +30,13 @@ def runs(as_json: bool) -> None:
             click.echo(json.dumps(record))
         else:
             click.echo(f"{run.id}\t{run.status}\t{_result_of(run)}\t{run.name}")
-    for damage in damaged_runs():
+    for damage in unreadable_runs():
         click.echo(str(damage), err=True)
 
 
 def _result_of(run: Run) -> str:
     if damage := run.damage():
-        return f"damaged: {damage.file}"
+        return f"{damage.kind}: {damage.file}"
     epoch = run.last_epoch()
     return f"epoch {epoch.epoch}, {percent(epoch.test_accuracy)}" if epoch else "-"
 

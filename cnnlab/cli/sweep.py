@@ -13,9 +13,10 @@ from cnnlab.errors import LabError
 from cnnlab.models.definitions import UnknownDefinition
 from cnnlab.runs.log import Status
 from cnnlab.runs.names import InvalidName
+from cnnlab.sweeps.folder import NoSuchSweep
 from cnnlab.sweeps.plan import InvalidSweep
 from cnnlab.sweeps.plan_file import MOST_BYTES, plan_in
-from cnnlab.sweeps.sweep import NoSuchSweep, NotAllResumed, Sweep, find_sweep
+from cnnlab.sweeps.sweep import NotAllResumed, Sweep, find_sweep
 from cnnlab.training.recipe import (
     InvalidConfig,
 )

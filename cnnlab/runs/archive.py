@@ -11,14 +11,15 @@ import zipfile
 import zlib
 
 from cnnlab.errors import LabError
-from cnnlab.runs.folder import CHECKPOINT, EXPORTED_FILES, LOG, MANIFEST, NAME, WEIGHTS, DamagedRun
+from cnnlab.runs.folder import CHECKPOINT, EXPORTED_FILES, LOG, MANIFEST, NAME, WEIGHTS, NewerRun, UnreadableRun
 from cnnlab.runs.importing import UnfitRun, adopt
 from cnnlab.runs.run import Run
 from cnnlab.storage.home import writing_to_home
 
-MOST_BYTES = 100_000_000
-# Unpacked. The log of a thousand epochs of the tutorial's batches has 40 MB.
-_MOST_UNPACKED_BYTES = 60_000_000
+# Unpacked. The log of a thousand epochs of the tutorial's batches has 55 MB, and weights of a million numbers have 4.
+_MOST_UNPACKED_BYTES = 70_000_000
+_MOST_BYTES_OF = {MANIFEST: 1_000_000, NAME: 10_000, WEIGHTS: 20_000_000, CHECKPOINT: 40_000_000}
+MOST_BYTES = _MOST_UNPACKED_BYTES
 # An archive that was unpacked and packed again has a folder, and what a desktop keeps beside each file.
 _MOST_ENTRIES = 4 * len(EXPORTED_FILES)
 _MOST_DIRECTORY_BYTES = 16_384
@@ -40,7 +41,7 @@ def export_run(run: Run, *, checkpoint: bool = False) -> bytes:
 
     Raises
     ------
-    DamagedRun, NoSuchRun
+    UnreadableRun, NoSuchRun
         If a file of it cannot be read, or it is gone.
     RefusedArchive
         If it is larger than an archive that is imported may be.
@@ -66,7 +67,7 @@ def exported_files(run: Run, *, checkpoint: bool) -> dict[str, bytes]:
 
     Raises
     ------
-    DamagedRun, NoSuchRun
+    UnreadableRun, NoSuchRun
         If one of them cannot be read, or the run is gone.
     """
     # The log last: while the run trains, it must reach as far as the checkpoint.
@@ -95,7 +96,12 @@ def import_run(content: bytes) -> Run:
     try:
         with writing_to_home():
             return adopt(files)
-    except DamagedRun as error:
+    except NewerRun as error:
+        raise RefusedArchive(
+            "This archive was made by a newer version of the lab, which this one cannot read: import it with that "
+            "version."
+        ) from error
+    except UnreadableRun as error:
         raise RefusedArchive(
             f"This archive cannot be imported: its {error.file} is damaged. Export the run again."
         ) from error
@@ -117,13 +123,12 @@ def _unpacked(content: bytes) -> dict[str, bytes]:
             files: dict[str, bytes] = {}
             room = _MOST_UNPACKED_BYTES
             for name, entry in entries:
+                most = min(room, _MOST_BYTES_OF.get(name, room))
                 with archive.open(entry) as file:
-                    files[name] = file.read(room + 1)
+                    files[name] = file.read(most + 1)
+                if len(files[name]) > most:
+                    raise RefusedArchive(f"{name} in this archive has over {most / 1e6:,.2g} MB, which no run has.")
                 room -= len(files[name])
-                if room < 0:
-                    raise RefusedArchive(
-                        f"This archive holds more than {_MOST_UNPACKED_BYTES / 1e6:.0f} MB, which no run has."
-                    )
             return files
     except (
         zipfile.BadZipFile,

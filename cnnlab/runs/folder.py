@@ -1,6 +1,17 @@
-"""What lies in a run's folder, and what it is called."""
+"""What lies in a run's folder, and why it may be unreadable.
 
-import os
+run.json                 what is trained, written once
+name.txt                 the name
+events.jsonl             the log: one JSON object a line, only ever appended to
+weights.safetensors      the newest weights
+predictions.safetensors  what such weights answer on the test images
+checkpoint.pt            the state from which training goes on
+stop                     there while somebody wants the run to stop
+errors.txt               what the worker wrote to its standard error
+reserve                  there while the run trains: space for the line that says how it ended
+"""
+
+import errno
 import re
 from collections.abc import Callable
 from contextlib import suppress
@@ -8,7 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from cnnlab.errors import LabError
-from cnnlab.storage.home import home
+from cnnlab.storage.home import home, listing
 
 REFERENCE_RUNS = Path(__file__).parents[1] / "assets" / "runs"
 # The reference run that was trained for digits that people draw.
@@ -16,14 +27,48 @@ DRAWING_RUN = "reference-drawing"
 MANIFEST, NAME, LOG = "run.json", "name.txt", "events.jsonl"
 WEIGHTS, CHECKPOINT = "weights.safetensors", "checkpoint.pt"
 EXPORTED_FILES = (MANIFEST, NAME, LOG, WEIGHTS, CHECKPOINT)
+# Of run.json and of the log's lines. 1: before December 2026, without a number. 2: lines have sums, weights and
+# checkpoints name their run and step.
+FORMAT = 2
+
+
+class RunFolder:
+    """The files of a run.
+
+    Attributes
+    ----------
+    folder
+        Where the run lies; its name is the run's identifier.
+    id
+        The identifier. Newer runs have greater ones.
+    weights_path
+        The newest weights; the file is there once an epoch has ended.
+    predictions_path
+        Answers on the test images, for `cnnlab.inference.test_set`; the file may be missing or too old.
+    errors_path
+        What a worker wrote to its standard error.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.id: str = folder.name
+        self.manifest_path = folder / MANIFEST
+        self.name_path = folder / NAME
+        self.log_path = folder / LOG
+        self.weights_path = folder / WEIGHTS
+        self.predictions_path = folder / "predictions.safetensors"
+        self.checkpoint_path = folder / CHECKPOINT
+        self.stop_path = folder / "stop"
+        self.errors_path = folder / "errors.txt"
+        self.reserve_path = folder / "reserve"
 
 
 class NoSuchRun(LabError):
     """No run has this identifier."""
 
 
-class DamagedRun(LabError):
-    """A file of a run is not what the lab wrote, or is gone.
+class UnreadableRun(LabError):
+    """A file of a run cannot be read, or not by this version of the lab.
 
     Attributes
     ----------
@@ -31,15 +76,90 @@ class DamagedRun(LabError):
         The run's identifier.
     file
         The file's name.
+    kind
+        What the run is, in a word or two: "damaged".
     """
+
+    kind: str
+
+    def __init__(self, path: Path, sentence: str) -> None:
+        super().__init__(sentence)
+        self.run_id = path.parent.name
+        self.file = path.name
+
+
+class DamagedRun(UnreadableRun):
+    """A file of a run is not what the lab wrote, or is gone."""
+
+    kind = "damaged"
+
+    def __init__(self, path: Path, reason: str = "cannot be read") -> None:
+        super().__init__(
+            path,
+            f"The run {path.parent.name} is damaged: {path} {reason}. Put the file back from a copy, or delete the "
+            "run's folder.",
+        )
+
+
+class NewerRun(UnreadableRun):
+    """A run was made, or trained on, by a newer version of the lab. It is sound."""
+
+    kind = "made by a newer version of the lab"
 
     def __init__(self, path: Path) -> None:
         super().__init__(
-            f"The run {path.parent.name} is damaged: {path} cannot be read. Put the file back from a copy, or delete "
-            "the run's folder."
+            path,
+            f"The run {path.parent.name} was made by a newer version of the lab, which this one cannot read. Nothing "
+            "is wrong with it: open it with that version. Here it can be exported and deleted.",
         )
-        self.run_id = path.parent.name
-        self.file = path.name
+
+
+class BlockedRun(UnreadableRun):
+    """The system does not let the lab read a run now. Nothing is said of the run itself."""
+
+    kind = "cannot be read now"
+
+    def __init__(self, path: Path, error: OSError) -> None:
+        super().__init__(
+            path,
+            f"The run {path.parent.name} cannot be read now: {path}: {error.strerror or error}. {_cure(error)}",
+        )
+
+
+# What stands in a file's place is no file: that is the run's damage, and not the system's refusal.
+_MISPLACED = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
+
+
+def unreadable(path: Path, error: OSError) -> UnreadableRun:
+    """Return what to say of a file that could not be opened or read."""
+    return DamagedRun(path) if isinstance(error, _MISPLACED) else BlockedRun(path, error)
+
+
+def require_readable_format(content: dict[str, object], path: Path) -> None:
+    """Check the format number of an object read from a run's file.
+
+    Raises
+    ------
+    NewerRun
+        If this version of the lab does not know the format yet.
+    """
+    number = content.get("format", 1)
+    if type(number) is not int or number < 1:
+        raise DamagedRun(path)
+    if number > FORMAT:
+        raise NewerRun(path)
+
+
+def _cure(error: OSError) -> str:
+    match error.errno:
+        case errno.EACCES | errno.EPERM:
+            return "Give this user the right to read it."
+        case errno.EMFILE | errno.ENFILE:
+            return "Start the lab again, or let it open more files (ulimit -n)."
+        case errno.ENOLCK | errno.EOPNOTSUPP:
+            return "Keep the lab's home on a disk of this machine: this one has no file locks."
+        case _:
+            return "Look at the disk, or at the connection to it. The run's files are left as they are."
 
 
 _ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9]{3}|reference-[a-z]+")
@@ -50,10 +170,14 @@ def runs_folder() -> Path:
 
 
 def run_ids_in(folder: Path) -> set[str]:
-    try:
-        return {name for name in os.listdir(folder) if _ID.fullmatch(name)}
-    except OSError:
-        return set()
+    """Return the identifiers of the runs in a folder, which may not be there yet.
+
+    Raises
+    ------
+    HomeError
+        If the system does not let the lab see what is in it.
+    """
+    return {name for name in listing(folder) if _ID.fullmatch(name)}
 
 
 def read_whole(path: Path, is_whole: Callable[[bytes], bool]) -> bytes | None:
@@ -63,17 +187,21 @@ def read_whole(path: Path, is_whole: Callable[[bytes], bool]) -> bytes | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise DamagedRun(path) from error
+        raise unreadable(path, error) from error
     if not is_whole(content):
         raise DamagedRun(path)
     return content
 
 
 def require_whole(path: Path, is_whole: Callable[[bytes], bool]) -> None:
-    with suppress(FileNotFoundError):
+    try:
         file = path.stat()
-        if not _was_whole(path, is_whole, file.st_size, file.st_mtime_ns):
-            raise DamagedRun(path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise unreadable(path, error) from error
+    if not _was_whole(path, is_whole, file.st_size, file.st_mtime_ns):
+        raise DamagedRun(path)
 
 
 @lru_cache(maxsize=16_384)

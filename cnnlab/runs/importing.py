@@ -1,6 +1,5 @@
 """Runs from elsewhere, checked before they become runs of this lab."""
 
-import io
 import json
 import math
 import shutil
@@ -15,16 +14,18 @@ from torch import Tensor
 from cnnlab.errors import LabError
 from cnnlab.models.definitions import Definition, definition_named
 from cnnlab.runs.folder import EXPORTED_FILES, MANIFEST, DamagedRun, runs_folder
-from cnnlab.runs.log import LogReader, Status, status_said_by
+from cnnlab.runs.log import Status, status_said_by
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import move_in
 from cnnlab.runs.writer import RunWriter
-from cnnlab.storage.checksums import sealed, sealed_tensors, unsealed
+from cnnlab.storage.checksums import origin_of, sealed, sealed_tensors, unsealed
 from cnnlab.storage.files import unfinished_path
 from cnnlab.training.state import TrainingState
 
 # Of a log, in bytes; the lab's own are much shorter.
 _LONGEST_LINE = 65_536
+# A thousand epochs of the tutorial's batches have 470,000.
+_MOST_LINES = 500_000
 
 
 class UnfitRun(LabError):
@@ -71,8 +72,12 @@ def _checked(run: Run) -> Run:
     DamagedRun, UnfitRun
         If it cannot.
     """
-    if any(len(line) > _LONGEST_LINE for line in io.BytesIO(run.log_path.read_bytes())):
-        raise DamagedRun(run.log_path)
+    with run.log_path.open("rb") as log:
+        lines = 0
+        while line := log.readline(_LONGEST_LINE + 1):
+            lines += 1
+            if len(line) > _LONGEST_LINE or lines > _MOST_LINES:
+                raise DamagedRun(run.log_path)
     try:
         definition = definition_named(run.model)
     except LabError as error:
@@ -81,7 +86,7 @@ def _checked(run: Run) -> Run:
         raise UnfitRun(
             f"its network, {definition.title}, is written differently in this lab's cnnlab/models/definitions.py."
         )
-    history = LogReader(run.log_path).history()
+    history = run.history()
     numbers = history.epochs.to_numpy(dtype=float), history.batches.to_numpy(dtype=float)
     if not all(np.isfinite(each).all() for each in numbers):
         raise DamagedRun(run.log_path)
@@ -167,7 +172,8 @@ def _seal(run: Run) -> None:
     manifest = unsealed(json.loads(path.read_text(encoding="utf-8")))
     path.write_text(json.dumps(sealed(manifest), indent=2) + "\n", encoding="utf-8")
     if (weights := run.load_weights()) is not None:
-        run.weights_path.write_bytes(sealed_tensors(weights))
+        origin = origin_of(run.weights_path.read_bytes())
+        run.weights_path.write_bytes(sealed_tensors(weights, **({"run": run.identity} | origin)))
 
 
 def _settle(run: Run) -> None:

@@ -1,6 +1,5 @@
 """The language of a run's log: the lines that are written, and the status, losses and epochs that are read off them."""
 
-import io
 import json
 import os
 import threading
@@ -12,12 +11,13 @@ from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
+from zlib import crc32
 
 import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from cnnlab.runs.folder import DamagedRun
+from cnnlab.runs.folder import DamagedRun, UnreadableRun, require_readable_format
 from cnnlab.training.events import BatchEvent, EpochEvent, Event
 from cnnlab.training.state import TrainingState
 
@@ -48,6 +48,7 @@ class Line(StrEnum):
     STARTED = "started"
     BATCH = "batch"
     EPOCH = "epoch"
+    CHECKPOINT = "checkpoint"  # the first
 
 
 class Record(ABC):
@@ -94,8 +95,18 @@ class Record(ABC):
         """Keep a checkpoint, and the weights if asked, each in place of the one before."""
 
     @abstractmethod
-    def save_weights(self, weights: dict[str, Tensor]) -> None:
-        """Keep the weights in place of those before."""
+    def save_weights(self, weights: dict[str, Tensor], step: int | None = None) -> None:
+        """Keep the weights, which are those after a step, in place of those before."""
+
+
+def line_of(record: dict[str, Any]) -> bytes:
+    """Return a record as a line of the log: JSON that ends with a sum (CRC-32) of what stands before it."""
+    text = json.dumps(record).encode()
+    return b"%b%b%d}\n" % (text[:-1], _SUM, crc32(text))
+
+
+# No record has it inside: in JSON, each " that belongs to a text has a backslash before it.
+_SUM = b', "crc": '
 
 
 def training_line(event: Event) -> dict[str, Any]:
@@ -121,6 +132,8 @@ class History:
         Why the run ended, where the log says so.
     kernels, kernels_reason
         As `TrainingState` has them, of the last start; None before it.
+    had_checkpoint
+        Whether the run has had a checkpoint.
     """
 
     batches: pd.DataFrame
@@ -129,6 +142,7 @@ class History:
     reason: str | None
     kernels: str | None = None
     kernels_reason: str | None = None
+    had_checkpoint: bool = False
 
     @property
     def step(self) -> int:
@@ -172,20 +186,32 @@ def last_record_in(log_path: Path, _size: int, _modified: int) -> dict[str, Any]
             # The first piece may be the end of a longer line, the last one is what is still being written.
             whole = lines[1:-1] if span < size else lines[:-1]
             if whole:
-                return _record_of(whole[-1], log_path)
+                return _record_of(whole[-1], log_path)[0]
             if span >= size:
                 return None
             span *= 4
 
 
-def _record_of(line: bytes, log_path: Path) -> dict[str, Any]:
+def _record_of(line: bytes, log_path: Path) -> tuple[dict[str, Any], bool]:
+    """Return what a line says, and whether it has a sum, which it must match then."""
+    content, has_sum, told = line.rstrip().rpartition(_SUM)
+    text = content + b"}" if has_sum else line
     try:
-        record = json.loads(line)
-        if isinstance(record["event"], str):
-            return record
+        record = json.loads(text)
+        if isinstance(record["event"], str) and (not has_sum or told == b"%d}" % crc32(text)):
+            return record, bool(has_sum)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DamagedRun(log_path) from error
     raise DamagedRun(log_path)
+
+
+def threads_told_in(log_path: Path) -> int | None:
+    """Return how many threads a run was trained with, by its log; None where that does not say."""
+    with log_path.open("rb") as log:
+        for line in log:
+            if b'"started"' in line and type(threads := _record_of(line, log_path)[0].get("threads")) is int:
+                return threads
+    return None
 
 
 def drop_torn_line(log: BinaryIO) -> None:
@@ -221,6 +247,8 @@ class LogReader:
         self._reason: str | None = None
         self._kernels: str | None = None
         self._kernels_reason: str | None = None
+        self._had_checkpoint = False
+        self._has_sums = False  # from some line on, all have them
         self._history: History | None = None  # of all that was read, until there is more
 
     def history(self) -> History:
@@ -236,7 +264,13 @@ class LogReader:
                 if epochs["pen_accuracy"].isna().all():
                     epochs = epochs.drop(columns="pen_accuracy")
                 self._history = History(
-                    batches, epochs, list(self._starts), self._reason, self._kernels, self._kernels_reason
+                    batches,
+                    epochs,
+                    list(self._starts),
+                    self._reason,
+                    self._kernels,
+                    self._kernels_reason,
+                    self._had_checkpoint,
                 )
             return self._history
 
@@ -253,20 +287,29 @@ class LogReader:
             if log.seek(0, os.SEEK_END) < self._offset:
                 self._begin()  # somebody put an older log in its place
             log.seek(self._offset)
-            text = log.read()
-        if end := text.rfind(b"\n") + 1:  # a line that is still being written is left for the next time
-            self._history = None
-        self._offset += end
-        try:
-            for line in io.BytesIO(text[:end]):
-                self._take(_record_of(line, self._path))
-        except (DamagedRun, KeyError, TypeError, ValueError, OverflowError) as error:
-            self._begin()
-            raise DamagedRun(self._path) from error
+            try:
+                for line in log:
+                    if not line.endswith(b"\n"):
+                        break  # it is still being written, and left for the next time
+                    record, has_sum = _record_of(line, self._path)
+                    if self._has_sums and not has_sum:
+                        raise ValueError("A line has lost its sum.")
+                    self._has_sums = has_sum
+                    self._take(record)
+                    self._offset += len(line)
+                    self._history = None
+            except UnreadableRun:
+                self._begin()
+                raise
+            except (KeyError, TypeError, ValueError, OverflowError) as error:
+                self._begin()
+                raise DamagedRun(self._path) from error
 
     def _take(self, record: dict[str, Any]) -> None:
         match record.pop("event"):
             case Line.BATCH:
+                # Each epoch leaves a checkpoint before the next one begins; earlier versions said nothing of the first.
+                self._had_checkpoint |= bool(self._epochs)
                 _require_numbers(record["step"], record["loss"], record["seconds"])
                 if self._steps and record["step"] <= self._steps[-1]:
                     raise ValueError("A step is logged twice.")
@@ -283,11 +326,14 @@ class LogReader:
                     raise ValueError("An accuracy lies between 0 and 1.")
                 self._epochs[epoch.epoch] = epoch
             case Line.STARTED:
+                require_readable_format(record, self._path)
                 _require_numbers(record["step"])
                 self._forget_after(record["step"])
                 self._starts.append(record["step"])
                 self._reason = None
                 self._kernels, self._kernels_reason = _text(record, "kernels"), _text(record, "kernels_reason")
+            case Line.CHECKPOINT:
+                self._had_checkpoint = True
             case _:
                 self._reason = _text(record, "reason")
 

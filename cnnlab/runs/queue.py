@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 
 from cnnlab.errors import LabError
-from cnnlab.runs.folder import DamagedRun, NoSuchRun
+from cnnlab.runs.folder import NoSuchRun, UnreadableRun
 from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import all_runs
-from cnnlab.runs.writer import RunBusy, RunFinished, RunWriter
+from cnnlab.runs.writer import CannotGoOn, RunBusy, RunFinished, RunWriter
 from cnnlab.storage.home import writing_to_home
 
 
@@ -25,7 +25,9 @@ def enqueue(run: Run) -> None:
         If it trains.
     RunFinished
         If nothing is left to train.
-    DamagedRun
+    CannotGoOn
+        If its network is another one now, or its checkpoint is gone.
+    UnreadableRun
         If a file of it cannot be read.
     """
     for refusal in enqueue_all([run]):
@@ -44,7 +46,7 @@ def enqueue_all(runs: Iterable[Run]) -> list[LabError]:
                     writer.prepare_to_train()
                     if run.last_event() != Status.QUEUED:
                         writer.queued(place)
-            except (RunBusy, RunFinished, DamagedRun, NoSuchRun) as refusal:
+            except (RunBusy, RunFinished, CannotGoOn, UnreadableRun, NoSuchRun) as refusal:
                 refusals.append(refusal)
     return refusals
 

@@ -1,17 +1,8 @@
-"""A run on disk: the one place that knows what its folder holds.
+"""A run on disk, as `cnnlab.runs.folder` says where its files are.
 
-    run.json                 what is trained, written once
-    name.txt                 the name
-    events.jsonl             the log: one JSON object a line, only ever appended to
-    weights.safetensors      the newest weights
-    predictions.safetensors  what such weights answer on the test images
-    checkpoint.pt            the state from which training goes on
-    stop                     there while somebody wants the run to stop
-    errors.txt               what the worker wrote to its standard error
-    reserve                  there while the run trains: space for the line that says how it ended
-
-run.json and weights.safetensors hold a sum of what else is in them, and checkpoint.pt, a zip archive, has one for each
-of its parts. A file that does not match its sum is never used, and never written over.
+run.json, weights.safetensors and each line of events.jsonl hold a sum of what else is in them, and checkpoint.pt, a zip
+archive, has one for each of its parts. Weights and checkpoint say which run they are of, and of which step. A file that
+does not match its sum, or is another run's, is never used, and never written over.
 
 A run has one writer at a time: whoever holds the exclusive lock on the log. Its status is read off the log's last line
 and that lock, and is stored nowhere. A reader that looks for a writer shares the lock for some microseconds; nothing
@@ -22,9 +13,8 @@ import io
 import json
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -35,28 +25,39 @@ from torch import Tensor
 from cnnlab.errors import LabError
 from cnnlab.models.definitions import definition_named
 from cnnlab.runs.folder import (
-    CHECKPOINT,
-    LOG,
-    MANIFEST,
-    NAME,
     REFERENCE_RUNS,
-    WEIGHTS,
     DamagedRun,
     NoSuchRun,
+    RunFolder,
+    UnreadableRun,
     read_whole,
+    require_readable_format,
     require_whole,
+    unreadable,
 )
-from cnnlab.runs.log import History, Line, Status, epochs_in, last_record_in, log_reader, status_said_by
+from cnnlab.runs.log import (
+    History,
+    Line,
+    Status,
+    epochs_in,
+    last_record_in,
+    log_reader,
+    status_said_by,
+    threads_told_in,
+)
 from cnnlab.runs.names import MAX_NAME_LENGTH, as_line, checked_name
-from cnnlab.storage.checksums import is_whole_tensors, is_whole_zip, unsealed
+from cnnlab.storage.checksums import is_whole_tensors, is_whole_zip, origin_of, sum_of, unsealed
 from cnnlab.storage.files import replacing
 from cnnlab.storage.home import writing_to_home
 from cnnlab.storage.locks import is_locked
 from cnnlab.training.events import EpochEvent
 from cnnlab.training.recipe import TrainingConfig
 
+# Where it differs from the default of today.
+_BEFORE_THERE_WAS_A_SETTING = {"kernels": "torch"}
 
-class Run:
+
+class Run(RunFolder):
     """One training of one definition with one recipe.
 
     Attributes
@@ -73,30 +74,44 @@ class Run:
         The definition's source when the run was made.
     created
         When the run was made, in UTC.
+    sweep_id
+        The sweep that the run was made for, or None; runs of earlier versions do not say.
+    identity
+        The sum of ``run.json``, which no other run has; an exported run keeps it.
 
     Raises
     ------
-    DamagedRun
+    UnreadableRun
         If the folder's ``run.json`` cannot be read, or its name or its log is missing.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.id: str = folder.name
-        manifest_path = folder / MANIFEST
+        super().__init__(folder)
         try:
-            manifest = unsealed(json.loads(manifest_path.read_text(encoding="utf-8")))
+            manifest = unsealed(json.loads(self.manifest_path.read_text(encoding="utf-8")))
+            require_readable_format(manifest, self.manifest_path)
+            self.identity = sum_of(manifest)
             self.model: str = manifest["model"]
-            self.config = TrainingConfig(**manifest["config"])
+            self.config = TrainingConfig(**self._as_trained(manifest["config"]))
             self.source: str = manifest["source"]
+            self.sweep_id: str | None = manifest.get("sweep")
             self.created = datetime.fromisoformat(manifest["created"])
             if not (isinstance(self.model, str) and isinstance(self.source, str) and self.created.tzinfo):
                 raise ValueError("A run has the name and the source of a network, and a moment in a time zone.")
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise DamagedRun(manifest_path) from error
+        except OSError as error:
+            raise unreadable(self.manifest_path, error) from error
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise DamagedRun(self.manifest_path) from error
         for path in (self.name_path, self.log_path):
             if not path.exists():
                 raise DamagedRun(path)
+
+    def _as_trained(self, config: dict[str, Any]) -> dict[str, Any]:
+        """Return a recipe, with what an earlier version of the lab did where it kept no setting for it."""
+        with suppress(OSError):
+            if "threads" not in config and (threads := threads_told_in(self.log_path)):
+                config = {**config, "threads": threads}
+        return {**_BEFORE_THERE_WAS_A_SETTING, **config}
 
     @property
     def name(self) -> str:
@@ -114,9 +129,7 @@ class Run:
             If it is empty or too long.
         """
         name = checked_name(name)
-        with self.existing():
-            self.folder.stat()
-        with writing_to_home(), replacing(self.name_path) as unfinished:
+        with self._changing(), replacing(self.name_path) as unfinished:
             unfinished.write_text(name, encoding="utf-8")
 
     @property
@@ -193,7 +206,7 @@ class Run:
 
     def request_stop(self) -> None:
         """Ask whoever trains the run to stop after the batch at hand."""
-        with writing_to_home():
+        with self._changing():
             self.stop_path.touch()
 
     @property
@@ -201,7 +214,7 @@ class Run:
         """Whether somebody wants the run to stop."""
         return self.stop_path.exists()
 
-    def damage(self) -> DamagedRun | None:
+    def damage(self) -> UnreadableRun | None:
         """Return an error if one of the run's files cannot be read, else None.
 
         Files that were looked at before are looked at again only when they have changed.
@@ -210,7 +223,7 @@ class Run:
             self.last_epoch()
             if not self.status.is_active:
                 self.require_whole_files()
-        except DamagedRun as damage:
+        except UnreadableRun as damage:
             return damage
         return None
 
@@ -223,8 +236,8 @@ class Run:
 
         Raises
         ------
-        DamagedRun
-            If they cannot be read.
+        UnreadableRun
+            If they cannot be read, or are another run's.
         """
         weights = self.read_weights()
         return load(weights) if weights is not None else None
@@ -234,33 +247,47 @@ class Run:
 
         Raises
         ------
-        DamagedRun
-            If it cannot be read.
+        UnreadableRun
+            If it cannot be read, or is another run's.
         """
-        return read_whole(self.weights_path, is_whole_tensors)
+        content = read_whole(self.weights_path, is_whole_tensors)
+        if content is not None:
+            origin = origin_of(content)
+            self._require_own(self.weights_path, origin.get("run"))
+            last_step = str(self.total_steps)
+            if self.last_event() == Status.FINISHED and (step := origin.get("step", last_step)) != last_step:
+                raise DamagedRun(self.weights_path, f"holds the weights after step {step}, and not the last ones")
+        return content
 
     def load_checkpoint(self) -> dict[str, Any] | None:
         """Return the checkpoint, as `TrainingState.state_dict` made it, or None.
 
         Raises
         ------
-        DamagedRun
-            If it cannot be read.
+        UnreadableRun
+            If it cannot be read, or is another run's.
         """
         content = self.read_checkpoint()
         if content is None:
             return None
         try:
-            return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+            checkpoint = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+            run = checkpoint.get("run")
         except Exception as error:  # PyTorch raises whatever a damaged file makes of its reader
             raise DamagedRun(self.checkpoint_path) from error
+        self._require_own(self.checkpoint_path, run)
+        return checkpoint
+
+    def _require_own(self, path: Path, identity: str | None) -> None:
+        if identity not in (None, self.identity):  # earlier versions of the lab did not say whose a file is
+            raise DamagedRun(path, "is another run's")
 
     def read_checkpoint(self) -> bytes | None:
         """Return the bytes of the checkpoint's file, or None.
 
         Raises
         ------
-        DamagedRun
+        UnreadableRun
             If it cannot be read.
         """
         return read_whole(self.checkpoint_path, is_whole_zip)
@@ -270,42 +297,6 @@ class Run:
         """Whether the run has a checkpoint."""
         return self.checkpoint_path.exists()
 
-    @cached_property
-    def weights_path(self) -> Path:
-        """The file of the newest weights; it is there once an epoch has ended."""
-        return self.folder / WEIGHTS
-
-    @cached_property
-    def predictions_path(self) -> Path:
-        """The file of answers on the test images, for `cnnlab.inference.test_set`; it may be missing or too old."""
-        return self.folder / "predictions.safetensors"
-
-    @cached_property
-    def errors_path(self) -> Path:
-        """The file that takes a worker's standard error."""
-        return self.folder / "errors.txt"
-
-    @cached_property
-    def name_path(self) -> Path:
-        """The file that holds what people call the run."""
-        return self.folder / NAME
-
-    @cached_property
-    def log_path(self) -> Path:
-        return self.folder / LOG
-
-    @cached_property
-    def checkpoint_path(self) -> Path:
-        return self.folder / CHECKPOINT
-
-    @cached_property
-    def stop_path(self) -> Path:
-        return self.folder / "stop"
-
-    @cached_property
-    def reserve_path(self) -> Path:
-        return self.folder / "reserve"
-
     @contextmanager
     def existing(self) -> Iterator[None]:
         """Turn missing files into `NoSuchRun`: another tab may have deleted the run.
@@ -314,7 +305,7 @@ class Run:
         ------
         NoSuchRun
             If the body finds that a file is missing.
-        DamagedRun
+        UnreadableRun
             If it finds one that cannot be read, being a folder or another user's.
         """
         try:
@@ -322,7 +313,15 @@ class Run:
         except FileNotFoundError as error:
             raise self.gone() from error
         except OSError as error:
-            raise DamagedRun(Path(error.filename or self.log_path)) from error
+            raise unreadable(Path(error.filename or self.log_path), error) from error
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        with writing_to_home():
+            try:
+                yield
+            except FileNotFoundError as error:
+                raise self.gone() from error
 
     def gone(self) -> NoSuchRun:
         return NoSuchRun(f"The run {self.id} is not here any more.")

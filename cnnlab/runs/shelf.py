@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -10,29 +11,35 @@ from pathlib import Path
 
 from cnnlab.models.definitions import Definition
 from cnnlab.runs.folder import (
+    FORMAT,
     LOG,
     MANIFEST,
     NAME,
     REFERENCE_RUNS,
     DamagedRun,
     NoSuchRun,
+    UnreadableRun,
     run_ids_in,
     runs_folder,
+    unreadable,
 )
 from cnnlab.runs.names import checked_name
 from cnnlab.runs.run import Run
-from cnnlab.runs.writer import RunWriter
+from cnnlab.runs.writer import RunBusy, RunWriter
 from cnnlab.storage.checksums import sealed
 from cnnlab.storage.files import identifier_after, remove_unfinished, replacing, unfinished_path
-from cnnlab.storage.home import home, writing_to_home
+from cnnlab.storage.home import home, require_home, writing_to_home
+from cnnlab.storage.locks import is_locked
 from cnnlab.training.recipe import TrainingConfig
 
 # Of what somebody took for an identifier, in letters.
 _LONGEST_SHOWN = 40
 
 
-def create_run(definition: Definition, config: TrainingConfig, name: str | None = None) -> Run:
-    """Make a run in the lab's home. It neither trains nor waits yet.
+def create_run(
+    definition: Definition, config: TrainingConfig, name: str | None = None, sweep_id: str | None = None
+) -> Run:
+    """Make a run in the lab's home, perhaps for a sweep. It neither trains nor waits yet.
 
     Raises
     ------
@@ -42,17 +49,19 @@ def create_run(definition: Definition, config: TrainingConfig, name: str | None 
         If the name is too long or cannot be shown.
     """
     name = checked_name(name) if name else f"{definition.title}, seed {config.seed}"
+    require_home()
     with writing_to_home():
         folder = runs_folder()
         folder.mkdir(parents=True, exist_ok=True)
         unfinished = unfinished_path(folder / "created")
         unfinished.mkdir()
         manifest = {
+            "format": FORMAT,
             "model": definition.name,
             "config": asdict(config),
             "source": definition.source,
             "created": datetime.now(UTC).isoformat(),
-        }
+        } | ({"sweep": sweep_id} if sweep_id else {})
         try:
             with replacing(unfinished / MANIFEST) as path:
                 path.write_text(json.dumps(sealed(manifest), indent=2) + "\n", encoding="utf-8")
@@ -72,9 +81,33 @@ def delete_run(run: Run) -> None:
         If it trains.
     """
     with writing_to_home(), RunWriter.claim(run):
-        removed = unfinished_path(run.folder)
-        run.folder.rename(removed)
-        shutil.rmtree(removed)
+        _remove(run.folder)
+
+
+def delete_unreadable_run(run_id: str) -> None:
+    """Remove a run that this version of the lab cannot read.
+
+    Raises
+    ------
+    NoSuchRun
+        If it is not in the lab's home.
+    RunBusy
+        If it trains.
+    """
+    folder = runs_folder() / run_id
+    if run_id not in run_ids_in(runs_folder()):
+        raise NoSuchRun(f"The run {run_id} is not here any more.")
+    with writing_to_home(), suppress(FileNotFoundError, IsADirectoryError), (folder / LOG).open("rb") as log:
+        if is_locked(log):
+            raise RunBusy(f"The run {run_id} is being trained: stop it first.")
+    with writing_to_home():
+        _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    removed = unfinished_path(folder)
+    folder.rename(removed)
+    shutil.rmtree(removed)
 
 
 def all_runs() -> list[Run]:
@@ -82,7 +115,7 @@ def all_runs() -> list[Run]:
     return _runs_in(runs_folder())[0]
 
 
-def damaged_runs() -> list[DamagedRun]:
+def unreadable_runs() -> list[UnreadableRun]:
     """Return an error for each run that `all_runs` leaves out, the newest first."""
     return _runs_in(runs_folder())[1]
 
@@ -105,7 +138,7 @@ def find_run(run_id: str) -> Run:
     ------
     NoSuchRun
         If there is none.
-    DamagedRun
+    UnreadableRun
         If it cannot be read.
     """
     for folder in (runs_folder(), REFERENCE_RUNS):
@@ -115,12 +148,12 @@ def find_run(run_id: str) -> Run:
     raise NoSuchRun(f"There is no run {asked!r} here. It may have been deleted, or belong to another lab's home.")
 
 
-def _runs_in(folder: Path) -> tuple[list[Run], list[DamagedRun]]:
+def _runs_in(folder: Path) -> tuple[list[Run], list[UnreadableRun]]:
     runs, damages = [], []
     for run_id in sorted(run_ids_in(folder), reverse=True):
         try:
             runs.append(_readable_run(folder / run_id))
-        except DamagedRun as damage:
+        except UnreadableRun as damage:
             damages.append(damage)
         except NoSuchRun:  # deleted by another process just now
             continue
@@ -146,7 +179,7 @@ def _readable_run(folder: Path) -> Run:
     try:
         manifest = path.stat()
     except OSError as error:
-        raise DamagedRun(path) from error
+        raise unreadable(path, error) from error
     run = _open_run(folder, manifest.st_size, manifest.st_mtime_ns)
     try:
         run.name_path.stat()

@@ -2,7 +2,6 @@
 
 import errno
 import io
-import json
 import os
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, Self
@@ -11,7 +10,9 @@ import torch
 from torch import Tensor
 
 from cnnlab.errors import LabError
-from cnnlab.runs.log import Line, Record, Status, drop_torn_line, status_said_by, training_line
+from cnnlab.models.definitions import DEFINITIONS
+from cnnlab.runs.folder import FORMAT, DamagedRun, unreadable
+from cnnlab.runs.log import Line, Record, Status, drop_torn_line, line_of, status_said_by, training_line
 from cnnlab.runs.run import Run
 from cnnlab.storage.checksums import sealed_tensors
 from cnnlab.storage.files import replacing
@@ -26,6 +27,10 @@ class RunBusy(LabError):
 
 class RunFinished(LabError):
     """The run has nothing left to train."""
+
+
+class CannotGoOn(LabError):
+    """What a run needs in order to go on as it began is not here."""
 
 
 class RunWriter(Record):
@@ -52,6 +57,8 @@ class RunWriter(Record):
             log = run.log_path.open("a+b", buffering=0)
         except FileNotFoundError as error:
             raise run.gone() from error
+        except IsADirectoryError as error:
+            raise unreadable(run.log_path, error) from error
         if not try_lock(log, _PATIENCE_SECONDS):
             log.close()
             raise RunBusy(f"{run.name} is being trained: stop it first.")
@@ -84,10 +91,12 @@ class RunWriter(Record):
         ------
         RunFinished
             If nothing is left to train.
-        DamagedRun
-            If a file of the run cannot be read.
+        CannotGoOn
+            If its network is another one now, or its checkpoint is gone.
+        UnreadableRun
+            If a file of the run cannot be read, or is another run's.
         """
-        self.run.history()
+        history = self.run.history()
         self.run.require_whole_files()
         if self.run.status is Status.FINISHED:
             raise RunFinished(f"{self.run.name} is finished: there is nothing left to train.")
@@ -98,12 +107,23 @@ class RunWriter(Record):
                 f"{self.run.name} was imported without a checkpoint to go on from: export it with one, or start a new "
                 "run."
             )
+        require_same_network(self.run)
+        self.run.read_weights()
+        if checkpoint := self.run.load_checkpoint():
+            if checkpoint["position"]["step"] > history.step:
+                raise DamagedRun(self.run.checkpoint_path, "is of a later step than the log's last")
+        elif history.had_checkpoint:
+            raise CannotGoOn(
+                f"{self.run.name} cannot go on: its {self.run.checkpoint_path} is gone. Put the file back from a copy, "
+                "or start a new run. Its weights and its losses are kept."
+            )
         self.run.stop_path.unlink(missing_ok=True)
         self.run.errors_path.unlink(missing_ok=True)
 
     def append(self, event: str, **fields: Any) -> None:
         """Add a line to the log, with the time of day. There is space for one that ends the run on a full disk, too."""
         if event == Line.STARTED:
+            fields["format"] = FORMAT
             self.run.reserve_path.write_bytes(bytes(_RESERVE_BYTES))
         elif status_said_by(event):
             self.run.reserve_path.unlink(missing_ok=True)
@@ -116,39 +136,59 @@ class RunWriter(Record):
     def save(self, state: TrainingState, *, weights: bool) -> None:
         """Write a checkpoint, and the weights if asked, each in place of the one before."""
         if weights:
-            self.save_weights(state.model.state_dict())
-        self.save_checkpoint(checkpoint_of(state))
+            self.save_weights(state.model.state_dict(), state.step)
+        self.save_checkpoint(checkpoint_of(state, self.run.identity))
 
     def save_checkpoint(self, checkpoint: bytes) -> None:
         """Write a checkpoint, as `checkpoint_of` makes it, in place of the one before."""
         os.fsync(self._log.fileno())  # after a power cut, the log must reach as far as the checkpoint
+        is_first = not self.run.has_checkpoint
         with replacing(self.run.checkpoint_path) as unfinished:
             unfinished.write_bytes(checkpoint)
+        if is_first:
+            self.append(Line.CHECKPOINT)
 
-    def save_weights(self, weights: dict[str, Tensor]) -> None:
-        """Write the weights in place of those before."""
+    def save_weights(self, weights: dict[str, Tensor], step: int | None = None) -> None:
+        """Write the weights, which are those after a step, in place of those before."""
         tensors = {name: tensor.cpu().contiguous() for name, tensor in weights.items()}
+        origin = {"run": self.run.identity} | ({"step": str(step)} if step is not None else {})
         with replacing(self.run.weights_path) as unfinished:
-            unfinished.write_bytes(sealed_tensors(tensors))
+            unfinished.write_bytes(sealed_tensors(tensors, **origin))
 
     def go_back_to_checkpoint(self) -> None:
         """Write the weights of the last checkpoint: that is what there is of a run whose training was cut off."""
         if checkpoint := self.run.load_checkpoint():
-            self.save_weights(checkpoint["model"])
+            self.save_weights(checkpoint["model"], checkpoint["position"]["step"])
 
     def _append(self, record: dict[str, Any]) -> None:
-        line = json.dumps(record).encode() + b"\n"
+        line = line_of(record)
         before = self._log.seek(0, os.SEEK_END)
         if self._log.write(line) < len(line):
             self._log.truncate(before)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def checkpoint_of(state: TrainingState) -> bytes:
-    """Serialize a training state as the content of a checkpoint file."""
+def checkpoint_of(state: TrainingState, identity: str) -> bytes:
+    """Serialize a training state as the content of a checkpoint file of the run with an identity."""
     content = io.BytesIO()
-    torch.save(state.state_dict(), content)
+    torch.save({**state.state_dict(), "run": identity}, content)
     return content.getvalue()
+
+
+def require_same_network(run: Run) -> None:
+    """Check that a run's network is still written as it was when the run was made.
+
+    Raises
+    ------
+    CannotGoOn
+        If it is not, or is not registered any more.
+    """
+    definition = DEFINITIONS.get(run.model)
+    if definition is None or definition.source != run.source:
+        raise CannotGoOn(
+            f"{run.name} cannot be trained: cnnlab/models/definitions.py has no {run.title}, or has changed it since "
+            "the run was made. Put its source back (the run's training script has it), or start a new run."
+        )
 
 
 # What a file system takes for the longest line that tells how a run ended.

@@ -4,13 +4,15 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 
 from cnnlab.errors import LabError
+from cnnlab.storage import locks
 
 
 class HomeError(LabError):
-    """The lab's home cannot be written."""
+    """The lab's home cannot be read or written."""
 
 
 def home() -> Path:
@@ -27,6 +29,53 @@ def home() -> Path:
     return path.absolute()
 
 
+def listing(folder: Path) -> list[str]:
+    """Return the names in a folder of the home; none where it is not there yet.
+
+    Raises
+    ------
+    HomeError
+        If the system does not let the lab see them: the home may be full of runs.
+    """
+    try:
+        return os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise HomeError(
+            f"The lab's home cannot be read: {folder}: {reason}. Let this user read the folder, or point CNNLAB_HOME "
+            "at another one."
+        ) from error
+
+
+def require_home() -> None:
+    """Check that the lab can work in its home: see what is there, make files, and lock them.
+
+    Raises
+    ------
+    HomeError
+        If it cannot, in a sentence.
+    """
+    folder = home()
+    listing(folder)
+    with writing_to_home():
+        folder.mkdir(parents=True, exist_ok=True)
+    _require_locks(folder)
+
+
+@lru_cache(maxsize=64)
+def _require_locks(folder: Path) -> None:
+    try:
+        locks.require_locks(folder)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise HomeError(
+            f"The lab's home {folder} is on a file system without file locks ({reason}), which the lab needs to keep "
+            "runs safe: point CNNLAB_HOME at a folder on a disk of this machine."
+        ) from error
+
+
 @contextmanager
 def writing_to_home() -> Iterator[None]:
     """Turn a failed write's `OSError` into a sentence.
@@ -39,7 +88,12 @@ def writing_to_home() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise HomeError(_sentence(error)) from error
+        raise home_error(error) from error
+
+
+def home_error(error: OSError) -> HomeError:
+    """Return what to say of a failed write."""
+    return HomeError(_sentence(error))
 
 
 def _sentence(error: OSError) -> str:

@@ -3,14 +3,42 @@
 A lock belongs to an open file. It is held until the last process that has this file open closes it, however that ends.
 """
 
-import fcntl
+import errno
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from cnnlab.errors import UnsupportedSystem
+
+try:
+    import fcntl
+except ModuleNotFoundError as error:
+    raise UnsupportedSystem(
+        "CNN Lab runs on Linux and macOS. On Windows, install it in the Windows Subsystem for Linux (WSL)."
+    ) from error
+
 _LOOK_SECONDS = 0.005
+# What file systems say that have no locks: network drives, above all.
+_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
+
+
+def require_locks(folder: Path) -> None:
+    """Check that files in a folder can be locked. One that cannot be written is left to who writes to it.
+
+    Raises
+    ------
+    OSError
+        If its file system has no locks.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in _NO_LOCKS:
+            raise
 
 
 @contextmanager

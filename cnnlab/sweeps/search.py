@@ -37,6 +37,7 @@ def advance_searches(sweep_id: str | None = None) -> None:
 
 
 def _advance(sweep: Sweep) -> None:
+    made: list[Run] = []
     with sweep.changing():
         search = sweep.search
         if search is None or not sweep.is_searching:  # somebody has just ended it
@@ -48,13 +49,14 @@ def _advance(sweep: Sweep) -> None:
             run.request_stop()
         if len(sweep.run_ids) < search.runs and len(active) < search.at_once:
             if recipe := proposal(sweep):
-                run = create_run(*recipe)
-                enqueue(run)
-                sweep.run_ids.append(run.id)
+                made = [create_run(*recipe, sweep_id=sweep.id)]
+                sweep.run_ids += [run.id for run in made]
             else:
                 sweep.is_searching = False  # all that can be tried has been
         elif not active:
             sweep.is_searching = False
+    for run in made:  # only now: a run that trains stands in its sweep, whenever this process is killed
+        enqueue(run)
 
 
 def proposal(sweep: Sweep) -> tuple[Definition, TrainingConfig] | None:

@@ -3,12 +3,9 @@
 A sweep is a file in the lab's home that holds its plans and names its runs. These are runs like any other.
 """
 
-import json
 import math
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +17,25 @@ from cnnlab.runs.folder import NoSuchRun
 from cnnlab.runs.names import MAX_NAME_LENGTH, checked_name
 from cnnlab.runs.queue import enqueue_all, waiting_runs
 from cnnlab.runs.run import Run
-from cnnlab.runs.shelf import all_runs, create_run
-from cnnlab.storage.checksums import sealed, unsealed
-from cnnlab.storage.files import identifier_after, replacing
-from cnnlab.storage.home import home, writing_to_home
-from cnnlab.storage.locks import exclusive_lock
+from cnnlab.runs.shelf import all_runs, create_run, delete_run
+from cnnlab.storage.home import writing_to_home
+from cnnlab.storage.locks import exclusive_lock, try_lock
+from cnnlab.sweeps.folder import (
+    FORMAT,
+    BlockedSweep,
+    DamagedSweep,
+    NewerSweep,
+    NoSuchSweep,
+    content_in,
+    lock_path,
+    names,
+    new_path,
+    sweeps_folder,
+    write,
+)
 from cnnlab.sweeps.plan import MOST_RUNS, InvalidSweep, Plan, Search, setting_of
 from cnnlab.sweeps.plan_file import plan_as_json, plan_from_json
 from cnnlab.training.recipe import TrainingConfig
-
-
-class NoSuchSweep(LabError):
-    """No sweep has this identifier, or its file cannot be read."""
 
 
 class NotAllResumed(LabError):
@@ -67,14 +71,24 @@ class Sweep:
 
     def _read(self) -> None:
         try:
-            content = _content_in(self._path, (file := self._path.stat()).st_size, file.st_mtime_ns)
-            self.name: str = content["name"]
+            content = content_in(self._path, (file := self._path.stat()).st_size, file.st_mtime_ns)
+            if content.get("format", 1) not in range(1, FORMAT + 1):
+                raise NewerSweep(self._path)
+            self.name: str = _text(content["name"])
             self.plans = [plan_from_json(plan) for plan in content["plans"]]
-            self.run_ids: list[str] = list(content["runs"])
-            self.pruned_ids: list[str] = list(content["pruned"])
+            self.run_ids: list[str] = [_text(run_id) for run_id in content["runs"]]
+            self.pruned_ids: list[str] = [_text(run_id) for run_id in content["pruned"]]
             self.is_searching: bool = content["is_searching"]
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise NoSuchSweep(f"The sweep {self.id} is damaged: {self._path} cannot be read.") from error
+            if not (self.plans and isinstance(self.is_searching, bool)):
+                raise ValueError("A sweep has a plan, and searches or not.")
+        except NewerSweep:
+            raise
+        except (FileNotFoundError, IsADirectoryError) as error:
+            raise DamagedSweep(self._path) from error
+        except OSError as error:
+            raise BlockedSweep(self._path, error) from error
+        except (LabError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise DamagedSweep(self._path) from error
 
     @classmethod
     def start(cls, plan: Plan, name: str | None = None) -> "Sweep":
@@ -89,31 +103,40 @@ class Sweep:
         """
         recipes = plan.recipes()
         name = checked_name(name) if name else _name_of(plan)
-        runs = [] if plan.search else [create_run(definition, config) for definition, config in recipes]
-        path = _new_path()
+        path = new_path()
         content = {
+            "format": FORMAT,
             "name": name,
             "plans": [plan_as_json(plan)],
-            "runs": [run.id for run in runs],
+            "runs": [],
             "pruned": [],
             "is_searching": plan.search is not None,
         }
-        _write(path, content)
+        with writing_to_home(), exclusive_lock(lock_path(path.stem)):
+            # Before its runs are: one that is cut off here is cleared away at the next start (`settle_sweeps`).
+            write(path, content)
+            try:
+                runs = [] if plan.search else _make_runs(recipes, path.stem)
+                write(path, content | {"runs": [run.id for run in runs]})
+            except BaseException:
+                path.unlink()
+                raise
         enqueue_all(runs)
         return cls(path)
 
     @contextmanager
     def changing(self) -> Iterator[None]:
         """Reload the sweep, let the body change it, and save it, under a lock."""
-        with writing_to_home(), exclusive_lock(_lock_path(self.id)):
+        with writing_to_home(), exclusive_lock(lock_path(self.id)):
             self._read()
             before = self._content()
             yield
             if self._content() != before:
-                _write(self._path, self._content())
+                write(self._path, self._content())
 
     def _content(self) -> dict[str, Any]:
         return {
+            "format": FORMAT,
             "name": self.name,
             "plans": [plan_as_json(plan) for plan in self.plans],
             "runs": list(self.run_ids),
@@ -144,11 +167,11 @@ class Sweep:
         """
         if plan.search or self.search:
             raise InvalidSweep("A search decides itself which runs it makes: start another sweep.")
-        lacking = self.recipes_lacking(plan)
-        if len(self.run_ids) + len(lacking) > MOST_RUNS:
-            raise InvalidSweep(f"With {len(lacking):,} more runs the sweep has more than {MOST_RUNS:,}.")
-        runs = [create_run(definition, config) for definition, config in lacking]
         with self.changing():
+            lacking = self.recipes_lacking(plan)
+            if len(self.run_ids) + len(lacking) > MOST_RUNS:
+                raise InvalidSweep(f"With {len(lacking):,} more runs the sweep has more than {MOST_RUNS:,}.")
+            runs = _make_runs(lacking, self.id)
             self.plans.append(plan)
             self.run_ids += [run.id for run in runs]
         enqueue_all(runs)
@@ -244,29 +267,37 @@ class Sweep:
         return pd.DataFrame(rows, columns=columns)
 
 
-@lru_cache(maxsize=256)
-def _content_in(path: Path, _size: int, _modified: int) -> dict[str, Any]:
-    return unsealed(json.loads(path.read_text(encoding="utf-8")))
+def _make_runs(recipes: list[tuple[Definition, TrainingConfig]], sweep_id: str) -> list[Run]:
+    """Make the runs of a sweep: all of them, or none."""
+    runs: list[Run] = []
+    try:
+        for definition, config in recipes:
+            runs.append(create_run(definition, config, sweep_id=sweep_id))
+    except BaseException:
+        for run in runs:
+            with suppress(LabError):
+                delete_run(run)
+        raise
+    return runs
 
 
-def _new_path() -> Path:
-    """Return where a new sweep's file goes: nobody else is given the same place."""
-    with writing_to_home():
-        _folder().mkdir(parents=True, exist_ok=True)
-        while True:
-            identifier = identifier_after(name.removesuffix(".json") for name in _names())
-            with suppress(FileExistsError):
-                _lock_path(identifier).touch(exist_ok=False)
-                return _folder() / f"{identifier}.json"
-
-
-def _lock_path(sweep_id: str) -> Path:
-    return _folder() / f".{sweep_id}.lock"
-
-
-def _write(path: Path, content: dict[str, Any]) -> None:
-    with writing_to_home(), replacing(path) as unfinished:
-        unfinished.write_text(json.dumps(sealed(content)), encoding="utf-8")
+def settle_sweeps() -> None:
+    """Bring to an end what a process that was killed had begun: runs without their sweep go, the others are queued."""
+    runs_of: dict[str, dict[str, Run]] = {}
+    for run in all_runs():
+        if run.sweep_id and run.last_event() is None:  # it has never been queued
+            runs_of.setdefault(run.sweep_id, {})[run.id] = run
+    for sweep in all_sweeps():
+        with lock_path(sweep.id).open("a", encoding="utf-8") as lock:
+            if not try_lock(lock, 0):
+                continue  # another process is about it
+            sweep._read()
+            runs = runs_of.get(sweep.id, {})
+            enqueue_all(runs.pop(run_id) for run_id in sweep.run_ids if run_id in runs)
+            for run in runs.values():
+                delete_run(run)
+            if not (sweep.run_ids or sweep.search):
+                sweep._path.unlink()
 
 
 def _name_of(plan: Plan) -> str:
@@ -297,27 +328,34 @@ def find_sweep(sweep_id: str) -> Sweep:
     NoSuchSweep
         If there is none, or its file cannot be read.
     """
-    for name in _names():
+    for name in names():
         if name == f"{sweep_id}.json":
-            return Sweep(_folder() / name)
+            return Sweep(sweeps_folder() / name)
     raise NoSuchSweep(f"There is no sweep {sweep_id[:40]!r} here.")
 
 
 def all_sweeps() -> list[Sweep]:
-    """Return the sweeps in the lab's home, the newest first; damaged ones are left out."""
-    sweeps = []
-    for name in sorted(_names(), reverse=True):
-        with suppress(NoSuchSweep):
-            sweeps.append(Sweep(_folder() / name))
-    return sweeps
+    """Return the sweeps in the lab's home, the newest first; those that cannot be read are left out."""
+    return _sweeps()[0]
 
 
-def _folder() -> Path:
-    return home() / "sweeps"
+def unreadable_sweeps() -> list[NoSuchSweep]:
+    """Return an error for each sweep that `all_sweeps` leaves out, the newest first."""
+    return _sweeps()[1]
 
 
-def _names() -> list[str]:
-    try:
-        return [name for name in os.listdir(_folder()) if not name.startswith(".")]
-    except OSError:
-        return []
+def _sweeps() -> tuple[list[Sweep], list[NoSuchSweep]]:
+    sweeps, errors = [], []
+    for name in sorted(names(), reverse=True):
+        try:
+            sweeps.append(Sweep(sweeps_folder() / name))
+        except NoSuchSweep as error:
+            if (sweeps_folder() / name).exists():  # not deleted just now
+                errors.append(error)
+    return sweeps, errors
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("This must be a text.")
+    return value

@@ -18,6 +18,10 @@ class OldCheckpoint(LabError):
     """A checkpoint has a format that the lab no longer reads."""
 
 
+class OtherCheckpoint(LabError):
+    """A checkpoint is not of this network and optimizer."""
+
+
 def as_channels_last(images: Tensor) -> Tensor:
     """Return the same images, shape (N, 1, 28, 28), in PyTorch's channels-last memory format.
 
@@ -117,8 +121,24 @@ class TrainingState:
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore a checkpoint, including the random number generators."""
-        self.model.load_state_dict(state_dict["model"])
+        """Restore a checkpoint, including the random number generators.
+
+        Raises
+        ------
+        OtherCheckpoint
+            If it is one of another network or another optimizer.
+        OldCheckpoint
+            If it has a format that the lab no longer reads.
+        """
+        try:
+            self.model.load_state_dict(state_dict["model"])
+        except RuntimeError as error:
+            raise OtherCheckpoint("The checkpoint is one of another network: put the run's own back.") from error
+        own, found = (each["param_groups"][0].keys() for each in (self.optimizer.state_dict(), state_dict["optimizer"]))
+        if own != found:
+            raise OtherCheckpoint(
+                f"The checkpoint is not one of the optimizer {type(self.optimizer).__name__}: put the run's own back."
+            )
         try:
             self.optimizer.load_state_dict(state_dict["optimizer"])
         except ValueError as error:

@@ -68,7 +68,8 @@ Write = Callable[[RunWriter], None]
 class Parcels(Record):
     """Buffers log lines, checkpoints and weights for the machine that owns the run."""
 
-    def __init__(self) -> None:
+    def __init__(self, identity: str) -> None:
+        self._identity = identity
         self._writes: list[Write] = []
         self._sent = time.monotonic()
 
@@ -83,13 +84,14 @@ class Parcels(Record):
     def save(self, state: TrainingState, *, weights: bool) -> None:
         """Send a checkpoint, and the weights if asked."""
         if weights:
-            self.save_weights(state.model.state_dict())
-        self._writes.append(partial(RunWriter.save_checkpoint, checkpoint=checkpoint_of(state)))
+            self.save_weights(state.model.state_dict(), state.step)
+        checkpoint = checkpoint_of(state, self._identity)
+        self._writes.append(partial(RunWriter.save_checkpoint, checkpoint=checkpoint))
 
-    def save_weights(self, weights: dict[str, torch.Tensor]) -> None:
+    def save_weights(self, weights: dict[str, torch.Tensor], step: int | None = None) -> None:
         """Send the weights as they are now."""
         copies = {name: tensor.detach().cpu().clone() for name, tensor in weights.items()}
-        self._writes.append(partial(RunWriter.save_weights, weights=copies))
+        self._writes.append(partial(RunWriter.save_weights, weights=copies, step=step))
 
     @property
     def is_due(self) -> bool:
@@ -112,7 +114,7 @@ def train_order(order: Order) -> Iterator[list[Write]]:
         What the machine that keeps the run has to write.
     """
     os.environ.setdefault("CNNLAB_HOME", str(_node_home()))
-    parcels = Parcels()
+    parcels = Parcels(order.identity)
     with suppress(LabError):  # it is told in the last parcel
         for _ in work(order, parcels, mnist=_mnist()):
             if parcels.is_due:

@@ -4,6 +4,7 @@ import contextlib
 import importlib.util
 import os
 import select
+import signal
 import socket
 import subprocess
 import tempfile
@@ -11,11 +12,12 @@ import time
 from pathlib import Path
 
 from cnnlab import TRAINING_ENVIRONMENT
-from cnnlab.runs.log import Status
+from cnnlab.errors import LabError
+from cnnlab.runs.log import Status, status_said_by
 from cnnlab.runs.run import Run
 from cnnlab.runs.writer import RunBusy, RunWriter
 from cnnlab.storage.files import unfinished_suffix
-from cnnlab.storage.home import home
+from cnnlab.storage.home import home, writing_to_home
 from cnnlab.storage.processes import start_python
 
 # A worker looks for a wish to stop after each batch; one that has not by then (a batch can be the whole training set)
@@ -59,7 +61,8 @@ class _Process:
 
     def abandon(self) -> None:
         self._socket.close()
-        self._errors.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a home that cannot be written any more keeps no other from being ended
+            self._errors.unlink(missing_ok=True)
 
     def wait_until(self, deadline: float) -> None:
         try:
@@ -75,6 +78,7 @@ class Worker(_Process):
     def __init__(self) -> None:
         super().__init__("-m", "cnnlab.workers.process")
         self.run: Run | None = None
+        self._kills = out_of_memory_kills()
         self._stop_seen: float | None = None
 
     def train(self, run: Run) -> None:
@@ -105,6 +109,14 @@ class Worker(_Process):
         if self.run is None:  # it has nothing to bring to an end
             self._process.kill()
 
+    def tell_how_it_died(self) -> None:
+        """Log it where the system has ended the process, which could not do that itself."""
+        if self.run is None or self.exit_code is None or self.exit_code >= 0:
+            return
+        with contextlib.suppress(LabError), writing_to_home(), RunWriter.claim(self.run) as writer:
+            if status_said_by(self.run.last_event()) is None:
+                writer.interrupted(_reason_for(signal.Signals(-self.exit_code), out_of_memory_kills() > self._kills))
+
     def stop_if_asked(self) -> None:
         if not self.run or not self.run.stop_requested or self.run.status is not Status.RUNNING:
             return
@@ -117,6 +129,30 @@ class Worker(_Process):
                     return
                 writer.go_back_to_checkpoint()
                 writer.stopped()
+
+
+def _reason_for(sent: signal.Signals, memory_ran_out: bool) -> str:
+    if sent is signal.SIGKILL and memory_ran_out:
+        return (
+            "The system killed the process that trained it, since memory had run out. Close other programs, or let "
+            "fewer runs train at once."
+        )
+    if sent in (signal.SIGKILL, signal.SIGTERM):
+        return f"The process that trained it was killed ({sent.name})."
+    return f"The process that trained it crashed ({sent.name})."
+
+
+def out_of_memory_kills() -> int:
+    """Return how many processes Linux has killed for lack of memory since it started; 0 where it does not tell.
+
+    References
+    ----------
+    The Linux kernel's documentation: /proc/vmstat, oom_kill.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        counters = dict(line.split() for line in Path("/proc/vmstat").read_text(encoding="ascii").splitlines())
+        return int(counters.get("oom_kill", 0))
+    return 0
 
 
 class ClusterSender:

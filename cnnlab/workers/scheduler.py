@@ -6,6 +6,8 @@ import os
 import threading
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 from cnnlab.errors import LabError
@@ -13,12 +15,12 @@ from cnnlab.runs.log import Status
 from cnnlab.runs.queue import enqueue
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import all_runs, remove_leftovers
-from cnnlab.runs.writer import RunWriter
+from cnnlab.runs.writer import RunBusy, RunWriter
 from cnnlab.storage.cores import available_cores
 from cnnlab.storage.files import replacing
-from cnnlab.storage.home import home, writing_to_home
+from cnnlab.storage.home import home, home_error, writing_to_home
 from cnnlab.sweeps.search import advance_searches
-from cnnlab.sweeps.sweep import waiting_runs_of
+from cnnlab.sweeps.sweep import settle_sweeps, waiting_runs_of
 from cnnlab.workers.processes import ClusterSender, Worker
 from cnnlab.workers.settings import parallel_runs, settings_path
 
@@ -45,6 +47,7 @@ class Scheduler:
         self._workers: list[Worker] = []
         self._spare: Worker | None = None
         self._cluster = ClusterSender(sweep_id) if "CNNLAB_RAY_ADDRESS" in os.environ else None
+        self._problem: str | None = None
         self._wake = threading.Event()
         self._closed = threading.Event()
         self._lock = threading.Lock()  # two pages may act at once, and the thread beside them
@@ -100,6 +103,11 @@ class Scheduler:
         """Whether runs could be sent to the cluster at some time."""
         return self._cluster is not None and self._cluster.was_connected
 
+    @property
+    def problem(self) -> str | None:
+        """Why runs that wait could not be started at the last look, in a sentence; None if nothing was wrong."""
+        return self._problem
+
     def close(self) -> None:
         """Ask every worker to write its checkpoint and exit, and kill those that take too long."""
         self._closed.set()
@@ -113,10 +121,12 @@ class Scheduler:
             worker.wait_until(deadline)
 
     def _watch(self) -> None:
-        remove_leftovers()
+        with self._telling():
+            remove_leftovers()
+            settle_sweeps()
         next_look_at_queue = time.monotonic()
         while not self._closed.is_set():
-            try:
+            with self._telling():
                 with self._lock:
                     workers = len(self._workers)
                     self._look_at_workers()
@@ -127,17 +137,26 @@ class Scheduler:
                         self._look_at_queue()
                 if is_due:
                     advance_searches(self._sweep_id)
-            except (OSError, LabError):
-                pass  # a folder vanished, or the home was full, for a moment; the next look finds what is then there
-            except Exception:  # whatever it was, the other runs must not wait for ever
-                traceback.print_exc()
             if self._wake.wait(timeout=_STOP_LOOK_SECONDS if self._workers else _QUEUE_LOOK_SECONDS):
                 self._wake.clear()
                 next_look_at_queue = time.monotonic()
 
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Keep what goes wrong for the pages: the next look may find it mended, and the other runs must not wait."""
+        try:
+            with writing_to_home():
+                yield
+        except LabError as error:
+            self._problem = str(error)
+        except Exception as error:
+            traceback.print_exc()
+            self._problem = f"The lab has a fault: {type(error).__name__}: {error}."
+
     def _look_at_workers(self) -> None:
         for worker in self._workers:
             worker.stop_if_asked()
+            worker.tell_how_it_died()
         self._workers = [worker for worker in self._workers if not worker.has_ended]
 
     def _look_at_queue(self) -> None:
@@ -149,7 +168,8 @@ class Scheduler:
                 self._spare = Worker()
 
     def _start_waiting_runs(self) -> None:
-        if not (waiting := waiting_runs_of(self._sweep_id)):
+        waiting, self._problem = waiting_runs_of(self._sweep_id), None
+        if not waiting:
             return
         training = [run for run in all_runs() if run.status is Status.RUNNING]
         for run in waiting:
@@ -160,7 +180,9 @@ class Scheduler:
                 worker = Worker()
             try:
                 worker.train(run)
-            except (OSError, LabError):  # another server was first, or its folder cannot be written; the next one's can
+            except (OSError, LabError) as error:  # its folder cannot be written; the next one's can
+                if not isinstance(error, RunBusy):  # nothing is wrong where another server was first
+                    self._problem = str(home_error(error) if isinstance(error, OSError) else error)
                 if worker.run is None:
                     self._spare = worker
                 else:

@@ -34,6 +34,14 @@ class NetworkFault(LabError):
     """A network's code, or the lab's, raised an unexpected exception."""
 
 
+class OtherNetwork(LabError):
+    """A machine has another network by the name of a run's."""
+
+
+class NotEnoughMemory(LabError):
+    """There is too little memory for a run."""
+
+
 class Interrupted(LabError):
     """Something that a run needs in order to train is gone; the run itself is sound."""
 
@@ -42,7 +50,11 @@ class Assignment(Protocol):
     """What to train: a `Run`, or an `Order` on another machine."""
 
     @property
+    def identity(self) -> str: ...
+    @property
     def model(self) -> str: ...
+    @property
+    def source(self) -> str: ...
     @property
     def config(self) -> TrainingConfig: ...
     @property
@@ -56,7 +68,9 @@ class Order:
     stop_requested = False
 
     def __init__(self, run: Run) -> None:
+        self.identity = run.identity
         self.model = run.model
+        self.source = run.source
         self.config = run.config
         self._checkpoint = run.read_checkpoint()
 
@@ -111,9 +125,19 @@ def work(
             writer.interrupted(reason)
             raise Interrupted(reason) from error
         traceback.print_exc()
-        fault = NetworkFault(f"The network or the lab has a fault: {type(error).__name__}: {error}.")
+        fault: LabError = NetworkFault(f"The network or the lab has a fault: {type(error).__name__}: {error}.")
+        if is_memory_error(error):
+            fault = NotEnoughMemory(
+                f"There is not enough memory for a batch of {run.config.batch_size:,} images: close other programs, or "
+                "start a new run with a smaller batch size."
+            )
         log_failure(writer, fault)
         raise fault from error
+
+
+def is_memory_error(error: Exception) -> bool:
+    """Return whether an error says that memory has run out, Python's, PyTorch's on the CPU, or a GPU's."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def log_failure(writer: Record, error: LabError, *, diverged: bool = False) -> None:
@@ -126,7 +150,13 @@ def _train(
     run: Assignment, writer: Record, is_abandoned: Callable[[], bool], mnist: MNIST | None, team: Team | None
 ) -> Iterator[Event]:
     flushes = flush_denormal()
-    model = definition_named(run.model).build(run.config.seed)
+    definition = definition_named(run.model)
+    if definition.source != run.source:
+        raise OtherNetwork(
+            f"{definition.title} is written differently in this machine's cnnlab/models/definitions.py: give it the "
+            "lab's files of the machine that began the run."
+        )
+    model = definition.build(run.config.seed)
     state = TrainingState(model, run.config, team)
     if checkpoint := run.load_checkpoint():
         state.load_state_dict(checkpoint)
@@ -165,7 +195,7 @@ def _train(
                 writer.interrupted("The dashboard that trained it was closed.")
                 return
     except LabError:
-        writer.save_weights(model.state_dict())  # training has put the last good ones back
+        writer.save_weights(model.state_dict(), state.step)  # training has put the last good ones back
         raise
     writer.finished()
 

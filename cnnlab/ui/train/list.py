@@ -4,7 +4,7 @@ from typing import Literal
 
 import streamlit as st
 
-from cnnlab.runs.folder import DamagedRun, NoSuchRun
+from cnnlab.runs.folder import DamagedRun, NoSuchRun, UnreadableRun
 from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
 from cnnlab.ui.frame.wording import as_text
@@ -50,16 +50,18 @@ def run_links(runs: list[Run], chosen: Run | None = None) -> None:
         _link(run.id, name, icon, told, is_chosen=chosen is not None and run.id == chosen.id)
 
 
-def damaged_run_links(damages: list[DamagedRun]) -> None:
+def damaged_run_links(damages: list[UnreadableRun]) -> None:
     """Show a link to each run whose state cannot be read, and below it the file that is damaged."""
     for damage in damages:
         _link(damage.run_id, damage.run_id, _DAMAGED_ICON, [_damage_told(damage)])
 
 
 def cluster_line() -> None:
-    """Say where runs train if that is a cluster, and what is wrong where it does not answer."""
+    """Say where runs train if that is a cluster, and what is wrong where none can be started."""
     if problem := scheduler().cluster_problem:
         st.error(as_text(f"{problem} Runs wait until it answers."))
+    elif problem := scheduler().problem:
+        st.error(as_text(f"Runs wait, since none can be started. {problem}"))
     elif scheduler().trains_on_cluster:
         st.caption("Runs train on a Ray cluster; their results are kept here.")
 
@@ -70,8 +72,10 @@ def _link(run_id: str, label: str, icon: str, told: list[str], *, is_chosen: boo
         st.caption(" · ".join(told))
 
 
-def _damage_told(damage: DamagedRun) -> str:
-    return f":red[damaged: {as_text(damage.file)}]"
+def _damage_told(damage: UnreadableRun) -> str:
+    if isinstance(damage, DamagedRun):
+        return f":red[damaged: {as_text(damage.file)}]"
+    return as_text(damage.kind)
 
 
 def _told_of(run: Run, status: Status) -> list[str]:

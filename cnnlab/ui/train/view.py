@@ -4,7 +4,7 @@ from functools import partial
 
 import streamlit as st
 
-from cnnlab.runs.folder import DamagedRun
+from cnnlab.runs.folder import UnreadableRun
 from cnnlab.runs.log import Status
 from cnnlab.runs.names import MAX_NAME_LENGTH
 from cnnlab.runs.run import Run
@@ -34,7 +34,7 @@ def run_view(run: Run) -> None:
         st.error(as_text(str(damage)))
     try:
         run.history()
-    except DamagedRun:
+    except UnreadableRun:
         return  # without its log, there is nothing to show
     _ending(run, status)
     live(
@@ -110,7 +110,7 @@ def _ending(run: Run, status: Status) -> None:
         case Status.INTERRUPTED:
             ended = reason or "The process that trained it ended unexpectedly."
             st.warning(f"{as_text(ended)} Resume goes on from the last checkpoint.")
-            if not reason and (lines := run.error_lines()):
+            if lines := run.error_lines():
                 st.code("\n".join(lines), language=None)
         case Status.STOPPED if not run.history().starts:
             st.info("Taken out of the queue before it began. Resume queues it again.")

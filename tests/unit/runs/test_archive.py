@@ -17,13 +17,14 @@ from safetensors.torch import save
 from cnnlab.errors import LabError
 from cnnlab.inference.test_set import predictions_of
 from cnnlab.models.definitions import DEFINITIONS
-from cnnlab.runs import archive
+from cnnlab.runs import archive, importing
 from cnnlab.runs.archive import RefusedArchive, export_run, import_run
 from cnnlab.runs.folder import EXPORTED_FILES
-from cnnlab.runs.log import Status
+from cnnlab.runs.log import Status, line_of
 from cnnlab.runs.queue import enqueue
 from cnnlab.runs.shelf import all_runs, create_run, delete_run, reference_runs
 from cnnlab.runs.writer import RunFinished, RunWriter
+from cnnlab.storage.checksums import is_whole_tensors, origin_of, sealed
 from cnnlab.training.events import BatchEvent, EpochEvent
 from cnnlab.training.loop import train
 from cnnlab.training.optimizers import OPTIMIZERS
@@ -132,7 +133,9 @@ def test_files_of_an_earlier_version_get_their_sums(run):
     changed = {"run.json": json.dumps(manifest).encode(), "weights.safetensors": save(run.load_weights())}
     imported = import_run(zipped(files | changed))
     assert files_of(export_run(imported))["run.json"] == files["run.json"]
-    assert imported.read_weights() == run.read_weights()
+    assert is_whole_tensors(imported.read_weights())
+    assert origin_of(imported.read_weights()) == {"run": run.identity}
+    assert all(torch.equal(tensor, run.load_weights()[name]) for name, tensor in imported.load_weights().items())
 
 
 def test_an_archive_of_the_same_run_is_the_same_byte_for_byte(run):
@@ -239,7 +242,7 @@ def test_a_gigabyte_of_zeros_is_refused_before_it_is_unpacked(run):
         for _ in range(1_000):
             bomb.write(bytes(1_000_000))
     tracemalloc.start()
-    refuse(content.getvalue(), "holds more than 60 MB")
+    refuse(content.getvalue(), "events.jsonl in this archive has over 70 MB")
     assert tracemalloc.get_traced_memory()[1] < 200_000_000
     tracemalloc.stop()
 
@@ -299,7 +302,8 @@ def test_a_missing_file_is_named(name, run):
 )
 def test_a_log_that_says_what_cannot_be_is_refused(line, run):
     files = files_of(export_run(run))
-    refuse(zipped(files | {"events.jsonl": files["events.jsonl"] + json.dumps(line).encode() + b"\n"}), "events.jsonl")
+    written = line_of(line) if isinstance(line, dict) else json.dumps(line).encode() + b"\n"
+    refuse(zipped(files | {"events.jsonl": files["events.jsonl"] + written}), "events.jsonl")
 
 
 @pytest.mark.parametrize(
@@ -311,7 +315,7 @@ def test_a_log_that_says_what_cannot_be_is_refused(line, run):
 )
 def test_a_log_that_goes_on_after_its_recipes_end_is_refused(line, run):
     files = files_of(export_run(run))
-    refuse(zipped(files | {"events.jsonl": files["events.jsonl"] + json.dumps(line).encode() + b"\n"}), "longer")
+    refuse(zipped(files | {"events.jsonl": files["events.jsonl"] + line_of(line)}), "longer")
 
 
 @pytest.mark.parametrize(
@@ -419,3 +423,69 @@ def test_an_archive_with_any_byte_changed_is_refused_or_the_same_run(run, place,
     weights = run.load_weights()
     assert all(torch.equal(tensor, weights[name]) for name, tensor in imported.load_weights().items())
     delete_run(imported)
+
+
+def manifest_with(files, **changes):
+    manifest = json.loads(files["run.json"])
+    del manifest["sha256"]
+    return {"run.json": json.dumps(sealed(manifest | changes)).encode()}
+
+
+def test_an_archive_of_a_newer_version_is_said_to_be_one(run):
+    files = files_of(export_run(run))
+    refuse(zipped(files | manifest_with(files, format=3)), "made by a newer version of the lab")
+
+
+def test_weights_and_a_checkpoint_of_another_run_are_refused(run):
+    files = files_of(export_run(run, checkpoint=True))
+    other = files_of(export_run(reference_like(run), checkpoint=True))
+    for name in ("weights.safetensors", "checkpoint.pt"):
+        refuse(zipped(files | {name: other[name]}), f"its {name} is damaged")
+
+
+def reference_like(run):
+    """Return a run of the same recipe, stopped in the same place."""
+    made = create_run(DEFINITIONS["sequential"], CONFIG, "Other")
+    state = TrainingState(DEFINITIONS["sequential"].build(1), CONFIG)
+    state.optimizer.step()
+    state.epoch, state.batch, state.step = 2, 1, 3
+    with RunWriter.claim(made) as writer:
+        writer.started(step=0, device="cpu")
+        writer.append_training(BatchEvent(3, 2, 0.5, 0.3))
+        writer.save(state, weights=True)
+        writer.stopped()
+    return made
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("run.json", b" " * 1_000_001),
+        ("name.txt", b"x" * 10_001),
+        ("weights.safetensors", bytes(20_000_001)),
+        ("checkpoint.pt", bytes(40_000_001)),
+    ],
+)
+def test_a_file_larger_than_any_run_has_is_refused(name, content, run):
+    refuse(zipped(files_of(export_run(run)) | {name: content}), f"{name} in this archive has over")
+
+
+def test_a_log_of_more_lines_than_any_run_has_is_refused_before_it_is_read(run, monkeypatch):
+    monkeypatch.setattr(importing, "_MOST_LINES", 4)
+    refuse(export_run(run), r"events\.jsonl is damaged")
+
+
+def test_weights_of_very_many_tensors_are_refused_before_they_are_read(run):
+    header = json.dumps(
+        {f"{number:06}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for number in range(9_000)}
+    )
+    content = len(header).to_bytes(8, "little") + header.encode()
+    refuse(zipped(files_of(export_run(run)) | {"weights.safetensors": content}), r"weights\.safetensors is damaged")
+
+
+def test_a_checkpoint_of_very_many_parts_is_refused_before_it_is_read(run):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as file:
+        for number in range(10_001):
+            file.writestr(f"archive/data/{number}", b"")
+    refuse(zipped(files_of(export_run(run)) | {"checkpoint.pt": content.getvalue()}), r"checkpoint\.pt is damaged")

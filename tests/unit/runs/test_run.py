@@ -15,7 +15,15 @@ from cnnlab.runs.log import Status
 from cnnlab.runs.names import InvalidName
 from cnnlab.runs.queue import enqueue, waiting_runs
 from cnnlab.runs.run import Run
-from cnnlab.runs.shelf import all_runs, create_run, damaged_runs, delete_run, find_run, reference_runs, remove_leftovers
+from cnnlab.runs.shelf import (
+    all_runs,
+    create_run,
+    delete_run,
+    find_run,
+    reference_runs,
+    remove_leftovers,
+    unreadable_runs,
+)
 from cnnlab.runs.writer import RunBusy, RunFinished, RunWriter
 from cnnlab.storage.checksums import sealed, unsealed
 from cnnlab.training.events import BatchEvent, EpochEvent
@@ -76,7 +84,7 @@ def test_a_run_whose_run_json_is_damaged_is_named_and_left_out_of_the_list(conte
     with pytest.raises(DamagedRun, match=rf"{run.id}.*run\.json"):
         find_run(run.id)
     assert all_runs() == []
-    assert [(damage.run_id, damage.file) for damage in damaged_runs()] == [(run.id, "run.json")]
+    assert [(damage.run_id, damage.file) for damage in unreadable_runs()] == [(run.id, "run.json")]
 
 
 @pytest.mark.parametrize("change", [{"created": "2026-11-25"}, {"created": 3}, {"model": ["module"]}, {"source": 3}])
@@ -92,7 +100,7 @@ def test_a_run_one_of_whose_files_is_gone_is_damaged_also_where_it_was_read_befo
     assert find_run(run.id).name
     (run.folder / name).unlink()
     assert all_runs() == []
-    assert [(damage.run_id, damage.file) for damage in damaged_runs()] == [(run.id, name)]
+    assert [(damage.run_id, damage.file) for damage in unreadable_runs()] == [(run.id, name)]
 
 
 def test_a_manifest_with_any_byte_changed_is_found_out_or_the_same(run):
@@ -126,7 +134,7 @@ def test_a_file_that_is_a_folder_is_damage(name, run):
     (run.folder / name).mkdir()
     other = create_run(DEFINITIONS["module"], CONFIG)
     assert [each.id for each in all_runs()] == [other.id]
-    assert [(damage.run_id, damage.file) for damage in damaged_runs()] == [(run.id, name)]
+    assert [(damage.run_id, damage.file) for damage in unreadable_runs()] == [(run.id, name)]
 
 
 def test_a_log_cut_anywhere_is_read_up_to_its_last_whole_line(run):

@@ -1,18 +1,33 @@
+import json
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cnnlab.errors import LabError
-from cnnlab.models.definitions import UnknownDefinition
+from cnnlab.models.definitions import DEFINITIONS, UnknownDefinition
 from cnnlab.runs.log import Status
 from cnnlab.runs.queue import waiting_runs
-from cnnlab.runs.shelf import all_runs, delete_run
+from cnnlab.runs.shelf import all_runs, create_run, delete_run
 from cnnlab.runs.writer import RunWriter
+from cnnlab.storage.home import HomeError
+from cnnlab.sweeps import sweep as sweep_module
+from cnnlab.sweeps.folder import DamagedSweep, NoSuchSweep
 from cnnlab.sweeps.plan import Between, InvalidSweep, Plan
 from cnnlab.sweeps.plan_file import plan_in
-from cnnlab.sweeps.sweep import NoSuchSweep, NotAllResumed, Sweep, all_sweeps, find_sweep, waiting_runs_of
+from cnnlab.sweeps.sweep import (
+    NotAllResumed,
+    Sweep,
+    all_sweeps,
+    find_sweep,
+    settle_sweeps,
+    unreadable_sweeps,
+    waiting_runs_of,
+)
 from cnnlab.training.events import EpochEvent
-from cnnlab.training.recipe import InvalidConfig
+from cnnlab.training.recipe import InvalidConfig, TrainingConfig
 
 
 def chosen(plan, *fields):
@@ -199,10 +214,113 @@ def test_newer_sweeps_come_first_also_when_the_clock_is_set_back(lab_home):
     assert [sweep.id for sweep in all_sweeps()] == [*reversed(newest), later.stem]
 
 
-def test_a_damaged_sweep_is_left_out_and_named_when_asked_for(lab_home):
+def rewrite(sweep, lab_home, **changes):
+    """Write a sweep's file as somebody would by hand, or another version of the lab."""
+    path = lab_home / "sweeps" / f"{sweep.id}.json"
+    content = json.loads(path.read_text())
+    del content["sha256"]
+    path.write_text(json.dumps({name: value for name, value in (content | changes).items() if value is not GONE}))
+
+
+GONE = object()
+
+
+def test_a_damaged_sweep_is_named(lab_home):
     sweep = Sweep.start(Plan({"seed": (0, 1)}))
     path = lab_home / "sweeps" / f"{sweep.id}.json"
     path.write_text(path.read_text().replace('"seed"', '"sead"'))
     assert all_sweeps() == []
+    assert [type(error) for error in unreadable_sweeps()] == [DamagedSweep]
     with pytest.raises(NoSuchSweep, match="is damaged"):
         find_sweep(sweep.id)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": 3},
+        {"name": None},
+        {"plans": []},
+        {"plans": [3]},
+        {"plans": [{"settings": {"nothing": 1}, "draws": None, "draws_seed": 0, "search": None}]},
+        {"plans": [{"settings": {"seed": {"low": 3, "high": 1}}, "draws": 2, "draws_seed": 0, "search": None}]},
+        {"plans": [{"settings": ["seed"], "draws": None, "draws_seed": 0, "search": None}]},
+        {"plans": [{"settings": {}, "draws": "many", "draws_seed": 0, "search": None}]},
+        {"plans": [{"settings": {}, "draws": None, "draws_seed": 0, "search": {"runs": 0}}]},
+        {"plans": [{"settings": {}, "draws": None, "draws_seed": 0, "search": {"walks": 2}}]},
+        {"runs": 3},
+        {"runs": [3]},
+        {"runs": None},
+        {"pruned": [["a"]]},
+        {"is_searching": "yes"},
+        {"runs": GONE},
+        {"format": "two"},
+    ],
+)
+def test_a_sweep_file_that_says_what_cannot_be_is_named_and_the_others_are_there(changes, lab_home):
+    bad, good = (Sweep.start(Plan({"seed": (0, 1)})) for _ in range(2))
+    rewrite(bad, lab_home, **changes)
+    assert [sweep.id for sweep in all_sweeps()] == [good.id]
+    (error,) = unreadable_sweeps()
+    assert bad.id in str(error)
+
+
+def test_a_sweep_of_a_newer_version_is_said_to_be_one(lab_home):
+    rewrite(Sweep.start(Plan({"seed": (0, 1)})), lab_home, format=3)
+    (error,) = unreadable_sweeps()
+    assert "made by a newer version" in str(error)
+    assert "delete" not in str(error)
+
+
+def test_a_sweep_that_fails_while_it_is_made_leaves_nothing(lab_home, monkeypatch):
+    made = create_run
+
+    def fail_at_third(definition, config, *arguments, **keywords):
+        if len(all_runs()) == 2:
+            raise HomeError("The lab's home is full.")
+        return made(definition, config, *arguments, **keywords)
+
+    monkeypatch.setattr(sweep_module, "create_run", fail_at_third)
+    with pytest.raises(HomeError):
+        Sweep.start(Plan({"seed": (0, 1, 2, 3)}))
+    assert (all_runs(), all_sweeps()) == ([], [])
+
+
+def test_a_sweep_whose_process_was_killed_while_it_was_made_is_cleared_away_at_the_next_start():
+    code = """
+import os
+from cnnlab.runs import shelf
+from cnnlab.sweeps import sweep
+made = shelf.create_run
+def kill_at_third(*arguments, **keywords):
+    if len(shelf.all_runs()) == 3:
+        os.kill(os.getpid(), 9)
+    return made(*arguments, **keywords)
+sweep.create_run = kill_at_third
+sweep.Sweep.start(sweep.Plan({"seed": (0, 1, 2, 3)}))
+"""
+    alone = create_run(DEFINITIONS["module"], TrainingConfig())  # of the command line, which is about to train it
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
+    assert (len(all_runs()), len(all_sweeps())) == (3, 1)
+    settle_sweeps()
+    assert [run.id for run in all_runs()] == [alone.id]
+    assert all_sweeps() == []
+
+
+def test_a_sweep_that_was_made_and_not_yet_queued_is_queued_at_the_next_start(monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(sweep_module, "enqueue_all", lambda runs: [])
+        sweep = Sweep.start(Plan({"seed": (0, 1)}))
+    assert waiting_runs() == []
+    settle_sweeps()
+    assert [run.id for run in waiting_runs()] == sweep.run_ids
+
+
+def test_a_sweep_that_another_process_is_making_is_left_alone():
+    sweep = Sweep.start(Plan({"seed": (0, 1)}))
+    run = create_run(DEFINITIONS["module"], TrainingConfig(), sweep_id=sweep.id)
+    with sweep.changing():
+        settle_sweeps()
+    assert run.folder.exists()
+    settle_sweeps()
+    assert not run.folder.exists()

@@ -1,6 +1,8 @@
+import errno
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +18,7 @@ from cnnlab.runs.queue import enqueue
 from cnnlab.runs.shelf import create_run
 from cnnlab.storage.cores import available_cores
 from cnnlab.training.recipe import TrainingConfig
+from cnnlab.workers import processes
 from cnnlab.workers.scheduler import scheduler
 
 pytestmark = pytest.mark.slow
@@ -315,3 +318,67 @@ def test_closing_leaves_no_file_of_a_worker_without_a_run(lab_home, wait_for):
     wait_for(lambda: list(lab_home.glob(".worker.*")))
     scheduler().close()
     assert not list(lab_home.glob(".worker.*"))
+
+
+@pytest.mark.parametrize(
+    ("sent", "words"), [(signal.SIGKILL, r"was killed \(SIGKILL\)"), (signal.SIGSEGV, r"crashed \(SIGSEGV\)")]
+)
+def test_a_run_whose_worker_died_by_a_signal_says_so(sent, words, wait_for, process_of):
+    run = new_run()
+    scheduler().start(run)
+    wait_for(has_trained(run))
+    os.kill(process_of(run), sent)
+    wait_for(lambda: run.history().reason)
+    assert re.search(words, run.history().reason)
+    assert run.status is Status.INTERRUPTED
+
+
+def test_a_run_whose_worker_the_system_killed_for_lack_of_memory_says_that(wait_for, process_of, monkeypatch):
+    run = new_run()
+    scheduler().start(run)
+    wait_for(has_trained(run))
+    before = processes.out_of_memory_kills()
+    monkeypatch.setattr(processes, "out_of_memory_kills", lambda: before + 1)
+    os.kill(process_of(run), signal.SIGKILL)
+    wait_for(lambda: run.history().reason)
+    assert "since memory had run out" in run.history().reason
+
+
+def test_why_a_run_that_waits_cannot_be_started_is_told_and_forgotten_when_it_is_mended(wait_for, monkeypatch):
+    def refuse(self, run):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    run = new_run(epochs=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(processes.Worker, "train", refuse)
+        scheduler().start(run)
+        wait_for(lambda: scheduler().problem)
+        assert "cannot be written" in scheduler().problem
+        assert run.status is Status.QUEUED
+    wait_for(lambda: run.status is Status.FINISHED)
+    assert scheduler().problem is None
+
+
+def test_a_worker_that_cannot_be_started_at_all_is_told(wait_for, monkeypatch):
+    def refuse(*arguments, **keywords):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(processes, "start_python", refuse)
+        scheduler().start(new_run(epochs=1))
+        wait_for(lambda: scheduler().problem)
+        assert "is full" in scheduler().problem
+
+
+def test_an_error_at_the_end_keeps_no_worker_from_being_ended(wait_for, monkeypatch):
+    run = new_run(epochs=100)
+    scheduler().start(run)
+    wait_for(has_trained(run))
+
+    def refuse(path, missing_ok=False):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refuse)
+        scheduler().close()
+    assert workers() == []
