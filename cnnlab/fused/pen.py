@@ -43,7 +43,7 @@ def drawn(outlines: Outlines, wanted: Tensor, changes: Tensor, threads: int = 1)
     Tensor
         Shape (N, 1, 28, 28), float32, from 0, empty, to 1, full ink.
     """
-    kernel = _kernel()
+    kernel = pen_kernel()
     if kernel is None:
         return drawn_by_numpy(outlines, wanted, changes)
     images = torch.empty(len(wanted), 1, SIDE, SIDE)
@@ -61,7 +61,8 @@ def drawn(outlines: Outlines, wanted: Tensor, changes: Tensor, threads: int = 1)
 
 
 @cache
-def _kernel() -> ctypes.CDLL | None:
+def pen_kernel() -> ctypes.CDLL | None:
+    """Return the kernel, compiled now or earlier; None where it cannot be."""
     with suppress(CannotFuse):
         return library_of(SOURCE, {"BATCH_BYTES": ctypes.sizeof(Drawings)})
     return None

@@ -31,7 +31,7 @@ def test_the_kernel_and_numpy_draw_the_same(outlines, changes):
 
 
 def test_without_a_compiler_numpy_draws(outlines, changes, monkeypatch):
-    monkeypatch.setattr(pen, "_kernel", lambda: None)
+    monkeypatch.setattr(pen, "pen_kernel", lambda: None)
     images = drawn(outlines, torch.arange(3), changes[:3])
     assert torch.equal(images, drawn_by_numpy(outlines, torch.arange(3), changes[:3]))
 
