@@ -12,6 +12,8 @@ import torch
 from hypothesis import settings
 
 from cnnlab.data import mnist as data
+from cnnlab.data.pen_digits import load_drawn, load_strokes
+from cnnlab.drawing.pen import PenData, outlines_of
 from cnnlab.runs.run import Run
 from cnnlab.workers.scheduler import _made_scheduler, scheduler
 
@@ -71,6 +73,14 @@ def mnist(decoded_mnist: Path) -> data.MNIST:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CNNLAB_HOME", str(decoded_mnist.parent))
         return data.load().first(train=1000, test=500)
+
+
+@pytest.fixture(scope="session")
+def pen() -> PenData:
+    """Return a few pen digits: 70 to train on and the first 300 drawings to test on."""
+    outlines = outlines_of(load_strokes("training").first(70))
+    images, labels = load_drawn("testing")
+    return PenData(outlines, images[:300], labels[:300])
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from cnnlab.errors import LabError
+from cnnlab.inference.test_set import pen_accuracy_of
 from cnnlab.runs.archive import MOST_BYTES, export_run, import_run
 from cnnlab.runs.folder import NoSuchRun
 from cnnlab.runs.run import Run
@@ -26,6 +27,7 @@ def runs(as_json: bool) -> None:
                 "status": run.status,
                 "model": run.model,
                 "config": asdict(run.config),
+                "pen_accuracy": pen_accuracy_of(run),
             }
             click.echo(json.dumps(record))
         else:

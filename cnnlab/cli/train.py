@@ -128,7 +128,7 @@ def _print_training(run: Run, writer: RunWriter, as_json: bool, processes: Proce
         click.echo(json.dumps({"event": "run", "id": run.id}))
     else:
         click.echo(f"{run.name} ({run.id}): {run.config.epochs} epochs of {run.steps_per_epoch} steps")
-        click.echo("epoch\tloss\ttest accuracy")
+        click.echo("epoch\tloss\ttest accuracy\tdrawn by people")
     checkpoint = run.load_checkpoint()
     done = checkpoint["position"]["step"] if checkpoint else 0
     with click.progressbar(length=run.total_steps, file=sys.stderr, hidden=as_json) as bar:
@@ -140,7 +140,8 @@ def _print_training(run: Run, writer: RunWriter, as_json: bool, processes: Proce
                 case EpochEvent():
                     if sys.stderr.isatty():
                         click.echo("\r\033[K", nl=False, err=True)  # the row takes the place of the bar
-                    click.echo(f"{event.epoch}\t{event.train_loss:.4f}\t{percent(event.test_accuracy)}")
+                    drawn = "not measured" if event.pen_accuracy is None else percent(event.pen_accuracy)
+                    click.echo(f"{event.epoch}\t{event.train_loss:.4f}\t{percent(event.test_accuracy)}\t{drawn}")
                 case _:
                     bar.update(1)
     if run.status is Status.STOPPED:

@@ -96,6 +96,11 @@ def _call(
     """Run a function of the kernel on a batch that is split over the threads."""
     addresses = {name: tensor.data_ptr() for name, tensor in tensors.items() if tensor is not None}
     batch = Batch(images=images.data_ptr(), **addresses, count=len(images), outputs_first=outputs_first, slices=threads)
+    run_in_team(function, batch, threads)
+
+
+def run_in_team(function: Callable[..., None], batch: ctypes.Structure, threads: int) -> None:
+    """Run a function of a kernel, whose threads share the slices of a batch."""
     team = _openmp_team()
     if threads > 1 and team:
         team(function, ctypes.byref(batch), threads, 0)

@@ -1,4 +1,4 @@
-"""Compiles the kernel for the sizes of a block, and keeps it in the lab's home."""
+"""Compiles the lab's kernels, and keeps them in the lab's home."""
 
 import ctypes
 import hashlib
@@ -69,15 +69,26 @@ def compiled(height: int, width: int, inputs: int, outputs: int) -> ctypes.CDLL:
         )
     sizes = {"HEIGHT": height, "WIDTH": width, "INPUTS": inputs, "OUTPUTS": outputs}
     sizes["BATCH_BYTES"] = ctypes.sizeof(Batch)
-    options = [*_OPTIONS, f"-mcpu={_cpu()}", *(f"-D{name}={size}" for name, size in sizes.items())]
+    return library_of(SOURCE, sizes)
+
+
+def library_of(source: Path, definitions: dict[str, int]) -> ctypes.CDLL:
+    """Return what a file of C gives with some names defined, compiled now or earlier.
+
+    Raises
+    ------
+    CannotFuse
+        If the compiler is missing or fails, or the library cannot be kept or loaded.
+    """
+    options = [*_OPTIONS, f"-mcpu={_cpu()}", *(f"-D{name}={value}" for name, value in definitions.items())]
     try:
         fingerprint = (
-            f"{SOURCE.read_text(encoding='utf-8')} {options} {version('ziglang')} {sys.platform} {platform.machine()}"
+            f"{source.read_text(encoding='utf-8')} {options} {version('ziglang')} {sys.platform} {platform.machine()}"
         )
-        name = f"block-{hashlib.sha256(fingerprint.encode()).hexdigest()[:16]}.so"
+        name = f"{source.stem}-{hashlib.sha256(fingerprint.encode()).hexdigest()[:16]}.so"
         library = home() / "kernels" / name
         if not _is_whole(library):
-            _compile(library, options)
+            _compile(source, library, options)
         return ctypes.CDLL(str(library))
     except PackageNotFoundError as error:
         raise CannotFuse("the compiler for it, the package ziglang, is not installed") from error
@@ -106,15 +117,15 @@ def _sum_path(library: Path) -> Path:
     return library.with_suffix(".sha256")
 
 
-def _compile(library: Path, options: list[str]) -> None:
+def _compile(source: Path, library: Path, options: list[str]) -> None:
     library.parent.mkdir(parents=True, exist_ok=True)
     remove_unfinished(library.parent)
     scratch_folder = tempfile.TemporaryDirectory(dir=library.parent, prefix=".zig.", suffix=unfinished_suffix())
     with scratch_folder as scratch:
-        Path(scratch, SOURCE.name).write_bytes(SOURCE.read_bytes())
+        Path(scratch, source.name).write_bytes(source.read_bytes())
         # All names are relative: the linker does not take a % in a path, and the home's may have one.
         places = {"ZIG_GLOBAL_CACHE_DIR": "cache", "ZIG_LOCAL_CACHE_DIR": "cache"}
-        command = [sys.executable, "-m", "ziglang", "cc", *options, SOURCE.name, "-o", library.name]
+        command = [sys.executable, "-m", "ziglang", "cc", *options, source.name, "-o", library.name]
         compiler = subprocess.run(
             command, cwd=scratch, capture_output=True, encoding="utf-8", errors="replace", env=os.environ | places
         )

@@ -1,14 +1,18 @@
-"""A run's predictions on MNIST's test set: computed once, and kept beside its weights."""
+"""A run's predictions on two test sets, MNIST's and what people drew: computed once, and kept beside its weights."""
 
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 from safetensors.torch import load
 from torch import Tensor
 
-from cnnlab.data.mnist import load_test_set
+from cnnlab.data.mnist import TEST_IMAGES, load_test_set
+from cnnlab.data.pen_digits import TESTING_DIGITS, load_drawn
+from cnnlab.errors import LabError
 from cnnlab.inference.networks import Network, fingerprint_of, newest_network_of, newest_weights_of
 from cnnlab.runs.run import Run
 from cnnlab.storage.checksums import is_whole_tensors, sealed_tensors
@@ -16,25 +20,52 @@ from cnnlab.storage.files import replacing
 from cnnlab.training.evaluation import predict_logits
 
 DIGITS = 10
+# MNIST's test images, or the digits that the testing writers drew with a pen.
+TestSet = Literal["mnist", "pen"]
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Predictions for the test images, in their order.
+    """Predictions for the images of a test set, in their order.
 
     Attributes
     ----------
     answers
-        Shape (10000,), uint8: the digit with the highest logit.
+        Shape (N,), uint8: the digit with the highest logit.
     confidences
-        Shape (10000,), float32: the probability that the softmax gives that digit, from 0 to 1.
+        Shape (N,), float32: the probability that the softmax gives that digit, from 0 to 1.
     """
 
     answers: np.ndarray
     confidences: np.ndarray
 
 
-def predictions_of(run: Run) -> Predictions:
+def images_of(test_set: TestSet) -> tuple[Tensor, Tensor]:
+    """Return a test set's images, shape (N, 1, 28, 28), float32, and labels, shape (N,), int64.
+
+    Raises
+    ------
+    DataError, HomeError
+        If they cannot be read.
+    """
+    return load_test_set() if test_set == "mnist" else load_drawn("testing")
+
+
+def pen_accuracy_of(run: Run) -> float | None:
+    """Return how often a run is right on what people drew, from 0 to 1; None where that cannot be measured.
+
+    It is read off the run's log, or where an earlier version wrote that, asked of the newest weights.
+    """
+    with suppress(LabError):
+        last = run.last_epoch()
+        if last and last.pen_accuracy is not None:
+            return last.pen_accuracy
+        predictions = predictions_of(run, "pen")
+        return float((predictions.answers == images_of("pen")[1].numpy()).mean())
+    return None
+
+
+def predictions_of(run: Run, test_set: TestSet = "mnist") -> Predictions:
     """Return a run's predictions with its newest weights.
 
     Raises
@@ -46,21 +77,22 @@ def predictions_of(run: Run) -> Predictions:
     DataError, HomeError
         If the test images cannot be read.
     """
-    if kept := _kept(run, fingerprint_of(newest_weights_of(run))):
+    path = run.predictions_path if test_set == "mnist" else run.pen_predictions_path
+    if kept := _kept(path, fingerprint_of(newest_weights_of(run)), test_set):
         return kept
     network = newest_network_of(run)  # of weights that may have become newer just now
-    return _keep(run, network.fingerprint, _predict(network))
+    return _keep(path, network.fingerprint, _predict(network, test_set))
 
 
-def _predict(network: Network) -> Predictions:
-    images, _ = load_test_set()
+def _predict(network: Network, test_set: TestSet) -> Predictions:
+    images, _ = images_of(test_set)
     confidences, answers = predict_logits(network.module, images).softmax(dim=1).max(dim=1)
     return Predictions(answers.byte().numpy(), confidences.numpy())
 
 
-def _kept(run: Run, fingerprint: str) -> Predictions | None:
+def _kept(path: Path, fingerprint: str, test_set: TestSet) -> Predictions | None:
     try:
-        content = run.predictions_path.read_bytes()
+        content = path.read_bytes()
     except OSError:
         return None
     if not is_whole_tensors(content):
@@ -69,19 +101,20 @@ def _kept(run: Run, fingerprint: str) -> Predictions | None:
     if not (
         tensors.keys() == {"weights", "answers", "confidences"}
         and torch.equal(tensors["weights"], _as_tensor(fingerprint))
+        and len(tensors["answers"]) == (TEST_IMAGES if test_set == "mnist" else TESTING_DIGITS)
     ):
         return None
     return Predictions(tensors["answers"].numpy(), tensors["confidences"].numpy())
 
 
-def _keep(run: Run, fingerprint: str, made: Predictions) -> Predictions:
+def _keep(path: Path, fingerprint: str, made: Predictions) -> Predictions:
     tensors = {
         "weights": _as_tensor(fingerprint),
         "answers": torch.from_numpy(made.answers),
         "confidences": torch.from_numpy(made.confidences),
     }
     # Whoever finds them missing makes them again: neither a full home nor a run just deleted is an error here.
-    with suppress(OSError), replacing(run.predictions_path) as unfinished:
+    with suppress(OSError), replacing(path) as unfinished:
         unfinished.write_bytes(sealed_tensors(tensors))
     return made
 

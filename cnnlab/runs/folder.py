@@ -4,7 +4,8 @@ run.json                 what is trained, written once
 name.txt                 the name
 events.jsonl             the log: one JSON object a line, only ever appended to
 weights.safetensors      the newest weights
-predictions.safetensors  what such weights answer on the test images
+predictions.safetensors  what such weights answer on MNIST's test images
+pen-predictions.safetensors  what they answer on the digits that people drew with a pen
 checkpoint.pt            the state from which training goes on
 stop                     there while somebody wants the run to stop
 errors.txt               what the worker wrote to its standard error
@@ -43,8 +44,8 @@ class RunFolder:
         The identifier. Newer runs have greater ones.
     weights_path
         The newest weights; the file is there once an epoch has ended.
-    predictions_path
-        Answers on the test images, for `cnnlab.inference.test_set`; the file may be missing or too old.
+    predictions_path, pen_predictions_path
+        Answers on MNIST's test images and on pen digits, for `cnnlab.inference.test_set`; a file may be missing or old.
     errors_path
         What a worker wrote to its standard error.
     """
@@ -57,6 +58,7 @@ class RunFolder:
         self.log_path = folder / LOG
         self.weights_path = folder / WEIGHTS
         self.predictions_path = folder / "predictions.safetensors"
+        self.pen_predictions_path = folder / "pen-predictions.safetensors"
         self.checkpoint_path = folder / CHECKPOINT
         self.stop_path = folder / "stop"
         self.errors_path = folder / "errors.txt"

@@ -124,7 +124,8 @@ class History:
     batches
         A row for each step: step, loss, seconds (of training, since the run began).
     epochs
-        A row for each epoch, with the fields of `EpochEvent`; those of validation only if there are any.
+        A row for each epoch, with the fields of `EpochEvent`; those of validation, and `pen_accuracy`, only if there
+        are any.
     starts
         The steps that were done each time a worker began or went on; empty while the run waits or gets ready.
     reason
@@ -260,6 +261,8 @@ class LogReader:
                 epochs = pd.DataFrame(list(self._epochs.values()), columns=list(EpochEvent.__dataclass_fields__))
                 if epochs["validation_accuracy"].isna().all():
                     epochs = epochs.drop(columns=["validation_loss", "validation_accuracy"])
+                if epochs["pen_accuracy"].isna().all():
+                    epochs = epochs.drop(columns="pen_accuracy")
                 self._history = History(
                     batches,
                     epochs,
@@ -319,7 +322,7 @@ class LogReader:
                 # The same one again, where training went on between an epoch's last step and its end.
                 if self._epochs and (epoch.epoch, epoch.step) < (self._last_epoch().epoch, self._last_epoch().step):
                     raise ValueError("The epochs are out of order.")
-                if not (epoch.test_accuracy <= 1 and (epoch.validation_accuracy or 0) <= 1):
+                if max(epoch.test_accuracy, epoch.validation_accuracy or 0, epoch.pen_accuracy or 0) > 1:
                     raise ValueError("An accuracy lies between 0 and 1.")
                 self._epochs[epoch.epoch] = epoch
             case Line.STARTED:

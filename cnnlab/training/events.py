@@ -43,6 +43,8 @@ class EpochEvent:
         Training images over `seconds`.
     validation_loss, validation_accuracy
         The same as on the test set, on the images that the recipe keeps out of training; None if it keeps none.
+    pen_accuracy
+        The accuracy on the digits that the testing writers drew with a pen; None where it was not measured.
     """
 
     epoch: int
@@ -54,6 +56,7 @@ class EpochEvent:
     images_per_second: float
     validation_loss: float | None = None
     validation_accuracy: float | None = None
+    pen_accuracy: float | None = None
 
 
 Event = BatchEvent | EpochEvent

@@ -20,11 +20,13 @@ from torch import Generator, Tensor, nn, optim
 
 from cnnlab.data.augmentation import augment, shift
 from cnnlab.data.mnist import MNIST, as_input
+from cnnlab.drawing.pen import Outlines, PenData, random_drawings
 from cnnlab.errors import LabError
+from cnnlab.fused.pen import drawn
 from cnnlab.fused.rewrite import fuses_all_convolutions
 from cnnlab.training.evaluation import evaluate
 from cnnlab.training.events import BatchEvent, EpochEvent, Event
-from cnnlab.training.recipe import InvalidConfig, TrainingConfig
+from cnnlab.training.recipe import DRAWINGS_OF_A_DIGIT, InvalidConfig, TrainingConfig
 from cnnlab.training.schedules import learning_rate_at
 from cnnlab.training.state import Team, TrainingState, as_channels_last
 
@@ -56,7 +58,34 @@ def random_changes(seed: int, step: int) -> Generator:
     return torch.Generator().manual_seed(zlib.crc32(f"{seed}, step {step}".encode()))
 
 
-def train(model: nn.Module, data: MNIST, config: TrainingConfig, state: TrainingState | None = None) -> Iterator[Event]:
+class PenDrawings:
+    """An epoch's drawings of pen digits: `DRAWINGS_OF_A_DIGIT` of each, one digit after the other.
+
+    They depend on the seed and the epoch alone, so that a resumed run sees the drawings it would have seen.
+    """
+
+    def __init__(self, outlines: Outlines, seed: int, epoch: int) -> None:
+        self._outlines = outlines
+        generator = torch.Generator().manual_seed(zlib.crc32(f"{seed}, drawings of epoch {epoch}".encode()))
+        self._changes = random_drawings(DRAWINGS_OF_A_DIGIT * len(outlines), generator)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._changes)
+
+    def batch(self, numbers: Tensor, threads: int) -> tuple[Tensor, Tensor]:
+        """Return some of them, shape (N, 1, 28, 28), and their labels, shape (N,)."""
+        digits = numbers % len(self._outlines)
+        return drawn(self._outlines, digits, self._changes[numbers], threads), self._outlines.labels[digits]
+
+
+def train(
+    model: nn.Module,
+    data: MNIST,
+    config: TrainingConfig,
+    state: TrainingState | None = None,
+    pen: PenData | None = None,
+) -> Iterator[Event]:
     """Train a model, yielding an event for every batch and every epoch.
 
     Parameters
@@ -69,6 +98,8 @@ def train(model: nn.Module, data: MNIST, config: TrainingConfig, state: Training
         The recipe. Its seed decides the order of the images; the initial weights are the model's own.
     state
         Made of `model` and `config` if left out. Keep it to take a checkpoint between two events, or to go on from one.
+    pen
+        The pen digits, for a recipe that trains on them and for the accuracy on them, which is else not measured.
 
     Yields
     ------
@@ -80,23 +111,29 @@ def train(model: nn.Module, data: MNIST, config: TrainingConfig, state: Training
     Raises
     ------
     InvalidConfig
-        If the batch is larger than the training set or too small for the team, or the machine does not have the device.
+        If the batch is larger than the training set or too small for the team, the machine does not have the device, or
+        the recipe trains on pen digits and there are none.
     Diverged
         If a loss is NaN or infinite.
     """
-    size = len(data.train_labels) - config.validation
+    outlines = _outlines_for(config, pen)
+    mnist_size = len(data.train_labels) - config.validation
+    size = mnist_size + (DRAWINGS_OF_A_DIGIT * len(outlines) if outlines else 0)
     if config.batch_size > size:
         raise InvalidConfig("batch_size", config.batch_size, f"at most {size:,}, the size of the training set")
     state = state or TrainingState(model, config)
     if state.team:
         require_an_image_for_each(state.team.size, size, config.batch_size)
     data = data.to(state.device)
+    pen = pen and pen.to(state.device)
     _prepare_process(config, state)
     at_once = STEPS_AT_ONCE.get(state.device.type, STEPS_AT_ONCE_ON_A_GPU)
 
     weights = _GoodWeights([*state.parameters, *model.buffers()])
     while state.epoch <= config.epochs:
-        batches = shuffled(size, config.seed, state.epoch).to(state.device).split(config.batch_size)
+        drawings = PenDrawings(outlines, config.seed, state.epoch) if outlines else None
+        order = shuffled(size, config.seed, state.epoch)
+        batches = (order if drawings else order.to(state.device)).split(config.batch_size)
         total_steps = config.epochs * len(batches)
         model.train()
         torch.set_num_threads(_threads_between_kernels(config, state))
@@ -107,7 +144,10 @@ def train(model: nn.Module, data: MNIST, config: TrainingConfig, state: Training
             for indices in batches[state.batch : state.batch + at_once]:
                 step = state.step + len(pending)
                 _set_learning_rate(state.optimizer, (step + 0.5) / total_steps, config)
-                images, labels = _batch(data, indices, config, step)
+                if drawings:
+                    images, labels = _mixed_batch(data, drawings, indices, mnist_size, config, step)
+                else:
+                    images, labels = _batch(data, indices, config, step)
                 if state.has_channels_last:
                     images = as_channels_last(images)
                 pending.append(_take_step(state, images, labels))
@@ -145,6 +185,7 @@ def train(model: nn.Module, data: MNIST, config: TrainingConfig, state: Training
             images_per_second=size / state.epoch_seconds,
             validation_loss=validation_loss,
             validation_accuracy=validation_accuracy,
+            pen_accuracy=evaluate(model, pen.test_images, pen.test_labels).accuracy if pen else None,
         )
         state.epoch += 1
         state.batch = 0
@@ -164,6 +205,15 @@ def require_an_image_for_each(processes: int, images: int, batch_size: int) -> N
     if (images % batch_size or batch_size) < processes:
         allowed = f"one that leaves each of the {processes} processes an image of every batch"
         raise InvalidConfig("batch_size", batch_size, allowed)
+
+
+def _outlines_for(config: TrainingConfig, pen: PenData | None) -> Outlines | None:
+    """Return the pen digits that a recipe trains on, if it does."""
+    if not config.has_pen_digits:
+        return None
+    if pen is None or pen.outlines is None:
+        raise InvalidConfig("data", config.data, "mnist where the pen digits are not loaded")
+    return pen.outlines
 
 
 def _validate(model: nn.Module, data: MNIST, config: TrainingConfig) -> tuple[float, float] | tuple[None, None]:
@@ -196,6 +246,17 @@ def _batch(data: MNIST, indices: Tensor, config: TrainingConfig, step: int) -> t
         if config.shift:
             images = shift(images, config.shift, changes)
     return images, labels
+
+
+def _mixed_batch(
+    data: MNIST, drawings: PenDrawings, indices: Tensor, mnist_size: int, config: TrainingConfig, step: int
+) -> tuple[Tensor, Tensor]:
+    """Return the images of a step of which some are MNIST's, augmented, and the others drawings."""
+    is_drawing = indices >= mnist_size
+    device = data.train_labels.device
+    images, labels = _batch(data, indices[~is_drawing].to(device), config, step)
+    drawn_images, drawn_labels = drawings.batch(indices[is_drawing] - mnist_size, config.threads)
+    return torch.cat([images, drawn_images.to(device)]), torch.cat([labels, drawn_labels.to(device)])
 
 
 def _set_learning_rate(optimizer: optim.Optimizer, progress: float, config: TrainingConfig) -> None:

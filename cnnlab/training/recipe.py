@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from cnnlab.data.mnist import TRAIN_IMAGES
+from cnnlab.data.pen_digits import TRAINING_DIGITS
 from cnnlab.errors import LabError
 from cnnlab.storage.cores import available_cores
 from cnnlab.training.optimizers import OPTIMIZERS
@@ -15,6 +16,9 @@ from cnnlab.training.setting_kinds import choice, number, settings_of, switch, w
 MAX_SEED = 2**32 - 1
 MAX_EPOCHS = 1_000
 MAX_THREADS = 256
+
+# Of each pen digit in each epoch: so they and MNIST's images come about equally often.
+DRAWINGS_OF_A_DIGIT = 4
 
 
 class InvalidConfig(LabError, ValueError):
@@ -121,6 +125,16 @@ class TrainingConfig:
         phrase="{} schedule",
         tried=("constant", "one-cycle"),
     )
+    data: str = choice(
+        "mnist",
+        ("mnist", "mnist+pen"),
+        titles={"mnist": "MNIST", "mnist+pen": "MNIST and pen digits"},
+        label="Trained on",
+        help="MNIST alone, as in the tutorial, or with it digits that people wrote with a pen, drawn afresh for each "
+        "epoch: rotated, sheared, stretched and with another brush.",
+        phrase="trained on {}",
+        tried=("mnist", "mnist+pen"),
+    )
     augment: bool = switch(
         False,
         label="Augmentation",
@@ -201,8 +215,19 @@ class TrainingConfig:
 
     @property
     def images_per_epoch(self) -> int:
+        """How many images are trained on in each epoch: MNIST's, and drawings of pen digits."""
+        drawings = DRAWINGS_OF_A_DIGIT * TRAINING_DIGITS if self.has_pen_digits else 0
+        return self.mnist_images + drawings
+
+    @property
+    def mnist_images(self) -> int:
         """How many of MNIST's training images are trained on."""
         return TRAIN_IMAGES - self.validation
+
+    @property
+    def has_pen_digits(self) -> bool:
+        """Whether pen digits are trained on."""
+        return self.data == "mnist+pen"
 
     def described(self) -> list[str]:
         """Return the recipe in words, a part for each setting that is worth naming: "10 epochs", "batch size 128"."""

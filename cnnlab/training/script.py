@@ -1,4 +1,4 @@
-"""A run's recipe as a script that needs torch and torchvision alone.
+"""A run's recipe as a script that needs torch and torchvision alone, or also the lab where it trains on pen digits.
 
 It trains with PyTorch's own kernels, as a run with ``kernels="torch"`` does, to the last bit.
 """
@@ -17,7 +17,7 @@ from cnnlab.training.schedules import learning_rate_at
 from cnnlab.training.state import as_channels_last, takes_channels_last
 
 _TEMPLATE = Template('''\
-"""Trains one network on MNIST, as CNN Lab did. Needs torch and torchvision; fetches MNIST into ./data.
+"""Trains one network on $title, as CNN Lab did. Needs $needs; fetches MNIST into ./data.
 
 On the machine that trained the run, with the same versions, the losses are the same to the last bit if the run used
 PyTorch's own kernels. The lab's fused kernels add the same numbers in another order: the first losses agree to about
@@ -30,7 +30,7 @@ from types import ModuleType
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
+$imports
 EPOCHS = $epochs
 BATCH_SIZE = $batch_size
 SEED = $seed
@@ -65,15 +65,16 @@ optimizer = torch.optim.$optimizer(model.parameters(), $arguments)
 
 train_images, train_labels = (each[:$train_images] for each in load(train=True))
 test_images, test_labels = load(train=False)
+$size
 has_channels_last = takes_channels_last(model)
 torch.manual_seed(SEED)
 print("epoch\\ttrain loss\\ttest loss\\ttest accuracy")
 for epoch in range(1, EPOCHS + 1):
     model.train()
     loss_sum = 0.0
-    batches = shuffled(len(train_images), SEED, epoch).to(device).split(BATCH_SIZE)
+$at_each_epoch    batches = shuffled(size, SEED, epoch)$where.split(BATCH_SIZE)
     for batch, indices in enumerate(batches):
-        images, labels = train_images[indices], train_labels[indices]
+$mnist_alone        images, labels = train_images[indices$of_mnist], train_labels[indices$of_mnist]
 $at_each_step        if has_channels_last:
             images = as_channels_last(images)
         optimizer.zero_grad()
@@ -106,9 +107,10 @@ def training_script(source: str, config: TrainingConfig) -> str:
     return _TEMPLATE.substitute(
         epochs=config.epochs,
         batch_size=config.batch_size,
-        train_images=config.images_per_epoch,
+        train_images=config.mnist_images,
         seed=config.seed,
         source=source,
+        **(_WITH_PEN_DIGITS if config.has_pen_digits else _WITHOUT_PEN_DIGITS),
         import_torchvision=inspect.getsource(import_torchvision),
         image_shape=IMAGE_SHAPE,
         predict_logits=inspect.getsource(predict_logits),
@@ -128,7 +130,8 @@ def training_script(source: str, config: TrainingConfig) -> str:
 
 def _at_each_step(config: TrainingConfig) -> tuple[list[str], list[str]]:
     """Return the sources and statements that a recipe adds to the tutorial's loop before each step."""
-    sources, statements = [], []
+    sources: list[str] = []
+    statements: list[str] = []
     if config.augment or config.shift:
         sources += [inspect.getsource(augmentation), inspect.getsource(random_changes)]
         statements += ["changes = random_changes(SEED, step)"]
@@ -136,6 +139,12 @@ def _at_each_step(config: TrainingConfig) -> tuple[list[str], list[str]]:
         statements += ["images = augment(images, labels, changes)"]
     if config.shift:
         statements += [f"images = shift(images, {config.shift}, changes)"]
+    if config.has_pen_digits:
+        statements += [
+            "drawn_images, drawn_labels = drawings.batch(indices[is_drawing] - len(train_images), threads=1)",
+            "images = torch.cat([images, drawn_images.to(device)])",
+            "labels = torch.cat([labels, drawn_labels.to(device)])",
+        ]
     if config.schedule != "constant":
         sources += [inspect.getsource(learning_rate_at)]
         statements += [
@@ -146,4 +155,27 @@ def _at_each_step(config: TrainingConfig) -> tuple[list[str], list[str]]:
     return sources, ["step = (epoch - 1) * len(batches) + batch", *statements] if statements else []
 
 
+_WITHOUT_PEN_DIGITS = {
+    "title": "MNIST",
+    "needs": "torch and torchvision",
+    "imports": "",
+    "size": "size = len(train_images)",
+    "at_each_epoch": "",
+    "where": ".to(device)",
+    "mnist_alone": "",
+    "of_mnist": "",
+}
+_WITH_PEN_DIGITS = {
+    "title": "MNIST and pen digits",
+    "needs": "torch, torchvision and, for the pen digits,\n"
+    "the lab itself: run it with PYTHONPATH set to the lab's folder",
+    "imports": "\nfrom cnnlab.drawing.pen import load_pen_data\n"
+    "from cnnlab.training.loop import DRAWINGS_OF_A_DIGIT, PenDrawings\n",
+    "size": "outlines = load_pen_data(with_training=True).outlines\n"
+    "size = len(train_images) + DRAWINGS_OF_A_DIGIT * len(outlines)",
+    "at_each_epoch": "    drawings = PenDrawings(outlines, SEED, epoch)\n",
+    "where": "",
+    "mnist_alone": "        is_drawing = indices >= len(train_images)\n",
+    "of_mnist": "[~is_drawing].to(device)",
+}
 _FASTEST_DEVICE = '"cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"'

@@ -14,6 +14,7 @@ from pathlib import Path
 from cnnlab.data import mnist as data
 from cnnlab.data.mnist import MNIST
 from cnnlab.errors import LabError
+from cnnlab.fused.pen import pen_kernel
 from cnnlab.inference.test_set import predictions_of
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs.log import Status
@@ -35,6 +36,7 @@ def get_ready() -> MNIST | None:
         None if it cannot be loaded: the run that needs it will say why.
     """
     flush_denormal()
+    pen_kernel()
     try:
         mnist = data.load(train_images_as_bytes=True)
     except LabError:
@@ -67,6 +69,7 @@ def main() -> int:
         if run.status is Status.FINISHED:
             with suppress(Exception):  # a page that misses them makes them
                 predictions_of(run)
+                predictions_of(run, "pen")
     return 0
 
 

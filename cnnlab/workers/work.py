@@ -14,7 +14,8 @@ from typing import Any, Protocol
 import torch
 
 from cnnlab.data import mnist as data
-from cnnlab.data.mnist import MNIST
+from cnnlab.data.mnist import MNIST, DataError
+from cnnlab.drawing.pen import PenData, load_pen_data
 from cnnlab.errors import LabError, NotEnoughMemory, is_memory_error
 from cnnlab.models.definitions import definition_named
 from cnnlab.runs.log import Record
@@ -151,6 +152,7 @@ def _train(
     if checkpoint := run.load_checkpoint():
         state.load_state_dict(checkpoint)
     mnist = mnist or data.load(train_images_as_bytes=True)
+    pen = _pen_data_for(run.config)
     writer.started(
         step=state.step,
         process=os.getpid(),
@@ -163,7 +165,7 @@ def _train(
     )
     saved = time.monotonic()
     try:
-        for event in train(model, mnist, run.config, state):
+        for event in train(model, mnist, run.config, state, pen):
             writer.append_training(event)
             if event.step < state.step:  # more steps are done than logged: a checkpoint would skip some
                 yield event
@@ -187,6 +189,16 @@ def _train(
         writer.save_weights(model.state_dict(), state.step)  # training has put the last good ones back
         raise
     writer.finished()
+
+
+def _pen_data_for(config: TrainingConfig) -> PenData | None:
+    """Return the pen digits; None where they cannot be read and are only tested on, so that MNIST still trains."""
+    try:
+        return load_pen_data(with_training=config.has_pen_digits)
+    except DataError:
+        if config.has_pen_digits:
+            raise
+        return None
 
 
 def flush_denormal() -> bool:

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -44,6 +45,7 @@ def test_training_prints_the_run_and_an_epoch_a_line_and_is_listed():
     (listed,) = records(invoke("runs", "--json").stdout)
     assert (listed["id"], listed["status"], listed["model"]) == (started["id"], "finished", "module")
     assert listed["config"]["seed"] == 3
+    assert listed["pen_accuracy"] == epoch["pen_accuracy"] > 0.5
 
 
 def test_ctrl_c_keeps_a_checkpoint_and_resume_goes_on():
@@ -71,8 +73,8 @@ def test_ctrl_c_keeps_a_checkpoint_and_resume_goes_on():
 
 def test_the_table_for_people():
     printed = invoke("train", "--epochs", "1", "--batch-size", "1000", "--threads", "2").stdout
-    assert "epoch\tloss\ttest accuracy" in printed
-    assert printed.splitlines()[-1].startswith("1\t")
+    assert "epoch\tloss\ttest accuracy\tdrawn by people" in printed
+    assert re.fullmatch(r"1\t\d\.\d{4}\t\d\d\.\d\d %\t\d\d\.\d\d %", printed.splitlines()[-1])
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,12 @@ import pytest
 from cnnlab.data.mnist import load_test_set
 from cnnlab.inference import test_set as predictions
 from cnnlab.inference.networks import NoPredictions
-from cnnlab.inference.test_set import predictions_of
+from cnnlab.inference.test_set import images_of, pen_accuracy_of, predictions_of
 from cnnlab.models.definitions import DEFINITIONS, Net
 from cnnlab.runs.folder import DamagedRun
 from cnnlab.runs.shelf import create_run, reference_runs
 from cnnlab.runs.writer import RunWriter
+from cnnlab.training.events import EpochEvent
 from cnnlab.training.recipe import TrainingConfig
 
 
@@ -48,6 +49,28 @@ def test_answers_are_computed_once(run, monkeypatch):
     kept = predictions_of(run)
     assert np.array_equal(kept.answers, computed.answers)
     assert np.array_equal(kept.confidences, computed.confidences)
+
+
+def test_the_answers_to_what_people_drew_are_kept_in_a_file_of_their_own(run, monkeypatch):
+    computed = predictions_of(run, "pen")
+    assert len(computed.answers) == len(images_of("pen")[1])
+    monkeypatch.setattr(predictions, "_predict", None)
+    assert np.array_equal(predictions_of(run, "pen").answers, computed.answers)
+    run.pen_predictions_path.rename(run.predictions_path)
+    with pytest.raises(TypeError):  # of the other test set: it is computed
+        predictions_of(run)
+
+
+def test_the_accuracy_on_what_people_drew_is_the_logs_or_else_asked_of_the_weights(run):
+    asked = (predictions_of(run, "pen").answers == images_of("pen")[1].numpy()).mean()
+    assert pen_accuracy_of(run) == asked
+    with RunWriter.claim(run) as writer:
+        writer.append_training(EpochEvent(1, 469, 0.2, 0.1, 0.97, 5.0, 12_000.0, pen_accuracy=0.9876))
+    assert pen_accuracy_of(run) == 0.9876
+
+
+def test_the_accuracy_on_what_people_drew_is_unknown_without_weights():
+    assert pen_accuracy_of(create_run(DEFINITIONS["module"], TrainingConfig())) is None
 
 
 def test_new_weights_give_new_answers(run):

@@ -14,7 +14,7 @@ from torch import nn
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.training.evaluation import evaluate
 from cnnlab.training.events import BatchEvent, EpochEvent
-from cnnlab.training.loop import STEPS_AT_ONCE, Diverged, random_changes, shuffled, train
+from cnnlab.training.loop import STEPS_AT_ONCE, Diverged, PenDrawings, random_changes, shuffled, train
 from cnnlab.training.optimizers import OPTIMIZERS
 from cnnlab.training.recipe import PRESETS, SETTINGS, InvalidConfig, TrainingConfig, optimizer_arguments
 from cnnlab.training.schedules import learning_rate_at
@@ -278,6 +278,35 @@ def test_changed_images_give_other_losses(mnist):
     assert losses(train(build(), mnist, replace(CONFIG, augment=True))) != losses(train(build(), mnist, CONFIG))
 
 
+def test_pen_digits_are_drawn_afresh_for_each_epoch_from_the_seed(pen):
+    numbers = torch.arange(4 * 70)
+    epochs = [PenDrawings(pen.outlines, seed, epoch).batch(numbers, threads=2) for seed in (0, 1) for epoch in (1, 2)]
+    again, labels = PenDrawings(pen.outlines, 0, 2).batch(numbers, threads=1)
+    assert torch.equal(again, epochs[1][0])
+    assert len({images.sum().item() for images, _ in epochs}) == 4
+    assert labels.tolist() == pen.outlines.labels.tolist() * 4
+
+
+def test_an_epoch_with_pen_digits_has_four_drawings_of_each(mnist, pen):
+    config = replace(CONFIG, data="mnist+pen", epochs=1)
+    events = list(train(build(), mnist, config, pen=pen))
+    assert len(losses(events)) == math.ceil((1000 + 4 * 70) / 128)
+    assert 0 < events[-1].pen_accuracy < 1
+
+
+def test_a_recipe_with_pen_digits_says_so_where_there_are_none(mnist):
+    with pytest.raises(InvalidConfig, match=r"data is 'mnist\+pen'"):
+        next(train(build(), mnist, replace(CONFIG, data="mnist+pen")))
+
+
+def test_pen_digits_that_are_only_tested_on_leave_the_losses_alone(mnist, pen):
+    events = list(train(build(), mnist, CONFIG, pen=pen))
+    without = list(train(build(), mnist, CONFIG))
+    assert losses(events) == losses(without)
+    assert events[-1].pen_accuracy is not None
+    assert without[-1].pen_accuracy is None
+
+
 def test_an_epochs_order_is_a_permutation_of_its_own():
     orders = [shuffled(1000, seed, epoch).tolist() for seed in (0, 1) for epoch in (1, 2)]
     assert all(sorted(order) == list(range(1000)) for order in orders)
@@ -287,15 +316,20 @@ def test_an_epochs_order_is_a_permutation_of_its_own():
 @pytest.mark.parametrize("steps", [0, 3, STEPS_PER_EPOCH, STEPS_PER_EPOCH + 1])
 @pytest.mark.parametrize(
     ("factory", "config"),
-    [(build, CONFIG), (with_dropout, CONFIG), (build, replace(CONFIG, **{**PRESETS["drawing"], "epochs": 2}))],
+    [
+        (build, CONFIG),
+        (with_dropout, CONFIG),
+        (build, replace(CONFIG, **{**PRESETS["drawing"], "epochs": 2, "data": "mnist"})),
+        (build, replace(CONFIG, data="mnist+pen", augment=True)),
+    ],
 )
-def test_going_on_from_a_checkpoint_gives_the_same_losses_and_weights(factory, config, steps, mnist, tmp_path):
+def test_going_on_from_a_checkpoint_gives_the_same_losses_and_weights(factory, config, steps, mnist, pen, tmp_path):
     whole = factory()
-    expected = list(train(whole, mnist, config))
+    expected = list(train(whole, mnist, config, pen=pen))
 
     model = factory()
     state = TrainingState(model, config)
-    events = train(model, mnist, config, state)
+    events = train(model, mnist, config, state, pen)
     before = [next(events) for _ in range(steps)]
     torch.save(state.state_dict(), tmp_path / "checkpoint.pt")
     torch.rand(7)  # whatever else draws random numbers must not matter
@@ -304,7 +338,7 @@ def test_going_on_from_a_checkpoint_gives_the_same_losses_and_weights(factory, c
     state = TrainingState(resumed, config)
     if steps:
         state.load_state_dict(torch.load(tmp_path / "checkpoint.pt", weights_only=True))
-    after = list(train(resumed, mnist, config, state))
+    after = list(train(resumed, mnist, config, state, pen))
 
     assert losses(before + after) == losses(expected)
     assert [e.test_loss for e in after if isinstance(e, EpochEvent)][-1] == expected[-1].test_loss

@@ -1,14 +1,17 @@
 import gzip
 import inspect
+import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
 from cnnlab.data import mnist as data
+from cnnlab.drawing.pen import load_pen_data
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.training.events import EpochEvent
 from cnnlab.training.loop import train
@@ -43,7 +46,10 @@ def first_images(tmp_path):
 
 def printed_by_script(source, config, folder):
     (folder / "script.py").write_text("from torch import nn\n" + training_script(source, config))
-    ended = subprocess.run([sys.executable, "script.py"], cwd=folder, capture_output=True, text=True, check=True)
+    place = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}  # of the lab, where a script needs it
+    ended = subprocess.run(
+        [sys.executable, "script.py"], cwd=folder, capture_output=True, text=True, check=True, env=place
+    )
     return ended.stdout.splitlines()
 
 
@@ -57,12 +63,18 @@ def rows(events):
 
 @pytest.mark.parametrize(
     ("name", "recipe"),
-    [("sequential", {}), ("module", {"optimizer": "nesterov", "shift": 1}), ("residual", PRESETS["drawing"])],
+    [
+        ("sequential", {}),
+        ("module", {"optimizer": "nesterov", "shift": 1}),
+        ("residual", PRESETS["drawing"] | {"data": "mnist"}),
+        ("sequential", {"data": "mnist+pen", "augment": True, "batch_size": 512}),
+    ],
 )
 def test_the_script_gives_the_losses_of_the_run(name, recipe, first_images, tmp_path):
     config = TrainingConfig(**{**recipe, "epochs": 2, "seed": 7, "threads": 2, "kernels": "torch"})
     definition = DEFINITIONS[name]
-    expected = rows(train(definition.build(config.seed), first_images, config))
+    pen = load_pen_data(with_training=config.has_pen_digits)
+    expected = rows(train(definition.build(config.seed), first_images, config, pen=pen))
     assert printed_by_script(definition.source, config, tmp_path)[-2:] == expected
 
 

@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+
+from cnnlab.data import pen_digits
+from cnnlab.data.mnist import DataError
+from cnnlab.data.pen_digits import PARTS, TESTING_DIGITS, TRAINING_DIGITS, load_drawn, load_strokes
+
+
+@pytest.fixture(scope="module")
+def parts():
+    return {part: load_strokes(part) for part in PARTS}
+
+
+@pytest.fixture
+def unread():
+    pen_digits._arrays.cache_clear()
+    yield
+    pen_digits._arrays.cache_clear()
+
+
+def test_no_writer_stands_on_two_sides(parts):
+    writers = [set(digits.writers) for digits in parts.values()]
+    assert sum(map(len, writers)) == len(set.union(*writers))
+
+
+def test_the_writers_are_split_70_15_15_within_each_collection(parts):
+    for is_tablet in (True, False):
+        counts = np.array(
+            [len({w for w in digits.writers if w.startswith("pen-") == is_tablet}) for digits in parts.values()]
+        )
+        assert counts / counts.sum() == pytest.approx([0.7, 0.15, 0.15], abs=0.04)
+
+
+def test_the_recipe_counts_the_digits_that_are_there(parts):
+    assert len(parts["training"]) == TRAINING_DIGITS
+    assert len(parts["testing"]) == TESTING_DIGITS
+
+
+def test_every_digit_has_strokes_that_fill_a_square_of_255(parts):
+    for digits in parts.values():
+        assert set(digits.labels.tolist()) == set(range(10))
+        for strokes in digits.strokes:
+            points = np.concatenate(strokes)
+            assert points.min() >= 0
+            assert np.ptp(points, axis=0).max() > 250 or np.ptp(points, axis=0).max() == 0
+
+
+@pytest.mark.parametrize("part", ["choosing", "testing"])
+def test_the_drawings_are_of_the_strokes_of_their_part(part, parts):
+    images, labels = load_drawn(part)
+    assert images.shape == (len(parts[part]), 1, 28, 28)
+    assert labels.tolist() == parts[part].labels.tolist()
+    assert (images.amax(dim=(1, 2, 3)) == 1).all()
+
+
+@pytest.mark.usefixtures("unread")
+@pytest.mark.parametrize(
+    ("damage", "how"), [(lambda whole: whole[:-1] + bytes([whole[-1] ^ 1]), "damaged"), (lambda _: None, "missing")]
+)
+def test_an_archive_that_cannot_be_read_is_told_in_a_sentence(damage, how, tmp_path, monkeypatch):
+    content = damage(pen_digits.ARCHIVE.read_bytes())
+    archive = tmp_path / "pen-digits.npz"
+    if content is not None:
+        archive.write_bytes(content)
+    monkeypatch.setattr(pen_digits, "ARCHIVE", archive)
+    with pytest.raises(DataError, match=f"pen-digits.npz is {how}. Restore it"):
+        load_strokes("testing")

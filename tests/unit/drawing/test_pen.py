@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+import torch
+
+from cnnlab.data.pen_digits import PenDigits
+from cnnlab.drawing.pen import centred, outlines_of, pencil_line, plain_drawings, random_drawings
+
+
+def test_a_digit_is_centred_on_the_box_around_its_points():
+    one, other = centred([np.array([[0.0, 0.0], [100.0, 255.0]]), np.array([[40.0, 20.0]])])
+    assert one[0].tolist() == pytest.approx([-50 / 255, -0.5])
+    assert one[1].tolist() == pytest.approx([50 / 255, 0.5])
+    assert len(other) == 1
+
+
+def test_the_pencils_line_cuts_a_corner_and_keeps_the_ends():
+    line = pencil_line(np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]]))
+    assert line[0].tolist() == [0, 0]
+    assert line[-1].tolist() == [1, 1]
+    assert [0.875, 0.125] in line.tolist()  # half way on the curve between the middles, bent towards the corner
+    assert [1, 0] not in line.tolist()
+
+
+@pytest.mark.parametrize("points", [1, 2])
+def test_a_touch_and_a_straight_stroke_have_lines_too(points):
+    stroke = np.array([[0.0, 0.0], [0.5, 1.0]])[:points]
+    assert pencil_line(stroke).tolist() == [[0, 0], *([[0.25, 0.5], [0.5, 1]] if points == 2 else [[0, 0]])]
+
+
+def test_outlines_lie_one_after_the_other():
+    stroke = np.array([[0.0, 0.0], [255.0, 255.0]])
+    outlines = outlines_of(PenDigits(np.array([3, 4]), ("a", "a"), ((stroke,), (stroke, stroke))))
+    assert outlines.digits.tolist() == [0, 1, 3]
+    assert outlines.strokes.tolist() == [0, 3, 6, 9]
+    assert outlines.labels.tolist() == [3, 4]
+    assert outlines.points.shape == (9, 2)
+
+
+def test_a_random_drawing_is_turned_sheared_and_stretched_no_further_than_promised():
+    drawings = random_drawings(5_000, torch.Generator().manual_seed(0))
+    matrices = drawings[:, [0, 1, 3, 4]].view(-1, 2, 2).double()
+    turned = torch.atan2(matrices[:, 1, 0], matrices[:, 0, 0]).rad2deg()  # the way of what was level
+    wide = matrices[:, :, 0].norm(dim=1)
+    high = torch.linalg.det(matrices) / wide
+    shear = (matrices[:, :, 0] * matrices[:, :, 1]).sum(1) / wide / high
+    for numbers, low, high_bound in (
+        (turned, -12, 12),
+        (shear, -0.25, 0.25),
+        (wide / high, 1 / 1.25, 1.25),
+        (2 * drawings[:, 6], 8, 30),
+    ):
+        assert low - 1e-4 <= numbers.min() < low + 0.03 * (high_bound - low)
+        assert high_bound + 1e-4 >= numbers.max() > high_bound - 0.03 * (high_bound - low)
+
+
+def test_a_plain_drawing_leaves_a_digit_as_it_is():
+    assert plain_drawings(2, brush=18).tolist() == [[180, 0, 140, 0, 180, 140, 9]] * 2
