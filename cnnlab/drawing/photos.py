@@ -42,8 +42,8 @@ class PictureSteps:
     ink
         Shape (280, 280), from 0, empty, to 1, full ink.
     seen, light, kept
-        Of a photo, else None. Shape (height, width), from 0 to 1: its grey, the light on its paper, and the ink of its
-        digit.
+        Of a photo, else None. Shape (height, width), from 0 to 1: its grey, the paper or board alone, and the ink of
+        its digit.
     """
 
     ink: np.ndarray
@@ -102,7 +102,8 @@ def _drawn(drawn: np.ndarray, pixels: np.ndarray) -> PictureSteps:
 def _photographed(pixels: np.ndarray) -> PictureSteps:
     """Find the ink of the one digit in a photo: RGBA, shape (height, width, 4)."""
     seen = pixels[..., :3].astype(np.float32) / 255
-    paper = 1 - seen if is_light_on_dark(seen.mean(axis=2)) else seen
+    is_board = is_light_on_dark(seen.mean(axis=2))
+    paper = 1 - seen if is_board else seen
     light = light_on(paper)
     dark = darkness(paper, light)
     grain = 1.4826 * float(np.median(np.abs(dark - np.median(dark))))
@@ -121,7 +122,8 @@ def _photographed(pixels: np.ndarray) -> PictureSteps:
     (mask,) = digits.masks
     clean = (dark - least) / max(float(np.quantile(dark[mask], 0.8)) - least, 1e-6)
     kept = np.where(ndimage.binary_dilation(mask) & (mask | ~is_line), clean.clip(0, 1), 0).astype(np.float32)
-    return PictureSteps(_large(kept), seen.mean(axis=2), light.mean(axis=2), kept)
+    background = 1 - light if is_board else light
+    return PictureSteps(_large(kept), seen.mean(axis=2), background.mean(axis=2), kept)
 
 
 def _none(touched_edge: bool = False) -> UnreadablePicture:
