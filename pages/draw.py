@@ -9,7 +9,7 @@ import streamlit as st
 from cnnlab.comparison.defaults import networks_to_draw_for, runs_of_sweeps
 from cnnlab.comparison.labels import labels_of
 from cnnlab.data.mnist import TEST_IMAGES, load_test_set
-from cnnlab.drawing.photos import picture_on_canvas
+from cnnlab.drawing.photos import picture_steps
 from cnnlab.drawing.preparation import prepare
 from cnnlab.drawing.strokes import CANVAS_SIDE
 from cnnlab.errors import LabError
@@ -17,7 +17,7 @@ from cnnlab.runs.folder import NoSuchRun
 from cnnlab.runs.run import Run
 from cnnlab.ui.answers.bars import answers_view, steps_view
 from cnnlab.ui.answers.explanation import explanation_view
-from cnnlab.ui.draw.canvas import Picture, canvas, clear_canvas, put_on_canvas, undo_stroke
+from cnnlab.ui.draw.canvas import Picture, canvas, clear_canvas, drawing_now, put_on_canvas, undo_stroke
 from cnnlab.ui.draw.my_digits import asked_digit, is_round, keep_choices, my_digits_view
 from cnnlab.ui.frame.actions import show_error
 from cnnlab.ui.frame.live import live
@@ -52,7 +52,7 @@ def draw_and_answer(chosen: list[Run]) -> None:
         answers_view(chosen, prepared)
         if not is_round():
             keep_choices(can_keep)
-        steps_view(prepared)
+        steps_view(prepared, drawing.picture.steps if drawing.picture else None)
     if prepared and chosen:
         inside_view(chosen, prepared.centred)
 
@@ -81,8 +81,11 @@ def put_uploaded() -> None:
     if (file := st.session_state[Key.UPLOADED_PICTURE]) is None:
         return
     try:
-        put_on_canvas(Picture(picture_on_canvas(file.getvalue()), file.name))
+        steps = picture_steps(file.getvalue())
+        put_on_canvas(Picture(steps.ink, file.name, steps))
     except LabError as error:
+        if drawing_now().picture:  # else the answers to the one before would stand below the error
+            clear_canvas()
         st.session_state[Key.PICTURE_ERROR] = str(error)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import streamlit as st
 from streamlit_drawable_canvas import st_canvas
 
+from cnnlab.drawing.photos import PictureSteps
 from cnnlab.drawing.strokes import CANVAS_SIDE, Stroke, ink_of, strokes_on
 from cnnlab.ui.frame.pictures import png_of
 from cnnlab.ui.frame.session import Key
@@ -28,10 +29,13 @@ class Picture:
         Shape (280, 280), from 0, empty, to 1, full ink.
     title
         What it shows, in a few words.
+    steps
+        Of one that was uploaded: how its ink was found.
     """
 
     ink: np.ndarray
     title: str
+    steps: PictureSteps | None = None
 
 
 @dataclass(frozen=True)
