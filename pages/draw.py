@@ -108,7 +108,6 @@ def examples_popover() -> None:
 
 
 begin_page("Draw")
-st.title("Draw", anchor=False)
 st.write(
     "Draw a digit. After each stroke it is prepared as the digits of MNIST were, and every chosen network answers at "
     "once."

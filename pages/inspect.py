@@ -141,7 +141,6 @@ def one_image_view(run: Run, labels: np.ndarray, predictions: Predictions) -> No
 
 
 begin_page("Inspect")
-st.title("Inspect", anchor=False)
 st.write(
     "One run from the inside: its confusion matrix, the filters that training gave it, and what they make of an image."
 )

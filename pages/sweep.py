@@ -49,7 +49,6 @@ def start_buttons(plan: Plan | None, shown: Sweep | None) -> None:
 
 
 begin_page("Sweep")
-st.title("Sweep", anchor=False)
 st.write(
     "One run answers little. Choose values for some settings, and the lab trains a run for each combination: with "
     "several seeds one sees how far chance alone moves a result, and which setting moves it further. All others are "

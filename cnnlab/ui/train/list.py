@@ -1,9 +1,13 @@
 """Runs as a list of links, with what each one is doing."""
 
+from contextlib import suppress
 from typing import Literal
 
 import streamlit as st
 
+from cnnlab.comparison.labels import labels_of
+from cnnlab.comparison.outcomes import outcome
+from cnnlab.errors import LabError
 from cnnlab.runs.folder import DamagedRun, NoSuchRun, UnreadableRun
 from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
@@ -50,7 +54,21 @@ def run_links(runs: list[Run], chosen: Run | None = None) -> None:
         _link(run.id, name, icon, told, is_chosen=chosen is not None and run.id == chosen.id)
 
 
-def damaged_run_links(damages: list[UnreadableRun]) -> None:
+def matching_runs(runs: list[Run], search: str) -> list[Run]:
+    """Return the runs whose label, identifier or status has all words of a search."""
+    words = search.casefold().split()
+    if not words:
+        return runs
+    found = []
+    for run, label in zip(runs, labels_of(runs), strict=True):
+        with suppress(LabError):
+            told = f"{label} {run.name} {run.id} {outcome(run)}".casefold()
+            if all(word in told for word in words):
+                found.append(run)
+    return found
+
+
+def unreadable_run_links(damages: list[UnreadableRun]) -> None:
     """Show a link to each run whose state cannot be read, and below it the file that is damaged."""
     for damage in damages:
         _link(damage.run_id, damage.run_id, _DAMAGED_ICON, [_damage_told(damage)])
