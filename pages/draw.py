@@ -17,8 +17,9 @@ from cnnlab.runs.folder import NoSuchRun
 from cnnlab.runs.run import Run
 from cnnlab.ui.answers.bars import answers_view, steps_view
 from cnnlab.ui.answers.explanation import explanation_view
-from cnnlab.ui.draw.canvas import Picture, canvas, clear_canvas, drawing_now, put_on_canvas, undo_stroke
+from cnnlab.ui.draw.canvas import SHOWN_SIDE, Picture, canvas, clear_canvas, drawing_now, put_on_canvas, undo_stroke
 from cnnlab.ui.draw.my_digits import asked_digit, is_round, keep_choices, my_digits_view
+from cnnlab.ui.draw.pen import live_pen
 from cnnlab.ui.frame.actions import show_error
 from cnnlab.ui.frame.live import live
 from cnnlab.ui.frame.page import begin_page
@@ -32,11 +33,13 @@ REFRESH_SECONDS = 1.0  # while a chosen run trains, so that one sees it learn
 
 
 def draw_and_answer(chosen: list[Run]) -> None:
-    drawing_column, answer_column = st.columns([CANVAS_SIDE, 640], gap="medium")
+    row = st.container(horizontal=True, gap="medium", key="draw_row")
+    drawing_column = row.container(width=SHOWN_SIDE)
+    answer_column = row.container(key="draw_answers")
     with drawing_column:
         asked_digit()
         drawing = canvas(st.session_state.get(Key.BRUSH, 20))
-        with st.container(horizontal=True, width=CANVAS_SIDE, gap="xsmall"):
+        with st.container(horizontal=True, gap="xsmall"):
             st.button("Undo", on_click=undo_stroke)
             st.button("Clear", on_click=clear_canvas)
             with st.popover("Brush"):
@@ -53,6 +56,8 @@ def draw_and_answer(chosen: list[Run]) -> None:
         if not is_round():
             keep_choices(can_keep)
         steps_view(prepared, drawing.picture.steps if drawing.picture else None)
+        for refusal in live_pen(chosen):
+            st.caption(as_text(refusal))
     if prepared and chosen:
         inside_view(chosen, prepared.centred)
 
@@ -108,9 +113,8 @@ def examples_popover() -> None:
 
 
 begin_page("Draw")
-st.write(
-    "Draw a digit. After each stroke it is prepared as the digits of MNIST were, and every chosen network answers at "
-    "once."
+st.caption(
+    "Draw a digit: every chosen network answers while the pen moves, to what it is given in the end, 28 × 28 pixels."
 )
 
 if (index := st.session_state.pop(Key.CANVAS_IMAGE, None)) is not None:  # sent by Inspect

@@ -1,7 +1,7 @@
 // A drawing as MNIST's authors would have prepared it: the same steps as cnnlab/drawing/preparation.py, which is the
 // truth and says why. Ink is a Float32Array, row by row, from 0, empty, to 1, full.
 
-const SIDE = 28;
+const IMAGE_SIDE = 28;
 const FITTED = 20;
 const FAINT = 0.1;
 const CENTRE = 15;
@@ -22,7 +22,7 @@ export function prepare(ink, side) {
 
 /** Shrink a whole canvas to 28 by 28 and do nothing else. */
 export function shrink(drawn, side) {
-  return resample(drawn, side, side, SIDE);
+  return resample(drawn, side, side, IMAGE_SIDE);
 }
 
 function ofTheMost(ink) {
@@ -110,11 +110,11 @@ function centre(fitted) {
       across += ink * (x + 0.5);
     }
   }
-  const offset = (sum) => Math.min(Math.max(Math.trunc(CENTRE - sum / mass), 0), SIDE - FITTED);
+  const offset = (sum) => Math.min(Math.max(Math.trunc(CENTRE - sum / mass), 0), IMAGE_SIDE - FITTED);
   const [top, left] = [offset(down), offset(across)];
-  const centred = new Float32Array(SIDE * SIDE);
+  const centred = new Float32Array(IMAGE_SIDE * IMAGE_SIDE);
   for (let y = 0; y < FITTED; y++) {
-    centred.set(fitted.subarray(y * FITTED, (y + 1) * FITTED), (top + y) * SIDE + left);
+    centred.set(fitted.subarray(y * FITTED, (y + 1) * FITTED), (top + y) * IMAGE_SIDE + left);
   }
   return centred;
 }

@@ -61,12 +61,12 @@ def test_from_the_start_of_the_page_to_start_training_are_at_most_twelve_tabs(op
     page.wait_for_selector(AT_REST)
     presses = 0
     focused = ""
-    while "Start training" not in focused:
+    while not focused.endswith("Start training") or "\n\n\n" in focused:
         presses += 1
         assert presses <= 12
         page.keyboard.press("Tab")
-        focused = page.evaluate("document.activeElement.innerText || ''")
-        if "Skip to the page" in focused:
+        focused = page.evaluate("document.activeElement.innerText || ''").strip()
+        if focused == "Skip to the page":
             page.keyboard.press("Enter")
             page.wait_for_function("document.activeElement.id === 'content'")
 

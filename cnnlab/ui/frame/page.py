@@ -43,6 +43,7 @@ h1#content:focus { outline: none; }
   background: #1c2333; color: #fff; outline: 3px solid #ffb454; }
 .st-key-recipe_first_fields { display: grid; grid-template-columns: 1fr 1fr; gap: .75rem; }
 .st-key-recipe_first_fields > * { width: 100%; }
+.st-key-draw_answers { flex: 1 1 21rem; min-width: min(100%, 21rem); }
 @media (max-width: 640px) {
   .st-key-recipe_folded { display: none; }
   .st-key-navigation { flex-wrap: nowrap; gap: 0; justify-content: space-between; }
