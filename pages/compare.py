@@ -4,9 +4,9 @@ from functools import partial
 
 import streamlit as st
 
-from cnnlab.comparison.defaults import pair_to_compare, runs_of_sweeps
 from cnnlab.comparison.experiments import Experiment, by_experiment, by_seed
 from cnnlab.comparison.labels import labels_of
+from cnnlab.conclusions.defaults import pair_to_compare, runs_of_sweeps
 from cnnlab.errors import LabError
 from cnnlab.inference.test_set import Predictions, predictions_of
 from cnnlab.models.definitions import DEFINITIONS, Definition

@@ -7,7 +7,7 @@ import streamlit as st
 from cnnlab.comparison.experiments import folded_labels_of
 from cnnlab.comparison.labels import labels_of
 from cnnlab.comparison.outcomes import collapse_of
-from cnnlab.comparison.verdicts import Conclusion, conclusion
+from cnnlab.conclusions.verdicts import Conclusion, conclusion
 from cnnlab.inference.test_set import Predictions
 from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
