@@ -4,6 +4,8 @@ from typing import Literal
 
 import streamlit as st
 
+from cnnlab.comparison.labels import labels_of
+from cnnlab.comparison.outcomes import has_collapsed
 from cnnlab.runs.folder import DamagedRun, NoSuchRun
 from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
@@ -20,6 +22,7 @@ _ICONS = {
     Status.FINISHED: ":material/check_circle:",
 }
 _DAMAGED_ICON = ":material/broken_image:"
+_COLLAPSED_ICON = ":material/trending_flat:"
 _COLORS: dict[Status, Literal["gray", "blue", "orange", "red", "green"]] = {
     Status.QUEUED: "gray",
     Status.RUNNING: "blue",
@@ -37,17 +40,16 @@ def status_badge(status: Status, label: str | None = None) -> None:
 
 def run_links(runs: list[Run], chosen: Run | None = None) -> None:
     """Show a link to each run, and below it its status, its newest test accuracy and its age."""
-    for run in runs:
+    for run, label in zip(runs, _labels_of(runs), strict=True):
         try:
             status = run.status
             if damage := run.damage():
                 icon, told = _DAMAGED_ICON, [_damage_told(damage)]
             else:
-                icon, told = _ICONS[status], _told_of(run, status)
-            name = run.name
+                icon, told = _COLLAPSED_ICON if has_collapsed(run) else _ICONS[status], _told_of(run, status)
         except NoSuchRun:  # deleted from another tab just now
             continue
-        _link(run.id, name, icon, told, is_chosen=chosen is not None and run.id == chosen.id)
+        _link(run.id, label, icon, told, is_chosen=chosen is not None and run.id == chosen.id)
 
 
 def damaged_run_links(damages: list[DamagedRun]) -> None:
@@ -74,8 +76,19 @@ def _damage_told(damage: DamagedRun) -> str:
     return f":red[damaged: {as_text(damage.file)}]"
 
 
+def _labels_of(runs: list[Run]) -> list[str]:
+    try:
+        return labels_of(runs)
+    except NoSuchRun:  # one was deleted from another tab just now: it is left out below
+        return [run.id for run in runs]
+
+
+def _word_for(run: Run, status: Status) -> str:
+    return ":orange[collapsed]" if has_collapsed(run) else status.value
+
+
 def _told_of(run: Run, status: Status) -> list[str]:
-    told = ["ships with the lab"] if run.is_reference else [status.value, ago(run.created)]
+    told = ["ships with the lab"] if run.is_reference else [_word_for(run, status), ago(run.created)]
     if epoch := run.last_epoch():
         told.append(f"{percent(epoch.test_accuracy)} after epoch {epoch.epoch} of {run.config.epochs}")
     return told
