@@ -44,7 +44,7 @@ def text_of(document):
 def test_a_report_has_the_verdict_first(report):
     text = text_of(report)
     assert text.index("The recipes differ") < text.index("Train loss") < text.index("Results") < text.index("Sources")
-    assert "Reference: For drawing · Sequential" in text
+    assert "Reference: For drawing is the better one, by more than chance" in text
     assert "p < 0.001; which of the differences it comes from cannot be told." in text
 
 
