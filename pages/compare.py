@@ -4,9 +4,9 @@ from functools import partial
 
 import streamlit as st
 
-from cnnlab.comparison.defaults import pair_to_compare, runs_of_sweeps
 from cnnlab.comparison.experiments import Experiment, by_experiment, by_seed
 from cnnlab.comparison.labels import labels_of
+from cnnlab.conclusions.defaults import pair_to_compare, runs_of_sweeps
 from cnnlab.errors import LabError
 from cnnlab.inference.test_set import Predictions, predictions_of
 from cnnlab.models.definitions import DEFINITIONS, Definition
@@ -19,7 +19,7 @@ from cnnlab.training.recipe import TrainingConfig
 from cnnlab.ui.compare.answers import confusion_matrices_view, disagreements_view, verdicts_view
 from cnnlab.ui.compare.curves import curves_view
 from cnnlab.ui.compare.results import differences_view, results_view
-from cnnlab.ui.compare.verdict import bad_ends_view, conclusion_view
+from cnnlab.ui.compare.verdict import bad_ends_view, conclusion_view, report_button
 from cnnlab.ui.frame.actions import attempt, show_error
 from cnnlab.ui.frame.live import live
 from cnnlab.ui.frame.page import begin_page
@@ -171,13 +171,14 @@ try:
     )
     with verdict:
         bad_ends_view(chosen)
-        if len(chosen) > 1:
-            with st.spinner("Asking the networks about the 10,000 test images"):
-                answering, answers = predictions_of_ended_runs(chosen)
-            if len(answering) > 1:
-                conclusion_view(answering, answers)
-            else:
-                st.caption("A verdict takes two runs that have ended.")
+        with st.spinner("Asking the networks about the 10,000 test images"):
+            answering, answers = predictions_of_ended_runs(chosen)
+        if len(answering) > 1:
+            conclusion_view(answering, answers)
+        else:
+            st.caption("A verdict takes two runs that have ended.")
+    with actions:
+        report_button(chosen, answering, answers)
     if len(chosen) > 1:
         st.header("What differs", anchor=False)
         differences_view(chosen)

@@ -6,8 +6,8 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
-from cnnlab.comparison.defaults import networks_to_draw_for, runs_of_sweeps
 from cnnlab.comparison.labels import labels_of
+from cnnlab.conclusions.defaults import networks_to_draw_for, runs_of_sweeps
 from cnnlab.data.mnist import TEST_IMAGES, load_test_set
 from cnnlab.drawing.photos import picture_steps
 from cnnlab.drawing.preparation import prepare

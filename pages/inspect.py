@@ -5,8 +5,8 @@ import random
 import numpy as np
 import streamlit as st
 
-from cnnlab.comparison.defaults import newest_good, runs_of_sweeps
 from cnnlab.comparison.statistics import accuracy_interval
+from cnnlab.conclusions.defaults import newest_good, runs_of_sweeps
 from cnnlab.data.mnist import TEST_IMAGES, load_test_set
 from cnnlab.errors import LabError
 from cnnlab.inference.confusion import confusion_matrix, worst_errors

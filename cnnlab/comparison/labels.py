@@ -37,7 +37,9 @@ def labels_of(runs: Sequence[Run]) -> list[str]:
     labels = []
     for run, name, parts in zip(runs, names, _parts_of(runs), strict=True):
         title = short_title(run)
-        if name == f"{run.title}, seed {run.config.seed}":  # the lab's own
+        if run.is_reference:  # its name says what it is for
+            labels.append(name)
+        elif name == f"{run.title}, seed {run.config.seed}":  # the lab's own
             labels.append(_SEPARATOR.join([title, *parts]))
         elif title.casefold() in name.casefold():
             labels.append(_SEPARATOR.join([name, *parts]))

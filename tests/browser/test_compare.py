@@ -43,8 +43,8 @@ def test_train_both_draws_two_curves_in_one_chart_and_a_cell_shows_its_images(op
     wait_for(lambda: corners(curves(page).nth(0)) > before)
     assert drawing.evaluate("node => node.isConnected"), "the chart was drawn again while points were added"
 
-    page.get_by_role("button", name="Stop").click()
-    expect(page.get_by_role("button", name="Stop")).to_be_disabled()
+    page.get_by_role("button", name=re.compile("Stop$")).click()
+    expect(page.get_by_role("button", name=re.compile("Stop$"))).to_be_disabled()
     expect(page.get_by_text("More of").first).to_be_visible(timeout=60_000)
 
     legend = page.get_by_test_id("stVegaLiteChart").first.locator(".role-legend-label text")

@@ -20,6 +20,7 @@ ROOMS = (
     "ui/train",
     "ui/frame",
     "bench",
+    "conclusions",
     "comparison",
     "workers",
     "sweeps",

@@ -7,7 +7,8 @@ import streamlit as st
 from cnnlab.comparison.experiments import folded_labels_of
 from cnnlab.comparison.labels import labels_of
 from cnnlab.comparison.outcomes import collapse_of
-from cnnlab.comparison.verdicts import Conclusion, conclusion
+from cnnlab.conclusions.report import comparison_report
+from cnnlab.conclusions.verdicts import Conclusion, conclusion
 from cnnlab.inference.test_set import Predictions
 from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
@@ -57,3 +58,18 @@ def bad_ends_view(runs: Sequence[Run]) -> None:
             st.error(f"**{as_text(label)}** failed. {as_text(run.history().reason or 'Its log does not say why.')}")
         elif collapse := collapse_of(run):
             st.warning(f"**{as_text(label)}**: {as_text(collapse.sentence())}")
+
+
+def report_button(runs: Sequence[Run], answering: Sequence[Run], predictions: Sequence[Predictions]) -> None:
+    """Show a button that downloads the comparison as a file; `predictions` are those of the runs that answer."""
+    answers = {run.id: each.answers for run, each in zip(answering, predictions, strict=True)}
+    st.download_button(
+        "Report",
+        lambda: comparison_report(runs, answers, test_labels()),
+        file_name="comparison.html",
+        mime="text/html",
+        icon=":material/description:",
+        on_click="ignore",
+        help="Downloads the verdict, curves, results, recipes, confusion matrices and sources as one HTML file, which "
+        "opens without the lab.",
+    )

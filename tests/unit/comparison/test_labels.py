@@ -37,7 +37,14 @@ def test_a_persons_name_stands_before_the_rest():
 
 def test_a_persons_name_that_says_the_definition_says_it_for_the_label():
     assert label_of(run_with("module", "My module", epochs=1)) == "My module · 1 epoch"
-    assert [label_of(run) for run in reference_runs()][:2] == ["Reference: nn.Sequential", "Reference: nn.Module"]
+
+
+def test_the_shipped_runs_are_called_by_their_names_alone():
+    assert labels_of(reference_runs()) == [
+        "Reference: nn.Sequential",
+        "Reference: nn.Module",
+        "Reference: For drawing",
+    ]
 
 
 def test_seeds_are_named_where_runs_differ_in_nothing_else():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cnnlab.comparison.verdicts import conclusion, differing_in_words, what_differs
+from cnnlab.conclusions.verdicts import conclusion, differing_in_words, what_differs
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs.shelf import create_run
 from cnnlab.runs.writer import RunWriter

@@ -1,6 +1,6 @@
 import pytest
 
-from cnnlab.comparison.defaults import networks_to_draw_for, newest_good, pair_to_compare, runs_of_sweeps
+from cnnlab.conclusions.defaults import networks_to_draw_for, newest_good, pair_to_compare, runs_of_sweeps
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs.shelf import all_runs, create_run, reference_runs
 from cnnlab.runs.writer import RunWriter
