@@ -51,7 +51,7 @@ def three_steps() -> None:
     for path, label, icon, told in STEPS:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.page_link(path, label=label, icon=icon, width=130)
-            st.markdown(told)
+            st.markdown(told, width="content")
 
 
 def runs_now_and_newest() -> None:

@@ -119,7 +119,6 @@ def answers_of(answering: list[Run], answers: list[Predictions]) -> None:
 
 begin_page("Compare")
 actions = st.container(horizontal=True, vertical_alignment="center")
-actions.title("Compare", anchor=False, width="content")
 
 runs, names = runs_and_names()
 CHOICE.take_from_address(runs, default=lambda: [run.id for run in pair_to_compare(runs.values(), runs_of_sweeps())])

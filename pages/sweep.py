@@ -4,7 +4,7 @@ import streamlit as st
 
 from cnnlab.errors import LabError
 from cnnlab.sweeps.plan import Plan
-from cnnlab.sweeps.sweep import Sweep, all_sweeps
+from cnnlab.sweeps.sweep import Sweep, all_sweeps, unreadable_sweeps
 from cnnlab.ui.frame.actions import show_error
 from cnnlab.ui.frame.page import begin_page
 from cnnlab.ui.frame.session import Key
@@ -49,7 +49,6 @@ def start_buttons(plan: Plan | None, shown: Sweep | None) -> None:
 
 
 begin_page("Sweep")
-st.title("Sweep", anchor=False)
 sweeps = {sweep.id: sweep for sweep in all_sweeps()}
 form_column, result_column = st.columns([2, 3], gap="large")
 with form_column:
@@ -64,6 +63,8 @@ with form_column:
         )
 
 with result_column:
+    for unreadable in unreadable_sweeps():
+        st.error(as_text(str(unreadable)))
     if not sweeps:
         st.info("No sweep yet. The form holds one of nine runs: three learning rates, each with three seeds.")
         st.stop()

@@ -1,12 +1,14 @@
 """Runs as a list of links, with what each one is doing."""
 
+from contextlib import suppress
 from typing import Literal
 
 import streamlit as st
 
 from cnnlab.comparison.labels import labels_of
-from cnnlab.comparison.outcomes import has_collapsed
-from cnnlab.runs.folder import DamagedRun, NoSuchRun
+from cnnlab.comparison.outcomes import has_collapsed, outcome
+from cnnlab.errors import LabError
+from cnnlab.runs.folder import DamagedRun, NoSuchRun, UnreadableRun
 from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
 from cnnlab.ui.frame.wording import as_text
@@ -52,16 +54,32 @@ def run_links(runs: list[Run], chosen: Run | None = None) -> None:
         _link(run.id, label, icon, told, is_chosen=chosen is not None and run.id == chosen.id)
 
 
-def damaged_run_links(damages: list[DamagedRun]) -> None:
+def matching_runs(runs: list[Run], search: str) -> list[Run]:
+    """Return the runs whose label, name, identifier or status has all words of a search."""
+    words = search.casefold().split()
+    if not words:
+        return runs
+    found = []
+    for run, label in zip(runs, _labels_of(runs), strict=True):
+        with suppress(LabError):
+            told = f"{label} {run.name} {run.id} {outcome(run)}".casefold()
+            if all(word in told for word in words):
+                found.append(run)
+    return found
+
+
+def unreadable_run_links(damages: list[UnreadableRun]) -> None:
     """Show a link to each run whose state cannot be read, and below it the file that is damaged."""
     for damage in damages:
         _link(damage.run_id, damage.run_id, _DAMAGED_ICON, [_damage_told(damage)])
 
 
 def cluster_line() -> None:
-    """Say where runs train if that is a cluster, and what is wrong where it does not answer."""
+    """Say where runs train if that is a cluster, and what is wrong where none can be started."""
     if problem := scheduler().cluster_problem:
         st.error(as_text(f"{problem} Runs wait until it answers."))
+    elif problem := scheduler().problem:
+        st.error(as_text(f"Runs wait, since none can be started. {problem}"))
     elif scheduler().trains_on_cluster:
         st.caption("Runs train on a Ray cluster; their results are kept here.")
 
@@ -72,8 +90,10 @@ def _link(run_id: str, label: str, icon: str, told: list[str], *, is_chosen: boo
         st.caption(" · ".join(told))
 
 
-def _damage_told(damage: DamagedRun) -> str:
-    return f":red[damaged: {as_text(damage.file)}]"
+def _damage_told(damage: UnreadableRun) -> str:
+    if isinstance(damage, DamagedRun):
+        return f":red[damaged: {as_text(damage.file)}]"
+    return as_text(damage.kind)
 
 
 def _labels_of(runs: list[Run]) -> list[str]:
