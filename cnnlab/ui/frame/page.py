@@ -47,9 +47,9 @@ h1#content:focus { outline: none; }
 @media (max-width: 640px) {
   .st-key-recipe_folded { display: none; }
   .st-key-navigation { flex-wrap: nowrap; gap: 0; justify-content: space-between; }
-  .st-key-navigation a { padding: .25rem .3rem; }
-  .st-key-navigation a span { font-size: .82rem; }
-  .st-key-navigation a [data-testid="stIconMaterial"] { display: none; }
+  .st-key-navigation a { padding: .25rem .2rem; }
+  .st-key-navigation a p { font-size: .8rem; }
+  .st-key-navigation a > span:has([data-testid="stIconMaterial"]) { display: none; }
 }
 [class*="st-key-run_"] a:not(:hover) { background: none; }
 [class*="st-key-run_chosen_"] a, [class*="st-key-run_chosen_"] a:not(:hover) { background: rgba(128, 136, 152, .22); }

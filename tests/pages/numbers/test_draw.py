@@ -49,7 +49,7 @@ def percent(share):
 def drawn_page(open_page, ink):
     """Return the Draw page with that canvas."""
     page = open_page("draw", runs=",".join(RUNS))
-    page.session_state["canvas_picture"] = SimpleNamespace(ink=ink, title="A nine")
+    page.session_state["canvas_picture"] = SimpleNamespace(ink=ink, title="A nine", steps=None)
     page.run()
     assert not page.exception
     return page
