@@ -18,7 +18,7 @@ from cnnlab.ui.train.list import run_links
 NEWEST_SHOWN = 4
 REFRESH_SECONDS = 1.0
 STEPS = (
-    ("pages/models.py", "Write it", ":material/schema:", "the network, as `nn.Sequential` and as an `nn.Module`"),
+    ("pages/models.py", "Write it", ":material/schema:", "the network, as a list and as a class"),
     (
         "pages/train.py",
         "Train it",
@@ -39,12 +39,12 @@ def draw_and_answer(run: Run) -> None:
                 st.button("Clear", on_click=clear_canvas)
         with st.container(key="draw_answers"):
             st.header("Draw a digit", anchor=False)
-            st.write(
-                "A convolutional network of 29,322 numbers reads it while the pen moves. It was trained here, in two "
-                "minutes. CNN Lab shows how such a network is written, trained and compared."
-            )
             answers_view([run], prepare(drawing.ink()))
             live_pen([run])
+            st.write(
+                "A convolutional network of 29,322 numbers reads it while the pen moves. CNN Lab shows how such a "
+                "network is written, trained, compared and looked into, all on this machine."
+            )
 
 
 def three_steps() -> None:

@@ -113,9 +113,7 @@ def examples_popover() -> None:
 
 
 begin_page("Draw")
-st.caption(
-    "Draw a digit: every chosen network answers while the pen moves, to what it is given in the end, 28 × 28 pixels."
-)
+st.caption("Draw a digit: every chosen network answers while the pen moves.")
 
 if (index := st.session_state.pop(Key.CANVAS_IMAGE, None)) is not None:  # sent by Inspect
     put_test_image(index)

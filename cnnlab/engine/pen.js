@@ -7,6 +7,7 @@ import { prepare, shrink } from "./preparation.js";
 
 const CANVAS_SIDE = 280;
 const FRAME = ".st-key-canvas_frame";
+const TIDY_MILLISECONDS = 500; // a cleared canvas is a new one
 
 let stop = () => {};
 
@@ -43,11 +44,25 @@ export default function ({ data }) {
   const listeners = { pointerdown: begin, pointermove: move, pointerup: end, pointercancel: end };
   for (const [name, listener] of Object.entries(listeners)) document.addEventListener(name, listener, true);
   if (canvasesOf(document.querySelector(FRAME)).length) soon(); // newer weights answer to what is drawn
+  tidy();
+  const tidying = setInterval(tidy, TIDY_MILLISECONDS);
   stop = () => {
+    clearInterval(tidying);
     cancelAnimationFrame(frame);
     for (const [name, listener] of Object.entries(listeners)) document.removeEventListener(name, listener, true);
   };
   return () => stop();
+}
+
+/** Take the canvas's own tools, which are not seen, out of everybody's way, and give it a name that can be read out. */
+function tidy() {
+  for (const root of rootsIn(document.querySelector(FRAME))) {
+    for (const tools of root.querySelectorAll(".dc-toolbar")) tools.inert = true;
+    for (const canvas of root.querySelectorAll("canvas.upper-canvas")) {
+      canvas.setAttribute("role", "img");
+      canvas.setAttribute("aria-label", "Canvas: draw a digit here");
+    }
+  }
 }
 
 /** Return each run's network, by the run's identifier. The data are a header in JSON, its length before it, and floats. */
@@ -61,8 +76,13 @@ function unpacked(data) {
 
 /** Return the canvases that lie on each other in a frame: what lies below, the finished strokes, the one being drawn. */
 function canvasesOf(frame) {
-  const roots = frame ? [frame, ...[...frame.querySelectorAll("*")].map((each) => each.shadowRoot).filter(Boolean)] : [];
-  return roots.flatMap((root) => [...root.querySelectorAll("canvas")]);
+  return rootsIn(frame).flatMap((root) => [...root.querySelectorAll("canvas")]);
+}
+
+/** Return an element, if it is there, and the shadow roots below it. */
+function rootsIn(element) {
+  if (!element) return [];
+  return [element, ...[...element.querySelectorAll("*")].map((each) => each.shadowRoot).filter(Boolean)];
 }
 
 function inkOn(paper) {
