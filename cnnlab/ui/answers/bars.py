@@ -29,7 +29,7 @@ _STYLE = """
 .answer header { font-size: .85rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; opacity: .8; }
 .answer .named { display: flex; align-items: baseline; gap: .5rem; height: 2.6rem; line-height: 2.6rem; }
 .answer .named b { font-size: 2.1rem; font-weight: 700; }
-.answer .named.none { opacity: .6; }
+.answer .named.none { opacity: .75; }
 .answer .bars { display: grid; grid-template-columns: repeat(10, 1fr); gap: 3px; text-align: center; }
 .answer .bars div { height: 3.6rem; display: flex; align-items: end; border-bottom: 1px solid rgba(128, 136, 152, .5); }
 .answer .bars i { flex: 1; background: rgba(128, 136, 152, .55); border-radius: 2px 2px 0 0; }

@@ -36,6 +36,8 @@ _STYLE = """
   display: grid; grid-template-columns: repeat(auto-fill, minmax(max(7.8rem, 22%), 1fr)); gap: .75rem 1rem;
 }
 .st-key-recipe_fields > * { width: 100%; }
+[data-testid="stCaptionContainer"] { opacity: 1; }
+[data-testid="stCaptionContainer"] p { color: color-mix(in srgb, currentColor 80%, transparent); }
 .unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 h1#content:focus { outline: none; }
 .skip:not(:focus) { position: absolute; left: -100rem; }
@@ -66,6 +68,11 @@ _SCRIPT = """
 if (window.self !== window.top) {
   document.body.textContent = "CNN Lab is shown inside another page. Open it in a window of its own.";
 }
+// What scrolls can be reached by keyboard.
+window.cnnlabFocus ??= new MutationObserver(() => {
+  for (const code of document.querySelectorAll(".stCode pre:not([tabindex])")) code.tabIndex = 0;
+});
+window.cnnlabFocus.observe(document.body, { childList: true, subtree: true });
 document.querySelector(".skip").onclick = (event) => {
   event.preventDefault();
   document.querySelector("#content").focus();
@@ -83,7 +90,8 @@ def begin_page(title: str) -> None:
     scheduler()
     _spare_the_imported_modules(len(sys.modules))
     st.set_page_config(page_title=f"{title} · CNN Lab", page_icon=str(_ICON), layout="wide")
-    st.html(_STYLE)
+    # On the theme's own colour, the name of what is chosen could hardly be read.
+    st.html(f"{_STYLE}<style>[data-selected='true'] p {{ color: {theme_color('textColor')}; }}</style>")
     st.html('<a class="skip" href="#content">Skip to the page</a>')
     st.html(_SCRIPT, unsafe_allow_javascript=True)
     with st.container(horizontal=True, key="navigation", vertical_alignment="center"):
