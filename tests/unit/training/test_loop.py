@@ -320,7 +320,7 @@ def test_an_epochs_order_is_a_permutation_of_its_own():
         (build, CONFIG),
         (with_dropout, CONFIG),
         (build, replace(CONFIG, **{**PRESETS["drawing"], "epochs": 2, "data": "mnist"})),
-        (build, replace(CONFIG, data="mnist+pen", augment=True)),
+        (build, replace(CONFIG, data="mnist+pen", augment=True, shift=1)),
     ],
 )
 def test_going_on_from_a_checkpoint_gives_the_same_losses_and_weights(factory, config, steps, mnist, pen, tmp_path):
