@@ -245,6 +245,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "tutorial": {},
     "drawing": {
         "epochs": 15,
+        "batch_size": 64,
         "optimizer": "nesterov",
         "learning_rate": 0.1,
         "weight_decay": 5e-4,
