@@ -1,17 +1,57 @@
-"""The landing page: what the lab is, what trains now, and where to go."""
+"""The landing page: draw a digit, and see what the lab is; what trains now, and where to go."""
 
 from contextlib import suppress
 
 import streamlit as st
 
-from cnnlab.runs.folder import NoSuchRun
-from cnnlab.runs.shelf import all_runs, reference_runs
+from cnnlab.drawing.preparation import prepare
+from cnnlab.runs.folder import DRAWING_RUN, NoSuchRun
+from cnnlab.runs.run import Run
+from cnnlab.runs.shelf import all_runs, find_run, reference_runs
+from cnnlab.ui.answers.bars import answers_view
+from cnnlab.ui.draw.canvas import SHOWN_SIDE, canvas, clear_canvas, undo_stroke
+from cnnlab.ui.draw.pen import live_pen
 from cnnlab.ui.frame.live import live
 from cnnlab.ui.frame.page import begin_page
 from cnnlab.ui.train.list import run_links
 
-NEWEST_SHOWN = 6
+NEWEST_SHOWN = 4
 REFRESH_SECONDS = 1.0
+STEPS = (
+    ("pages/models.py", "Write it", ":material/schema:", "the network, as `nn.Sequential` and as an `nn.Module`"),
+    (
+        "pages/train.py",
+        "Train it",
+        ":material/model_training:",
+        "with the tutorial's recipe, while its losses arrive",
+    ),
+    ("pages/compare.py", "Compare", ":material/compare_arrows:", "the two ways: curves, answers, and what differs"),
+)
+
+
+@st.fragment
+def draw_and_answer(run: Run) -> None:
+    with st.container(horizontal=True, gap="large", key="draw_row"):
+        with st.container(width=SHOWN_SIDE):  # the same canvas as on Draw: what is on it comes along
+            drawing = canvas(20)
+            with st.container(horizontal=True, gap="xsmall"):
+                st.button("Undo", on_click=undo_stroke)
+                st.button("Clear", on_click=clear_canvas)
+        with st.container(key="draw_answers"):
+            st.header("Draw a digit", anchor=False)
+            st.write(
+                "A convolutional network of 29,322 numbers reads it while the pen moves. It was trained here, in two "
+                "minutes. CNN Lab shows how such a network is written, trained and compared."
+            )
+            answers_view([run], prepare(drawing.ink()))
+            live_pen([run])
+
+
+def three_steps() -> None:
+    for path, label, icon, told in STEPS:
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.page_link(path, label=label, icon=icon, width=130)
+            st.markdown(told, width="content")
 
 
 def runs_now_and_newest() -> None:
@@ -19,31 +59,18 @@ def runs_now_and_newest() -> None:
     for run in all_runs():
         with suppress(NoSuchRun):  # deleted from another tab just now
             (active if run.status.is_active else ended).append(run)
-    now, newest = st.columns(2, gap="large")
-    with now:
+    if active:
         st.subheader("Training now", anchor=False)
         run_links(active)
-        if not active:
-            st.caption("Nothing trains at the moment.")
-    with newest:
-        st.subheader("Newest results", anchor=False)
-        run_links(ended[:NEWEST_SHOWN] or reference_runs())
+    st.subheader("Newest results", anchor=False)
+    run_links(ended[:NEWEST_SHOWN] or reference_runs())
 
 
 begin_page("Home")
-
-st.title("CNN Lab", anchor=False)
-st.write(
-    "A convolutional network of 29,322 numbers learns to read handwritten digits on this machine. Here it is written "
-    "in the two ways that PyTorch offers, as `nn.Sequential` and as an `nn.Module`, and trained by one short loop. "
-    "Start a run, watch its losses arrive beside those of the tutorial it comes from, lay the curves of several over "
-    "each other, and see where they err."
-)
-with st.container(horizontal=True):
-    if st.button("Train a network", type="primary", icon=":material/play_arrow:"):
-        st.switch_page("pages/train.py")
-    if st.button("See how it is written", icon=":material/schema:"):
-        st.switch_page("pages/models.py")
-    if st.button("Compare runs", icon=":material/compare_arrows:"):
-        st.switch_page("pages/compare.py")
-live(runs_now_and_newest, shown=None, now=lambda: None, seconds=REFRESH_SECONDS)
+draw_and_answer(find_run(DRAWING_RUN))
+steps_column, runs_column = st.columns(2, gap="large")
+with steps_column:
+    st.subheader("The tutorial in three steps", anchor=False)
+    three_steps()
+with runs_column:
+    live(runs_now_and_newest, shown=None, now=lambda: None, seconds=REFRESH_SECONDS)

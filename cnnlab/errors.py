@@ -8,5 +8,18 @@ class LabError(Exception):
     """
 
 
+class NotEnoughMemory(LabError):
+    """There is too little memory for what was asked."""
+
+
+def is_memory_error(error: Exception) -> bool:
+    """Return whether an error says that memory has run out: Python's, PyTorch's on the CPU, or a GPU's."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "can't allocate memory" in str(error)
+    )
+
+
 class UnsupportedSystem(LabError, ImportError):
     """The lab does not run on this operating system."""

@@ -4,24 +4,25 @@ from functools import partial
 
 import streamlit as st
 
-from cnnlab.comparison.curves import Measure
 from cnnlab.comparison.experiments import Experiment, by_experiment, by_seed
+from cnnlab.comparison.labels import labels_of
+from cnnlab.conclusions.defaults import pair_to_compare, runs_of_sweeps
 from cnnlab.errors import LabError
 from cnnlab.inference.test_set import Predictions, predictions_of
 from cnnlab.models.definitions import DEFINITIONS, Definition
 from cnnlab.runs.folder import NoSuchRun
 from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
-from cnnlab.runs.shelf import create_run, labels_of
+from cnnlab.runs.shelf import create_run
 from cnnlab.storage.cores import available_cores
 from cnnlab.training.recipe import TrainingConfig
 from cnnlab.ui.compare.answers import confusion_matrices_view, disagreements_view, verdicts_view
 from cnnlab.ui.compare.curves import curves_view
 from cnnlab.ui.compare.results import differences_view, results_view
+from cnnlab.ui.compare.verdict import bad_ends_view, conclusion_view, report_button
 from cnnlab.ui.frame.actions import attempt, show_error
 from cnnlab.ui.frame.live import live
 from cnnlab.ui.frame.page import begin_page
-from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.torch_thread import ask
 from cnnlab.ui.frame.wording import as_text
 from cnnlab.ui.train.choice import RunChoice, runs_and_names
@@ -34,15 +35,9 @@ REFRESH_SECONDS = 1.0
 TUTORIALS_DEFINITIONS = [definition for definition in DEFINITIONS.values() if definition.tutorial_losses]
 
 
-def newest_of_each_definition(runs: list[Run]) -> list[str]:
-    newest = {run.model: run.id for run in reversed(runs)}
-    return [newest[name] for name in DEFINITIONS if name in newest]
-
-
 def start(definition: Definition, config: TrainingConfig) -> str:
     run = create_run(definition, config)
     scheduler().start(run)
-    st.session_state[Key.MEASURE] = Measure.BATCH_LOSS  # the first to have something to show
     return run.id
 
 
@@ -91,33 +86,31 @@ def curves_and_results(chosen: list[Run]) -> None:
 def predictions_of_ended_runs(chosen: list[Run]) -> tuple[list[Run], list[Predictions]]:
     """Return the runs that can answer the test images, with their answers; of the others, say why they cannot."""
     answering, answers = [], []
-    for run in chosen:
+    for run, label in zip(chosen, labels_of(chosen), strict=True):
         status = run.status
         if status.is_active:
-            st.info(f"{as_text(run.name)} is not included yet: it is {status}.")
+            st.info(f"**{as_text(label)}** is not included yet: it is {status}.")
             continue
         try:
             answers.append(ask(predictions_of, run))
             answering.append(run)
         except LabError as error:
-            st.warning(as_text(str(error)))
+            if status is not Status.FAILED:  # the reason of its failure is told above
+                st.warning(as_text(str(error)))
             continue
         if status is not Status.FINISHED:
             st.caption(
-                f"{as_text(run.name)} is {status}: its answers come from its newest weights, which may come from the "
-                "middle of an epoch; the table above shows the last complete one."
+                f"**{as_text(label)}** is {status}: its answers come from its newest weights, which may come from the "
+                "middle of an epoch; its table shows the last complete one."
             )
     return answering, answers
 
 
-def compare_answers_of(chosen: list[Run]) -> None:
-    with st.spinner("Asking the networks about the 10,000 test images"):
-        answering, answers = predictions_of_ended_runs(chosen)
-    if len(answering) < 2:
-        st.write("This takes two runs that have ended.")
-        return
+def answers_of(answering: list[Run], answers: list[Predictions]) -> None:
     names = labels_of(answering)
-    verdicts_view(names, answers)
+    if len(answering) > 2:
+        st.header("Each two networks", anchor=False)
+        verdicts_view(names, answers)
     st.header("Confusion matrices", anchor=False)
     st.fragment(confusion_matrices_view)(names, answers)
     st.header("Where they disagree", anchor=False)
@@ -125,16 +118,10 @@ def compare_answers_of(chosen: list[Run]) -> None:
 
 
 begin_page("Compare")
-st.title("Compare", anchor=False)
-st.write(
-    "Compare any runs: their curves, how their recipes differ, and whether their answers differ by more than "
-    "chance. *Train both* trains the tutorial's two definitions at the same time, with one recipe "
-    "and one seed."
-)
+actions = st.container(horizontal=True, vertical_alignment="center")
 
 runs, names = runs_and_names()
-CHOICE.take_from_address(runs, default=lambda: newest_of_each_definition(list(runs.values())))
-actions = st.container(horizontal=True)
+CHOICE.take_from_address(runs, default=lambda: [run.id for run in pair_to_compare(runs.values(), runs_of_sweeps())])
 with actions:
     if config := train_both_button(threads=max(1, available_cores() // len(TUTORIALS_DEFINITIONS))):
         attempt(start_and_choose, config)
@@ -144,10 +131,11 @@ show_error()
 st.multiselect(
     "Runs",
     list(runs),
-    format_func=lambda run_id: f"{names[run_id]} · {run_id}",
+    format_func=names.__getitem__,
     key=CHOICE.key,
     max_selections=CHOICE.most,
     placeholder="Choose runs to compare",
+    label_visibility="collapsed",
 )
 CHOICE.put_into_address()
 chosen = [runs[run_id] for run_id in st.session_state[CHOICE.key]]
@@ -171,6 +159,7 @@ try:
     if not chosen:
         st.info("Choose at least one run.")
         st.stop()
+    verdict = st.container(gap="small")
     live(
         partial(curves_and_results, chosen),
         shown=statuses,
@@ -179,10 +168,20 @@ try:
         is_live=is_live,
         address=CHOICE.address,
     )
+    with verdict:
+        bad_ends_view(chosen)
+        with st.spinner("Asking the networks about the 10,000 test images"):
+            answering, answers = predictions_of_ended_runs(chosen)
+        if len(answering) > 1:
+            conclusion_view(answering, answers)
+        else:
+            st.caption("A verdict takes two runs that have ended.")
+    with actions:
+        report_button(chosen, answering, answers)
     if len(chosen) > 1:
         st.header("What differs", anchor=False)
         differences_view(chosen)
-        st.header("More than chance?", anchor=False)
-        compare_answers_of(chosen)
+        if len(answering) > 1:
+            answers_of(answering, answers)
 except NoSuchRun:  # deleted from another tab just now
     st.rerun()

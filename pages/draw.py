@@ -6,20 +6,20 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
+from cnnlab.comparison.labels import labels_of
+from cnnlab.conclusions.defaults import networks_to_draw_for, runs_of_sweeps
 from cnnlab.data.mnist import TEST_IMAGES, load_test_set
-from cnnlab.drawing.photos import picture_on_canvas
+from cnnlab.drawing.photos import picture_steps
 from cnnlab.drawing.preparation import prepare
 from cnnlab.drawing.strokes import CANVAS_SIDE
 from cnnlab.errors import LabError
-from cnnlab.models.definitions import DEFINITIONS
-from cnnlab.runs.folder import DRAWING_RUN, NoSuchRun
-from cnnlab.runs.log import Status
+from cnnlab.runs.folder import NoSuchRun
 from cnnlab.runs.run import Run
-from cnnlab.runs.shelf import labels_of
 from cnnlab.ui.answers.bars import answers_view, steps_view
 from cnnlab.ui.answers.explanation import explanation_view
-from cnnlab.ui.draw.canvas import Picture, canvas, clear_canvas, put_on_canvas, undo_stroke
+from cnnlab.ui.draw.canvas import SHOWN_SIDE, Picture, canvas, clear_canvas, drawing_now, put_on_canvas, undo_stroke
 from cnnlab.ui.draw.my_digits import asked_digit, is_round, keep_choices, my_digits_view
+from cnnlab.ui.draw.pen import live_pen
 from cnnlab.ui.frame.actions import show_error
 from cnnlab.ui.frame.live import live
 from cnnlab.ui.frame.page import begin_page
@@ -32,18 +32,14 @@ CHOICE = RunChoice("answering", most=12)
 REFRESH_SECONDS = 1.0  # while a chosen run trains, so that one sees it learn
 
 
-def newest_finished(runs: list[Run]) -> list[str]:
-    """Return the newest finished run of each definition, or the tutorial's, and the one trained for drawings."""
-    own = {run.model: run.id for run in reversed(runs) if run.status is Status.FINISHED and not run.is_reference}
-    return [*([own[name] for name in DEFINITIONS if name in own] or ["reference-sequential"]), DRAWING_RUN]
-
-
 def draw_and_answer(chosen: list[Run]) -> None:
-    drawing_column, answer_column = st.columns([CANVAS_SIDE, 640], gap="medium")
+    row = st.container(horizontal=True, gap="medium", key="draw_row")
+    drawing_column = row.container(width=SHOWN_SIDE)
+    answer_column = row.container(key="draw_answers")
     with drawing_column:
         asked_digit()
         drawing = canvas(st.session_state.get(Key.BRUSH, 20))
-        with st.container(horizontal=True, width=CANVAS_SIDE, gap="xsmall"):
+        with st.container(horizontal=True, gap="xsmall"):
             st.button("Undo", on_click=undo_stroke)
             st.button("Clear", on_click=clear_canvas)
             with st.popover("Brush"):
@@ -59,7 +55,9 @@ def draw_and_answer(chosen: list[Run]) -> None:
         answers_view(chosen, prepared)
         if not is_round():
             keep_choices(can_keep)
-        steps_view(prepared)
+        steps_view(prepared, drawing.picture.steps if drawing.picture else None)
+        for refusal in live_pen(chosen):
+            st.caption(as_text(refusal))
     if prepared and chosen:
         inside_view(chosen, prepared.centred)
 
@@ -88,8 +86,11 @@ def put_uploaded() -> None:
     if (file := st.session_state[Key.UPLOADED_PICTURE]) is None:
         return
     try:
-        put_on_canvas(Picture(picture_on_canvas(file.getvalue()), file.name))
+        steps = picture_steps(file.getvalue())
+        put_on_canvas(Picture(steps.ink, file.name, steps))
     except LabError as error:
+        if drawing_now().picture:  # else the answers to the one before would stand below the error
+            clear_canvas()
         st.session_state[Key.PICTURE_ERROR] = str(error)
 
 
@@ -112,21 +113,21 @@ def examples_popover() -> None:
 
 
 begin_page("Draw")
-st.title("Draw", anchor=False)
-st.write(
-    "Draw a digit. After each stroke it is prepared as the digits of MNIST were, and every chosen network answers at "
-    "once."
+st.caption(
+    "Draw a digit: every chosen network answers while the pen moves, to what it is given in the end, 28 × 28 pixels."
 )
 
 if (index := st.session_state.pop(Key.CANVAS_IMAGE, None)) is not None:  # sent by Inspect
     put_test_image(index)
 runs, names = runs_and_names()
-CHOICE.take_from_address(runs, default=lambda: newest_finished(list(runs.values())))
+CHOICE.take_from_address(
+    runs, default=lambda: [run.id for run in networks_to_draw_for(runs.values(), runs_of_sweeps())]
+)
 show_error(Key.PICTURE_ERROR)
 st.multiselect(
     "Networks that answer",
     list(runs),
-    format_func=lambda run_id: f"{names[run_id]} · {run_id}",
+    format_func=names.__getitem__,
     key=CHOICE.key,
     max_selections=CHOICE.most,
     placeholder="Choose runs",

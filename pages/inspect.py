@@ -6,13 +6,13 @@ import numpy as np
 import streamlit as st
 
 from cnnlab.comparison.statistics import accuracy_interval
+from cnnlab.conclusions.defaults import newest_good, runs_of_sweeps
 from cnnlab.data.mnist import TEST_IMAGES, load_test_set
 from cnnlab.errors import LabError
 from cnnlab.inference.confusion import confusion_matrix, worst_errors
 from cnnlab.inference.networks import newest_weights_of
 from cnnlab.inference.test_set import Predictions, predictions_of
 from cnnlab.runs.folder import NoSuchRun
-from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import find_run
 from cnnlab.ui.answers.bars import answer_view
@@ -31,7 +31,7 @@ IMAGE_WIDTH = 9  # rem
 
 
 def take_choice_from_address(runs: dict[str, Run]) -> None:
-    """Choose the run that a new address names, else the one chosen last, else the newest finished one."""
+    """Choose the run that a new address names, else the one chosen last, else the newest good one."""
     chosen_last = st.session_state.get(Key.INSPECTED_IN_ADDRESS)
     asked = st.query_params.get("run", chosen_last)
     if asked != chosen_last and asked not in runs:
@@ -42,8 +42,8 @@ def take_choice_from_address(runs: dict[str, Run]) -> None:
     if asked != chosen_last or Key.INSPECTED not in st.session_state:
         st.session_state[Key.INSPECTED] = asked
     if st.session_state[Key.INSPECTED] not in runs:
-        finished = (run.id for run in runs.values() if run.status is Status.FINISHED)
-        st.session_state[Key.INSPECTED] = next(finished, next(iter(runs)))
+        good = newest_good(runs.values(), runs_of_sweeps())
+        st.session_state[Key.INSPECTED] = good.id if good else next(iter(runs))
 
 
 def accuracy_view(run: Run, labels: np.ndarray, predictions: Predictions) -> None:
@@ -141,14 +141,13 @@ def one_image_view(run: Run, labels: np.ndarray, predictions: Predictions) -> No
 
 
 begin_page("Inspect")
-st.title("Inspect", anchor=False)
 st.write(
     "One run from the inside: its confusion matrix, the filters that training gave it, and what they make of an image."
 )
 all_of_them, names = runs_and_names()
 runs = {run_id: run for run_id, run in all_of_them.items() if run.weights_path.exists()}
 take_choice_from_address(runs)
-run = runs[st.selectbox("Run", list(runs), format_func=lambda run_id: f"{names[run_id]} · {run_id}", key=Key.INSPECTED)]
+run = runs[st.selectbox("Run", list(runs), format_func=names.__getitem__, key=Key.INSPECTED)]
 st.session_state[Key.INSPECTED_IN_ADDRESS] = run.id
 st.query_params.from_dict({"run": run.id})  # nothing else: on the way back from another page, its choice is left here
 

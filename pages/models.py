@@ -169,7 +169,6 @@ def proof_footer(proof: Proof, progress: Progress) -> None:
 
 begin_page("Models")
 st.html(STYLE)
-st.title("Models", anchor=False)
 st.write(
     "One network for handwritten digits, written in the two ways that PyTorch offers: as a list of layers, and as a "
     "class whose forward method says what is computed. A third network does what no list can say."

@@ -33,7 +33,7 @@ def start_buttons(plan: Plan | None, shown: Sweep | None) -> None:
             shown
             and not (plan.search or shown.search)
             and st.button(
-                "Add to the sweep below",
+                "Add to the sweep shown",
                 icon=":material/add:",
                 disabled=not (is_sure and shown.recipes_lacking(plan)),
                 help="Trains those of these runs that it does not have yet.",
@@ -49,34 +49,37 @@ def start_buttons(plan: Plan | None, shown: Sweep | None) -> None:
 
 
 begin_page("Sweep")
-st.title("Sweep", anchor=False)
-st.write(
-    "One run answers little. Choose values for some settings, and the lab trains a run for each combination: with "
-    "several seeds one sees how far chance alone moves a result, and which setting moves it further. All others are "
-    "the tutorial's. The test set is what is compared here, so the best of many runs looks a little better than it is; "
-    "*Find the best* goes by images that it keeps out of training, and leaves the test set alone."
-)
 sweeps = {sweep.id: sweep for sweep in all_sweeps()}
-start_buttons(plan_form(), sweeps.get(st.query_params.get("sweep"), next(iter(sweeps.values()), None)))
+form_column, result_column = st.columns([2, 3], gap="large")
+with form_column:
+    start_buttons(plan_form(), sweeps.get(st.query_params.get("sweep"), next(iter(sweeps.values()), None)))
+    show_error()
+    with st.expander("What a sweep tells, and what it does not"):
+        st.write(
+            "One run answers little. The lab trains a run for each combination of the values above: with several seeds "
+            "one sees how far chance alone moves a result, and which setting moves it further. All other settings are "
+            "the tutorial's. The test set is what is compared here, so the best of many runs looks a little better "
+            "than it is; *Find the best* goes by images that it keeps out of training, and leaves the test set alone."
+        )
 
-show_error()
-for error in unreadable_sweeps():
-    st.error(as_text(str(error)))
-if not sweeps:
-    st.info("No sweep yet. The fields above hold one of nine runs.")
-    st.stop()
-asked = st.query_params.get("sweep")
-if asked is not None and asked not in sweeps:
-    st.warning("There is no such sweep here. It may belong to another lab's home.")
-chosen = asked if asked in sweeps else next(iter(sweeps))
-st.query_params["sweep"] = st.session_state[Key.SWEEP_SHOWN] = chosen
-st.header(as_text(sweeps[chosen].name), anchor=False)
-if len(sweeps) > 1:
-    st.selectbox(
-        "Sweep",
-        list(sweeps),
-        format_func=lambda sweep_id: f"{sweeps[sweep_id].name} · {sweep_id}",
-        key=Key.SWEEP_SHOWN,
-        on_change=show_other,
-    )
-sweep_view(sweeps[chosen])
+with result_column:
+    for unreadable in unreadable_sweeps():
+        st.error(as_text(str(unreadable)))
+    if not sweeps:
+        st.info("No sweep yet. The form holds one of nine runs: three learning rates, each with three seeds.")
+        st.stop()
+    asked = st.query_params.get("sweep")
+    if asked is not None and asked not in sweeps:
+        st.warning("There is no such sweep here. It may belong to another lab's home.")
+    chosen = asked if asked in sweeps else next(iter(sweeps))
+    st.query_params["sweep"] = st.session_state[Key.SWEEP_SHOWN] = chosen
+    if len(sweeps) > 1:
+        st.selectbox(
+            "Sweep",
+            list(sweeps),
+            format_func=lambda sweep_id: f"{sweeps[sweep_id].name} · {sweep_id}",
+            key=Key.SWEEP_SHOWN,
+            on_change=show_other,
+            label_visibility="collapsed",
+        )
+    sweep_view(sweeps[chosen])

@@ -1,30 +1,22 @@
-"""Choose a definition and a recipe, start, and watch the losses arrive."""
-
-from functools import partial
+"""Choose a network and a recipe, start, and watch the losses arrive."""
 
 import streamlit as st
 
 from cnnlab.errors import LabError
-from cnnlab.runs.archive import import_run
-from cnnlab.runs.folder import NoSuchRun
+from cnnlab.runs.folder import NoSuchRun, UnreadableRun
 from cnnlab.runs.run import Run
-from cnnlab.runs.shelf import all_runs, create_run, find_run, reference_runs, unreadable_runs
-from cnnlab.storage.cores import available_cores
+from cnnlab.runs.shelf import all_runs, create_run, find_run, reference_runs
+from cnnlab.training.recipe import InvalidConfig
 from cnnlab.ui.frame.actions import attempt, show_error
-from cnnlab.ui.frame.live import live
-from cnnlab.ui.frame.page import begin_page
+from cnnlab.ui.frame.page import begin_page, scroll_to_on_a_phone
 from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.wording import as_text
-from cnnlab.ui.train.list import cluster_line, damaged_run_links, run_links
-from cnnlab.ui.train.recipe_form import recipe_form
+from cnnlab.ui.train.recipe_form import chosen_recipe, recipe_fields
+from cnnlab.ui.train.shelf import shelf_popover
 from cnnlab.ui.train.speed import why_it_is_fast
+from cnnlab.ui.train.unreadable import unreadable_run_view
 from cnnlab.ui.train.view import run_view
-from cnnlab.wording import plural
 from cnnlab.workers.scheduler import scheduler
-from cnnlab.workers.settings import MAX_PARALLEL_RUNS
-
-RUNS_SHOWN = 12
-REFRESH_SECONDS = 1.0
 
 
 def chosen_run() -> Run | None:
@@ -38,105 +30,69 @@ def chosen_run() -> Run | None:
     return find_run(run_id) if run_id else None
 
 
-def start(chosen: tuple) -> None:
-    """Queue a new run and turn to it."""
-    run = create_run(*chosen)
+def start() -> None:
+    """Queue a new run, and turn to it; a recipe that is not allowed is refused beside its fields."""
+    try:
+        definition, config = chosen_recipe()
+    except InvalidConfig:
+        return
+    run = create_run(definition, config)
     scheduler().start(run)
     st.query_params["run"] = run.id
+    st.session_state[Key.JUST_STARTED] = True
 
 
-def parallel_runs_input() -> None:
-    def keep() -> None:
-        attempt(setattr, scheduler(), "parallel_runs", st.session_state[Key.PARALLEL_RUNS] or None)
-
-    st.session_state[Key.PARALLEL_RUNS] = scheduler().parallel_runs or 0
-    st.selectbox(
-        "Runs at once",
-        range(MAX_PARALLEL_RUNS + 1),
-        format_func=lambda count: str(count or "As the cores allow"),
-        key=Key.PARALLEL_RUNS,
-        on_change=keep,
-        filter_mode=None,
-        help=f"Further runs wait in a queue. This machine has {plural(available_cores(), 'core')}: "
-        "runs start together while there is one for each of their threads.",
-    )
-
-
-def import_archive(key: str) -> None:
-    """Make a run of the archive that was just uploaded, and turn to it."""
-    st.session_state[Key.IMPORT_ERROR] = None
-    if (archive := st.session_state.get(key)) is None:  # it was taken out again
-        return
-    try:
-        st.query_params["run"] = import_run(archive.getvalue()).id
-        st.session_state[Key.IMPORTS] = st.session_state.get(Key.IMPORTS, 0) + 1  # the next uploader is empty
-    except LabError as error:
-        st.session_state[Key.IMPORT_ERROR] = str(error)
-
-
-def import_popover() -> None:
-    key = f"archive_{st.session_state.get(Key.IMPORTS, 0)}"
-    with st.popover("Import a run", icon=":material/upload:"):
-        st.file_uploader(
-            "An archive, downloaded from a lab as *Run (zip)*", "zip", key=key, on_change=import_archive, args=(key,)
-        )
-        if import_error := st.session_state.get(Key.IMPORT_ERROR):
-            st.error(as_text(import_error))
-
-
-def list_of_runs(chosen: Run | None) -> None:
-    cluster_line()
-    damaged_run_links(unreadable_runs())
-    runs = all_runs()
-    shown = st.session_state.get(Key.RUNS_SHOWN, RUNS_SHOWN)
-    run_links(runs[:shown], chosen)
-    if len(runs) > shown:
-        st.button("Older runs", on_click=lambda: st.session_state.update({Key.RUNS_SHOWN: shown + RUNS_SHOWN}))
-    else:
-        run_links(reference_runs(), chosen)
+def start_or_stop(run: Run | None, is_active: bool) -> None:
+    """Show the button that starts a run and, while it waits or trains, stops it."""
+    with st.container(horizontal=True, key="start_or_stop"):
+        if run and is_active:
+            st.button(
+                "Stopping" if run.stop_requested else "Stop",
+                type="primary",
+                icon=":material/stop:",
+                on_click=attempt,
+                args=(scheduler().stop, run),
+                disabled=run.stop_requested,
+                help="The weights and a checkpoint are kept.",
+            )
+            st.button(
+                "Start another",
+                icon=":material/add:",
+                on_click=attempt,
+                args=(start,),
+                help="It waits until there is room beside the runs that train.",
+            )
+        else:
+            st.button("Start training", type="primary", icon=":material/play_arrow:", on_click=attempt, args=(start,))
 
 
 begin_page("Train")
-st.title("Train", anchor=False)
-st.write(
-    "Choose how the network is written and how it is trained, and press Start. The fields hold the tutorial's recipe: "
-    "with it, the losses should come out close to the dotted line."
-)
-
-if chosen := recipe_form():
-    try:
-        start(chosen)
-    except LabError as error:
-        st.error(as_text(str(error)))
-why_it_is_fast()
-
-st.space("small")
-show_error()
-
-run_column, list_column = st.columns([3, 1], gap="large")
-run, status = None, None
+run, error = None, None
 try:
-    if run := chosen_run():
-        status = run.status
-except LabError as error:
-    run_column.error(as_text(str(error)))
+    run = chosen_run()
+    is_active = run is not None and run.status.is_active
+except LabError as refusal:
+    error, is_active = refusal, False
 
-with list_column:
-    st.subheader("Runs", anchor=False)
-    live(
-        partial(list_of_runs, run),
-        shown=status,
-        now=lambda: run and run.status,
-        seconds=REFRESH_SECONDS,
-        address={"run": run.id} if run else {},
-    )
-    parallel_runs_input()
-    import_popover()
+recipe_column, run_column = st.columns([1, 2.6], gap="medium")
+with recipe_column:
+    with st.container(key="recipe_folded" if is_active else "recipe"):
+        recipe_fields()
+    start_or_stop(run, is_active)
+    show_error()
 
-if run:
-    st.query_params["run"] = st.session_state[Key.LAST_RUN] = run.id
-    try:
-        with run_column:
+with run_column:
+    shelf_popover(run)
+    if isinstance(error, UnreadableRun):
+        unreadable_run_view(error)
+    elif error:
+        st.error(as_text(str(error)))
+    if run:
+        st.query_params["run"] = st.session_state[Key.LAST_RUN] = run.id
+        try:
             run_view(run)
-    except NoSuchRun:  # deleted from another tab just now
-        st.rerun()
+        except NoSuchRun:  # deleted from another tab just now
+            st.rerun()
+why_it_is_fast()
+if st.session_state.pop(Key.JUST_STARTED, False):
+    scroll_to_on_a_phone("start_or_stop")

@@ -7,7 +7,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from cnnlab.charts.palette import LOSS_TICKS, RUN_COLORS, SMALLEST_LOSS, percent_axis
+from cnnlab.charts.palette import LOSS_TICKS, RUN_COLORS, SMALLEST_LOSS, TUTORIAL_COLOR, percent_axis
 from cnnlab.wording import percent
 
 _MEASURE_TITLES = {
@@ -25,6 +25,7 @@ _USUAL_VALUES = {
 }
 _AXIS_TITLES = {"epoch": "epoch", "step": "step", "seconds": "seconds of training"}
 _HOVER_PLACES = 150
+_HEIGHT = 330  # with all above it, the chart stands on the first screen of a laptop
 
 
 def hover_table(points: pd.DataFrame, written: Callable[[float], str]) -> pd.DataFrame:
@@ -56,7 +57,14 @@ def hover_table(points: pd.DataFrame, written: Callable[[float], str]) -> pd.Dat
 
 
 def comparison_chart(
-    points: pd.DataFrame, labels: list[str], measure: str, axis: str, *, end: float | None, is_logarithmic: bool
+    points: pd.DataFrame,
+    labels: list[str],
+    measure: str,
+    axis: str,
+    *,
+    end: float | None,
+    is_logarithmic: bool,
+    references: pd.DataFrame | None = None,
 ) -> alt.LayerChart:
     """Return the curves of several runs over each other.
 
@@ -72,6 +80,8 @@ def comparison_chart(
         What the values and the places are.
     end
         Where the longest curve will end, so that the axis need not move while runs train; None if nobody knows.
+    references
+        Curves to hold the others against, with their names at their ends; columns label, x and value.
     """
     is_accuracy = measure == "test_accuracy"
     if is_logarithmic:
@@ -136,4 +146,23 @@ def comparison_chart(
         )
     )
     layers = [band, lines.add_params(hidden), dots, pointer.add_params(at_pointer)]
-    return alt.LayerChart(layer=layers).properties(height=420)
+    if references is not None and len(references):
+        layers += _reference_layers(references, x, scale)
+    return alt.LayerChart(layer=layers).properties(height=_HEIGHT)
+
+
+def _reference_layers(references: pd.DataFrame, x: alt.X, scale: alt.Scale) -> list[alt.Chart]:
+    """Return dotted grey lines, each with a name at its end: the first below its line, the others above."""
+    line = (
+        alt.Chart(references)
+        .mark_line(color=TUTORIAL_COLOR, strokeWidth=2, strokeDash=[2, 3])
+        .encode(x=x, y=alt.Y("value:Q", scale=scale), detail="label:N")
+    )
+    ends = references.groupby("label", sort=False).tail(1).sort_values("value")
+    texts = [
+        alt.Chart(ends[place : place + 1])
+        .mark_text(color=TUTORIAL_COLOR, align="right", dx=-4, dy=14 if place == 0 else -14, fontSize=12)
+        .encode(x=x, y=alt.Y("value:Q", scale=scale), text="label:N")
+        for place in range(len(ends))
+    ]
+    return [line, *texts]

@@ -7,7 +7,7 @@ import altair as alt
 # Clear on a light and on a dark background.
 TRAIN_COLOR = "#4f74ee"
 TEST_COLOR = "#e8833a"
-TUTORIAL_COLOR = "#8d95a6"
+TUTORIAL_COLOR = "#c2559f"
 # A logarithmic axis has no place for a loss of 0, which a very small batch can reach.
 SMALLEST_LOSS = 1e-6
 LOSS_TICKS = [digit * 10.0**power for power in range(-6, 13) for digit in (1, 3)]

@@ -105,10 +105,10 @@ def _loss_spec(names: tuple[str, ...], planned_epochs: int) -> dict[str, Any]:
         color=alt.Color(
             "curve:O",
             scale=by_curve(TRAIN_COLOR, TRAIN_COLOR, TEST_COLOR, TUTORIAL_COLOR),
-            legend=alt.Legend(orient="bottom", title=None, columns=2, symbolType="stroke", symbolSize=300),
+            legend=alt.Legend(orient="bottom", title=None, columns=4, symbolType="stroke", symbolSize=300),
         ),
         opacity=alt.Opacity("curve:O", scale=by_curve(0.4, 1.0, 1.0, 1.0)),
-        strokeWidth=alt.StrokeWidth("curve:O", scale=by_curve(1.0, 3.0, 2.0, 2.0)),
+        strokeWidth=alt.StrokeWidth("curve:O", scale=by_curve(1.0, 3.0, 2.0, 2.5)),
         strokeDash=alt.StrokeDash("curve:O", scale=by_curve([1, 0], [1, 0], [1, 0], [2, 4])),
     )
     dots = lines.transform_filter(alt.datum.curve != "batch loss").encode(
@@ -119,7 +119,7 @@ def _loss_spec(names: tuple[str, ...], planned_epochs: int) -> dict[str, Any]:
         ]
     )
     layers = [lines.mark_line(), dots.mark_point(filled=True, size=45)]
-    return alt.LayerChart(layer=layers).properties(height=380).to_dict()
+    return alt.LayerChart(layer=layers).properties(height=330).to_dict()
 
 
 def accuracy_chart(epochs: pd.DataFrame, planned_epochs: int) -> LiveChart:

@@ -1,14 +1,20 @@
 """Figures of sweeps."""
 
+from typing import Any
+
 import altair as alt
 import pandas as pd
-import plotly.graph_objects as go
 
+from cnnlab.charts.palette import TEST_COLOR, TRAIN_COLOR, percent_axis
 from cnnlab.training.recipe import SETTINGS
 from cnnlab.wording import percent
 
-# What a figure calls the cell that is clicked.
+# What a figure calls the cell, or the value, that is clicked.
 CELL = "cell"
+# Numbers of which the greatest is so many times the least are drawn on a logarithmic axis.
+_SPREAD = 8
+# Below this, a point stands at the lower end of the axis.
+_LEARNED = 0.5
 
 
 def heat_map(table: pd.DataFrame, rows: str, columns: str, accuracy: str, *, text_color: str) -> alt.LayerChart:
@@ -50,40 +56,71 @@ def heat_map(table: pd.DataFrame, rows: str, columns: str, accuracy: str, *, tex
     return alt.LayerChart(layer=[squares.add_params(cell), numbers]).properties(height=height)
 
 
-def parallel_coordinates(table: pd.DataFrame, settings: list[str], accuracy: str) -> go.Figure:
-    """Return a line for each run through its settings to its accuracy, which also colours it.
+def means_chart(means: pd.DataFrame, runs: pd.DataFrame, setting: str, accuracy: str) -> alt.LayerChart:
+    """Return the mean accuracy over the values of a setting, with its interval and each run; a value can be clicked.
 
     Parameters
     ----------
-    table
-        As `Sweep.table` returns it.
-    settings
-        Some of its settings, in the order of the axes.
-    accuracy
-        Its column that is shown.
+    means
+        A row for each value: the setting, mean, and low and high, the ends of the mean's interval, or missing.
+    runs
+        A row for each run: the setting and the accuracy.
+    setting, accuracy
+        The columns.
     """
-    told = table.dropna(subset=[accuracy])
-    accuracies = told[accuracy] * 100
-    axes = [_axis(title_of(name), told[name]) for name in settings]
-    figure = go.Figure(
-        go.Parcoords(
-            line={"color": accuracies, "colorscale": [[0, "#e8833a"], [1, "#4f74ee"]]},
-            dimensions=[*axes, {"label": f"{title_of(accuracy)} (%)", "values": accuracies}],
-        )
+    means = means.sort_values(setting)
+    means = means.assign(
+        written=means["mean"].map(percent),
+        interval=[
+            f"{percent(low)} to {percent(high)}" if low == low else "one seed"
+            for low, high in zip(means["low"], means["high"], strict=True)
+        ],
     )
-    return figure.update_layout(height=340, margin={"l": 70, "r": 50, "t": 60, "b": 30})
+    x = _axis_of(setting, means[setting])
+    # An interval of two seeds can be wider than all there is to see, and a run that learned nothing far below it.
+    learned = runs[accuracy][runs[accuracy] > _LEARNED]
+    lowest, highest = (learned if len(learned) else runs[accuracy]).agg(["min", "max"])
+    room = max(0.002, 0.25 * (highest - lowest))
+    scale = alt.Scale(domain=[max(0.0, lowest - room), min(1.0, highest + room)], nice=False, clamp=True)
+    value = alt.selection_point(name=CELL, fields=[setting])
+    axis = percent_axis(1 if highest - lowest > 0.02 else 2, tickCount=6)
+    y = alt.Y("mean:Q", title=title_of(accuracy).lower(), scale=scale, axis=axis)
+    base = alt.Chart(means).encode(x=x)
+    tooltip = [
+        alt.Tooltip(f"{setting}:N", title=title_of(setting)),
+        alt.Tooltip("written:N", title="mean"),
+        alt.Tooltip("interval:N", title="95 % interval"),
+        alt.Tooltip("runs:Q", title="runs"),
+    ]
+    layers = [
+        base.mark_rule(color=TRAIN_COLOR, strokeWidth=3, opacity=0.45).encode(
+            y=alt.Y("low:Q", scale=scale), y2="high:Q"
+        ),
+        base.mark_line(color=TRAIN_COLOR, strokeWidth=1.5, opacity=0.5).encode(y=y),
+        base.mark_point(color=TRAIN_COLOR, filled=True, size=160, opacity=1, cursor="pointer")
+        .encode(y=y, tooltip=tooltip)
+        .add_params(value),
+        alt.Chart(runs)
+        .mark_point(color=TEST_COLOR, size=30, opacity=0.9, strokeWidth=1.5)
+        .encode(x=x, y=alt.Y(f"{accuracy}:Q", scale=scale)),
+    ]
+    if x["shorthand"].endswith(":N"):
+        del layers[1]  # names have no order that a line could follow
+    return alt.LayerChart(layer=layers).properties(height=300)
 
 
-def _axis(label: str, values: pd.Series) -> dict[str, object]:
-    """Return an axis on which each value has a tick: at its number, or, where numbers differ by far, at its rank."""
-    ranked = sorted(values.unique(), key=lambda value: (str(type(value)), value))
-    ranks = {value: rank for rank, value in enumerate(ranked)}
-    return {
-        "label": label,
-        "values": values.map(ranks),
-        "tickvals": list(ranks.values()),
-        "ticktext": [f"{value:g}" if isinstance(value, float) else str(value) for value in ranked],
-    }
+def is_spread(values: pd.Series) -> bool:
+    """Return whether numbers are spread over orders of magnitude, as a logarithmic axis shows them."""
+    numbers = pd.to_numeric(values, errors="coerce")
+    return bool(numbers.notna().all() and numbers.min() > 0 and numbers.max() / numbers.min() >= _SPREAD)
+
+
+def _axis_of(setting: str, values: pd.Series) -> alt.X:
+    if values.map(lambda value: isinstance(value, bool | str)).any():
+        return alt.X(f"{setting}:N", title=title_of(setting), axis=alt.Axis(labelAngle=0))
+    ticks: dict[str, Any] = {"values": sorted(values.unique())} if values.nunique() <= 12 else {}
+    scale = alt.Scale(type="log" if is_spread(values) else "linear", zero=False, nice=False, padding=30)
+    return alt.X(f"{setting}:Q", title=title_of(setting), scale=scale, axis=alt.Axis(format="~g", **ticks))
 
 
 def title_of(name: str) -> str:

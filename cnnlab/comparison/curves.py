@@ -6,6 +6,7 @@ from math import ceil
 
 import pandas as pd
 
+from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs.run import Run
 
 
@@ -56,6 +57,33 @@ def curve(run: Run, measure: Measure, axis: Axis, *, points: int, smoothing: int
     else:
         chosen = history.epochs.assign(value=history.epochs[measure], seconds=history.epochs["seconds"].cumsum())
     return pd.DataFrame({"x": chosen[axis].astype(float), "value": chosen["value"].astype(float)})
+
+
+def tutorial_curves(end: float, axis: Axis, steps_per_epoch: int) -> pd.DataFrame:
+    """Return the train losses that the tutorial prints for its two networks, as far as an axis goes.
+
+    Parameters
+    ----------
+    end
+        Of the axis.
+    axis
+        Epochs or steps; of seconds the tutorial says nothing.
+    steps_per_epoch
+        Of the runs they stand beside.
+
+    Returns
+    -------
+    DataFrame
+        Columns label, x and value.
+    """
+    scale = {Axis.EPOCH: 1, Axis.STEP: steps_per_epoch}.get(axis)
+    rows = [
+        {"label": f"tutorial, {definition.title.removeprefix('nn.')}", "x": float(epoch * scale), "value": loss}
+        for definition in DEFINITIONS.values()
+        for epoch, loss in enumerate(definition.tutorial_losses, start=1)
+        if scale and epoch * scale <= end
+    ]
+    return pd.DataFrame(rows, columns=["label", "x", "value"])
 
 
 def curves(

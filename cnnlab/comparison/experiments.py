@@ -5,11 +5,13 @@ from dataclasses import asdict, dataclass, replace
 
 import pandas as pd
 
+from cnnlab.comparison.labels import labels_of_groups
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
-from cnnlab.runs.shelf import labels_of
-from cnnlab.training.recipe import TrainingConfig
+from cnnlab.training.recipe import SETTINGS, TrainingConfig
+
+DEFINITION, USED_BACKEND = "definition", "backend used"
 
 
 @dataclass(frozen=True)
@@ -53,18 +55,10 @@ def by_experiment(runs: Iterable[Run]) -> dict[Experiment, list[Run]]:
 
 
 def folded_labels_of(runs: Sequence[Run]) -> list[str]:
-    """Label runs, with one label for all runs of an experiment: the definition, its special settings, the seeds."""
-    labels = dict(zip(runs, labels_of(runs), strict=True))
-    groups = [group for group in by_experiment(runs).values() if len(group) > 1]
-    special = differing_settings([group[0] for group in groups]).drop(index=["definition", "seed"], errors="ignore")
-    for index, group in enumerate(groups):
-        settings = [f"{str(setting).replace('_', ' ')} {value}" for setting, value in special.iloc[:, index].items()]
-        seeds = ", ".join(str(seed) for seed in sorted(run.config.seed for run in group))
-        label = ", ".join([group[0].title, *settings, f"seeds {seeds}"])
-        while label in labels.values():
-            label += " (other source)"
-        labels |= dict.fromkeys(group, label)
-    return list(labels.values())
+    """Label runs, with one label for all runs of an experiment, which names its seeds."""
+    groups = list(by_experiment(runs).values())
+    labels = {run.id: label for group, label in zip(groups, labels_of_groups(groups), strict=True) for run in group}
+    return [labels[run.id] for run in runs]
 
 
 def by_seed(experiment: Experiment, runs: Iterable[Run]) -> dict[int, Run]:
@@ -83,7 +77,15 @@ def by_seed(experiment: Experiment, runs: Iterable[Run]) -> dict[int, Run]:
 def differing_settings(runs: Sequence[Run]) -> pd.DataFrame:
     """Return the settings that are not the same in all runs: a row for each setting, a column for each run.
 
-    The definition is one of them.
+    The definition is one of them, and so is `USED_BACKEND`: what an "auto" backend has come to.
     """
-    settings = pd.DataFrame([{"definition": run.title, **asdict(run.config)} for run in runs]).T
+    told = [{DEFINITION: run.title, **asdict(run.config), USED_BACKEND: run.history().kernels} for run in runs]
+    settings = pd.DataFrame(told).T
+    if settings.loc[USED_BACKEND].isna().any() or settings.loc["kernels"].nunique() > 1:
+        settings = settings.drop(index=USED_BACKEND)  # one has not begun, or its recipe says it already
     return settings[settings.nunique(axis=1) > 1]
+
+
+def name_of(setting: str) -> str:
+    """Return what people call a row of `differing_settings`."""
+    return SETTINGS[setting].label if setting in SETTINGS else setting.capitalize()

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from cnnlab.comparison.experiments import by_experiment, by_seed, experiment_of, folded_labels_of
+from cnnlab.comparison.outcomes import outcome
 from cnnlab.comparison.statistics import accuracy_interval
 from cnnlab.data.mnist import TEST_IMAGES
 from cnnlab.models.definitions import DEFINITIONS
@@ -18,17 +19,18 @@ def results(runs: Sequence[Run]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns status; progress (the share of the steps that are done); train_loss, test_loss and test_accuracy of the
-        newest epoch; best_test_loss and best_epoch; accuracy_low and accuracy_high, as `accuracy_interval` returns
-        them; parameters (how many numbers the network learns); and the medians of seconds_per_epoch and
-        images_per_second. Missing where a run has no epoch yet.
+        Columns status, as `outcome` has it; progress (the share of the steps that are done); train_loss, test_loss and
+        test_accuracy of the newest epoch; beside_tutorial (that train loss less the one that the tutorial prints for
+        this definition and epoch); best_test_loss and best_epoch; accuracy_low and accuracy_high, as
+        `accuracy_interval` returns them; parameters (how many numbers the network learns); and the medians of
+        seconds_per_epoch and images_per_second. Missing where a run has no epoch yet.
     """
     rows = []
     for run in runs:
         history = run.history()
         epochs = history.epochs
         row: dict[str, object] = {
-            "status": run.status.value,
+            "status": outcome(run),
             "progress": history.step / run.total_steps,
             "parameters": _parameters_of(run),
         }
@@ -37,6 +39,7 @@ def results(runs: Sequence[Run]) -> pd.DataFrame:
             low, high = accuracy_interval(round(last.test_accuracy * TEST_IMAGES), TEST_IMAGES)
             row |= {
                 "train_loss": last.train_loss,
+                "beside_tutorial": _beside_tutorial(run, int(last.epoch), last.train_loss),
                 "test_loss": last.test_loss,
                 "best_test_loss": best.test_loss,
                 "best_epoch": int(best.epoch),
@@ -54,6 +57,7 @@ _RESULT_COLUMNS = [
     "status",
     "progress",
     "train_loss",
+    "beside_tutorial",
     "test_loss",
     "best_test_loss",
     "best_epoch",
@@ -86,6 +90,11 @@ def over_seeds(runs: Sequence[Run]) -> pd.DataFrame:
         accuracy_high=("test_accuracy", "max"),
         train_loss_mean=("train_loss", "mean"),
     ).reset_index()
+
+
+def _beside_tutorial(run: Run, epoch: int, train_loss: float) -> float | None:
+    losses = DEFINITIONS[run.model].tutorial_losses if experiment_of(run).is_registered else ()
+    return train_loss - losses[epoch - 1] if epoch <= len(losses) else None
 
 
 def _parameters_of(run: Run) -> int | None:

@@ -52,12 +52,17 @@ class Verdict:
         if not self.differing:
             return f"{first} and {second} give the same answer to every image."
         counts = f"{first} is right on {self.only_first:,} that {second} misses, {second} on {self.only_second:,}"
-        digits = 3 if round(self.p_value, 2) == SIGNIFICANCE else 2  # 0.0496 is not to be read as 0.05
-        p_value = "p < 0.001" if self.p_value < 0.001 else f"p = {self.p_value:.{digits}g}"
+        p_value = written_p(self.p_value)
         if self.p_value >= SIGNIFICANCE:
             return f"{counts} that {first} misses: no difference that chance would not explain, {p_value}."
         better = first if self.only_first > self.only_second else second
         return f"{counts} that {first} misses: {better} is better than chance would explain, {p_value}."
+
+
+def written_p(p_value: float) -> str:
+    """Return a p-value in words: "p = 0.03", "p < 0.001"."""
+    digits = 3 if round(p_value, 2) == SIGNIFICANCE else 2  # 0.0496 is not to be read as 0.05
+    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.{digits}g}"
 
 
 def compare_answers(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> Verdict:

@@ -4,7 +4,8 @@ They lie in the lab's home, one JSON object a line, as they are downloaded and u
 
     {"digit": 7, "strokes": [{"width": 20, "points": [[81.5, 60], [190, 62.5]]}]}
 
-with widths and points in pixels of a canvas of 280 by 280.
+with widths and points in pixels of a canvas of 280 by 280. A line of a later format says so ("format": 2), and is kept
+as it is.
 """
 
 import json
@@ -36,12 +37,18 @@ from cnnlab.storage.files import replacing
 from cnnlab.storage.home import home, writing_to_home
 from cnnlab.storage.locks import exclusive_lock
 
+# Of a line; what has none is 1.
+_FORMAT = 1
 MOST_DIGITS = 2_000
 MOST_BYTES = 20_000_000
 
 
 class InvalidDigits(LabError):
     """These are not digits that the lab has kept, or too many."""
+
+
+class NewerDigits(InvalidDigits):
+    """These were kept by a newer version of the lab."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +77,8 @@ class MyDigits:
         At most `MOST_DIGITS`.
     images
         Shape (N, 28, 28), float32: prepared for a network.
-    damaged
-        How many lines of the file cannot be read.
+    damaged, newer
+        How many lines of the file cannot be read; and how many a newer version of the lab has written.
     fingerprint
         The SHA-256 sum of the file.
     """
@@ -79,6 +86,7 @@ class MyDigits:
     digits: tuple[MyDigit, ...]
     images: np.ndarray
     damaged: int
+    newer: int
     fingerprint: str
 
     def __len__(self) -> int:
@@ -205,17 +213,19 @@ def parse(content: bytes) -> list[MyDigit]:
 
 @lru_cache(maxsize=4)
 def _read(content: bytes) -> MyDigits:
-    digits, images, damaged = [], [], 0
+    digits, images, damaged, newer = [], [], 0, 0
     for line in content.splitlines()[:MOST_DIGITS]:
         try:
             digit, image = _digit_in(line)
+        except NewerDigits:
+            newer += 1
         except InvalidDigits:
             damaged += 1
         else:
             digits.append(digit)
             images.append(image)
     together = np.stack(images) if images else np.zeros((0, 28, 28), np.float32)
-    return MyDigits(tuple(digits), together, damaged, sha256(content).hexdigest())
+    return MyDigits(tuple(digits), together, damaged, newer, sha256(content).hexdigest())
 
 
 @lru_cache(maxsize=2 * MOST_DIGITS)
@@ -228,6 +238,8 @@ def _digit_in(line: bytes) -> tuple[MyDigit, np.ndarray]:
         record = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise InvalidDigits("it is not JSON.") from error
+    if isinstance(record, dict) and record.get("format", _FORMAT) != _FORMAT:
+        raise NewerDigits("it was kept by a newer version of the lab: open it with that version.")
     if not isinstance(record, dict) or set(record) != {"digit", "strokes"}:
         raise InvalidDigits('it must have "digit" and "strokes", and nothing else.')
     if type(record["digit"]) is not int or record["digit"] not in range(10):
@@ -246,6 +258,8 @@ def _digit_in(line: bytes) -> tuple[MyDigit, np.ndarray]:
 
 
 def _stroke_in(record: Any) -> Stroke:
+    if isinstance(record, dict) and record.get("format", _FORMAT) != _FORMAT:
+        raise NewerDigits("it was kept by a newer version of the lab: open it with that version.")
     if not isinstance(record, dict) or set(record) != {"width", "points"}:
         raise InvalidDigits('a stroke must have "width" and "points", and nothing else.')
     width, points = record["width"], record["points"]

@@ -3,10 +3,14 @@
 import io
 import warnings
 from contextlib import suppress
+from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageFilter, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
+from scipy import ndimage
 
+from cnnlab.drawing.paper import darkness, is_light_on_dark, light_on, printed_lines, rims, separating_level
+from cnnlab.drawing.pieces import digits_in
 from cnnlab.drawing.preparation import FAINT, ink
 from cnnlab.drawing.strokes import CANVAS_SIDE
 from cnnlab.errors import LabError
@@ -19,41 +23,128 @@ _MOST_PROGRESSIVE_PIXELS = 24_000_000
 _MOST_SCANS = 20
 _START_OF_SCAN = b"\xff\xda"
 
-# Where paper is unevenly lit, the ink of a place is what differs from the least ink around it. The neighbourhood must
-# be wider than the thickest stroke. In pixels of a picture that is a quarter as large as the canvas.
-_NEIGHBOURHOOD = 17
+_DIGIT_SIDE = 200  # of a photographed digit on the canvas, in pixels
+_SMALLEST_DIGIT, _SMALLEST_DRAWN = 0.07, 0.03  # of the longer side of a photo, and of a drawing on a screen
+_LARGEST_BLOT = 0.4  # of a picture of one colour: more is a sheet of paper on something else
+_FAINTEST = 0.1  # ink that swallows less of the light is not told from paper
 
 
 class UnreadablePicture(LabError):
     """A picture cannot be shown on the canvas."""
 
 
+@dataclass(frozen=True)
+class PictureSteps:
+    """The steps from a picture to ink on the canvas. All are float32.
+
+    Attributes
+    ----------
+    ink
+        Shape (280, 280), from 0, empty, to 1, full ink.
+    seen, light, kept
+        Of a photo, else None. Shape (height, width), from 0 to 1: its grey, the paper or board alone, and the ink of
+        its digit.
+    """
+
+    ink: np.ndarray
+    seen: np.ndarray | None = None
+    light: np.ndarray | None = None
+    kept: np.ndarray | None = None
+
+
 def picture_on_canvas(content: bytes) -> np.ndarray:
-    """Return the ink of a picture, as large as the canvas allows. Uneven light and the grain of paper are left out.
+    """Return the ink of a picture's digit on the canvas: shape (280, 280). See `picture_steps`."""
+    return picture_steps(content).ink
+
+
+def picture_steps(content: bytes) -> PictureSteps:
+    """Return the ink of a picture's digit, and how it was found.
+
+    What was drawn on a screen, where the border is of one colour, is made as large as the canvas allows. Of a photo or
+    a scan, uneven light is left out and so is what is no digit: lines of the paper, what touches the edge, specks.
 
     Parameters
     ----------
     content
         A PNG, JPEG, WebP, BMP or GIF file, of which the first picture counts. Dark on light or light on dark.
 
-    Returns
-    -------
-    numpy.ndarray
-        Shape (280, 280), float32, from 0, empty, to 1, full ink.
-
     Raises
     ------
     UnreadablePicture
-        If it is none of these, is damaged, is too large, or shows nothing.
+        If it is none of these, is damaged, is too large, or does not show one digit.
     """
-    drawn = ink(_pixels(content))
-    fitted = _in_a_square(drawn)
-    border = np.concatenate([drawn[0], drawn[-1], drawn[:, 0], drawn[:, -1]])
-    if border.max() >= FAINT:  # else it was drawn on a screen, where there is no paper and no light
-        fitted = _without_the_paper(fitted)
-    if not fitted.any():
+    pixels = _pixels(content)
+    drawn = ink(pixels)
+    if not drawn.any():
         raise UnreadablePicture("This picture shows nothing: it is of one colour. Choose one with a digit on it.")
-    return fitted
+    border = np.concatenate([drawn[0], drawn[-1], drawn[:, 0], drawn[:, -1]])
+    return _photographed(pixels) if border.max() >= FAINT else _drawn(drawn, pixels)
+
+
+def _drawn(drawn: np.ndarray, pixels: np.ndarray) -> PictureSteps:
+    """Take what lies beside the digit off a drawing. Most are nothing but a digit, and stay as they are."""
+    is_ink = drawn >= FAINT
+    digits = digits_in(is_ink)
+    if digits.largest < _SMALLEST_DRAWN * max(drawn.shape):
+        raise _none()
+    if not digits.masks:  # a blot, or a sheet that lies on something of one colour
+        with suppress(UnreadablePicture):
+            return _photographed(pixels)
+        if (drawn > 0.5).mean() > _LARGEST_BLOT:
+            raise _none()
+    if len(digits.masks) > 1:
+        raise _several(len(digits.masks))
+    if digits.masks and (beside := is_ink & ~digits.masks[0]).any():
+        drawn = np.where(ndimage.binary_dilation(beside, iterations=2), np.float32(0), drawn)
+    return PictureSteps(_in_a_square(drawn))
+
+
+def _photographed(pixels: np.ndarray) -> PictureSteps:
+    """Find the ink of the one digit in a photo: RGBA, shape (height, width, 4)."""
+    seen = pixels[..., :3].astype(np.float32) / 255
+    is_board = is_light_on_dark(seen.mean(axis=2))
+    paper = 1 - seen if is_board else seen
+    light = light_on(paper)
+    dark = darkness(paper, light)
+    grain = 1.4826 * float(np.median(np.abs(dark - np.median(dark))))
+    least = max(_FAINTEST, separating_level(dark) / 2, float(np.median(dark)) + 5 * grain)
+    smooth = ndimage.gaussian_filter(dark, 0.7)
+    is_ink = smooth >= least
+    is_line = printed_lines(is_ink)
+    is_ink &= ~is_line
+    smallest = _SMALLEST_DIGIT * max(is_ink.shape)
+    is_ink &= ~rims(is_ink, paper.mean(axis=2), smallest)
+    digits = digits_in(is_ink, smallest)
+    if not digits.masks:
+        raise _none(digits.touched_edge)
+    if len(digits.masks) > 1:
+        raise _several(len(digits.masks))
+    (mask,) = digits.masks
+    clean = (dark - least) / max(float(np.quantile(dark[mask], 0.8)) - least, 1e-6)
+    kept = np.where(ndimage.binary_dilation(mask) & (mask | ~is_line), clean.clip(0, 1), 0).astype(np.float32)
+    background = 1 - light if is_board else light
+    return PictureSteps(_large(kept), seen.mean(axis=2), background.mean(axis=2), kept)
+
+
+def _none(touched_edge: bool = False) -> UnreadablePicture:
+    if touched_edge:
+        return UnreadablePicture(
+            "No digit was found in this picture: what is large enough touches its edge. Leave some paper around the "
+            "digit."
+        )
+    return UnreadablePicture("No digit was found in this picture. Write one large and dark, and go nearer.")
+
+
+def _several(count: int) -> UnreadablePicture:
+    return UnreadablePicture(f"This picture shows {count} digits, and one is read at a time. Cut out the one you mean.")
+
+
+def _large(kept: np.ndarray) -> np.ndarray:
+    """Put a digit into the middle of the canvas, as large as one draws there."""
+    rows, columns = np.flatnonzero(kept.any(axis=1)), np.flatnonzero(kept.any(axis=0))
+    digit = Image.fromarray(kept[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+    fitted = ImageOps.contain(digit, (_DIGIT_SIDE, _DIGIT_SIDE), Image.Resampling.BICUBIC)
+    return _in_the_middle(np.asarray(fitted).clip(0, 1))
 
 
 def _pixels(content: bytes) -> np.ndarray:
@@ -126,43 +217,12 @@ def _too_many_pixels(size: str, most: int) -> UnreadablePicture:
 def _in_a_square(drawn: np.ndarray) -> np.ndarray:
     """Fit a picture's ink into the canvas, its aspect kept."""
     fitted = ImageOps.contain(Image.fromarray(drawn), (CANVAS_SIDE, CANVAS_SIDE), Image.Resampling.BILINEAR)
-    square = np.zeros((CANVAS_SIDE, CANVAS_SIDE), np.float32)
-    top, left = (CANVAS_SIDE - fitted.height) // 2, (CANVAS_SIDE - fitted.width) // 2
-    square[top : top + fitted.height, left : left + fitted.width] = np.asarray(fitted)
-    return square
+    return _in_the_middle(np.asarray(fitted))
 
 
-def _without_the_paper(drawn: np.ndarray) -> np.ndarray:
-    """Take away how the paper is lit, and what is fainter than half of what separates ink from paper."""
-    small = Image.fromarray(drawn).resize((CANVAS_SIDE // 4, CANVAS_SIDE // 4), Image.Resampling.BOX)
-    light = _filtered(small, ImageFilter.MinFilter(_NEIGHBOURHOOD))
-    light = light.resize((CANVAS_SIDE, CANVAS_SIDE), Image.Resampling.BILINEAR)
-    uneven = (drawn - np.asarray(light)).clip(min=0)
-    if not uneven.any():
-        return uneven
-    least = _separating_level(uneven) / 2
-    clean = (uneven - least).clip(min=0) / max(np.quantile(uneven[uneven > least], 0.9) - least, 1e-6)
-    return clean.clip(max=1).astype(np.float32)
-
-
-def _filtered(image: Image.Image, kind: ImageFilter.MinFilter) -> Image.Image:
-    """Apply a filter that Pillow has for bytes alone."""
-    filtered = Image.fromarray((np.asarray(image) * 255).astype(np.uint8)).filter(kind)
-    smooth = filtered.filter(ImageFilter.GaussianBlur(_NEIGHBOURHOOD / 4))
-    return Image.fromarray(np.asarray(smooth, np.float32) / 255)
-
-
-def _separating_level(grey: np.ndarray) -> float:
-    """Return the level that separates the dark pixels from the light ones best.
-
-    References
-    ----------
-    N. Otsu (1979), A threshold selection method from gray-level histograms.
-    """
-    counts, edges = np.histogram(grey, bins=128, range=(0, 1))
-    levels = (edges[:-1] + edges[1:]) / 2
-    below, mass = np.cumsum(counts), np.cumsum(counts * levels)
-    above = below[-1] - below
-    with np.errstate(divide="ignore", invalid="ignore"):
-        between = below * above * (mass / below - (mass[-1] - mass) / above) ** 2
-    return float(edges[1:][np.nanargmax(between)])
+def _in_the_middle(fitted: np.ndarray) -> np.ndarray:
+    canvas = np.zeros((CANVAS_SIDE, CANVAS_SIDE), np.float32)
+    height, width = fitted.shape
+    top, left = (CANVAS_SIDE - height) // 2, (CANVAS_SIDE - width) // 2
+    canvas[top : top + height, left : left + width] = fitted
+    return canvas

@@ -48,7 +48,8 @@ def strokes_on(canvas: dict[str, Any] | None) -> tuple[Stroke, ...]:
         each point as the control point of a quadratic curve, and ends with a line to the last one.
     """
     strokes: list[Stroke] = []
-    for each in (canvas or {}).get("objects", []):
+    objects = canvas.get("objects") if isinstance(canvas, dict) else None
+    for each in objects if isinstance(objects, list) else []:
         with suppress(LookupError, TypeError, AttributeError):  # the browser may send what it likes
             if each["type"].lower() == "path":
                 points = tuple((step[1], step[2]) for step in each["path"] if step[0] in "QL")

@@ -11,7 +11,20 @@ import zipfile
 import zlib
 
 from cnnlab.errors import LabError
-from cnnlab.runs.folder import CHECKPOINT, EXPORTED_FILES, LOG, MANIFEST, NAME, WEIGHTS, NewerRun, UnreadableRun
+from cnnlab.runs.folder import (
+    CHECKPOINT,
+    EXPORTED_FILES,
+    LOG,
+    MANIFEST,
+    NAME,
+    WEIGHTS,
+    BlockedRun,
+    NewerRun,
+    NoSuchRun,
+    UnreadableRun,
+    run_ids_in,
+    runs_folder,
+)
 from cnnlab.runs.importing import UnfitRun, adopt
 from cnnlab.runs.run import Run
 from cnnlab.storage.home import writing_to_home
@@ -80,6 +93,29 @@ def exported_files(run: Run, *, checkpoint: bool) -> dict[str, bytes]:
         files |= {MANIFEST: (run.folder / MANIFEST).read_bytes(), NAME: run.name.encode()}
         files[LOG] = log[: log.rfind(b"\n") + 1]
     return {name: content for name in EXPORTED_FILES if (content := files.get(name)) is not None}
+
+
+def files_as_they_are(run_id: str) -> bytes:
+    """Return all files of a run in the lab's home as a zip archive, unread: for one that this version cannot read.
+
+    Raises
+    ------
+    NoSuchRun
+        If there is none.
+    BlockedRun
+        If the system does not let the lab read it.
+    """
+    folder = runs_folder() / run_id
+    if run_id not in run_ids_in(runs_folder()):
+        raise NoSuchRun(f"The run {run_id} is not here any more.")
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            try:
+                file.write(path, path.relative_to(folder).as_posix())
+            except OSError as error:
+                raise BlockedRun(path, error) from error
+    return archive.getvalue()
 
 
 def import_run(content: bytes) -> Run:

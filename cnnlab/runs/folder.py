@@ -80,9 +80,12 @@ class UnreadableRun(LabError):
         The file's name.
     kind
         What the run is, in a word or two: "damaged".
+    is_sound
+        Whether the run is whole, as far as the lab can tell.
     """
 
     kind: str
+    is_sound = False
 
     def __init__(self, path: Path, sentence: str) -> None:
         super().__init__(sentence)
@@ -107,6 +110,7 @@ class NewerRun(UnreadableRun):
     """A run was made, or trained on, by a newer version of the lab. It is sound."""
 
     kind = "made by a newer version of the lab"
+    is_sound = True
 
     def __init__(self, path: Path) -> None:
         super().__init__(

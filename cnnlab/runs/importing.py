@@ -73,10 +73,11 @@ def _checked(run: Run) -> Run:
         If it cannot.
     """
     with run.log_path.open("rb") as log:
-        lines = 0
+        # Each step once, and again after a crash; and what is logged beside them.
+        lines, most_lines = 0, min(_MOST_LINES, 2 * run.total_steps + 10 * run.config.epochs + 10_000)
         while line := log.readline(_LONGEST_LINE + 1):
             lines += 1
-            if len(line) > _LONGEST_LINE or lines > _MOST_LINES:
+            if len(line) > _LONGEST_LINE or lines > most_lines:
                 raise DamagedRun(run.log_path)
     try:
         definition = definition_named(run.model)

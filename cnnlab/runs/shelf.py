@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -194,9 +193,3 @@ def _readable_run(folder: Path) -> Run:
 @lru_cache(maxsize=16_384)
 def _open_run(folder: Path, _size: int, _modified: int) -> Run:
     return Run(folder)
-
-
-def labels_of(runs: Sequence[Run]) -> list[str]:
-    """Return a label for each run: its name, with its identifier where several have the same name."""
-    names = [run.name for run in runs]
-    return [f"{name} ({run.id})" if names.count(name) > 1 else name for name, run in zip(names, runs, strict=True)]

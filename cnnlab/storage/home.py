@@ -50,18 +50,29 @@ def listing(folder: Path) -> list[str]:
 
 
 def require_home() -> None:
-    """Check that the lab can work in its home: see what is there, make files, and lock them.
+    """Make the home where it is not there, and check that the lab can work in it.
 
     Raises
     ------
     HomeError
-        If it cannot, in a sentence.
+        If it cannot.
     """
-    folder = home()
-    listing(folder)
     with writing_to_home():
-        folder.mkdir(parents=True, exist_ok=True)
-    _require_locks(folder)
+        home().mkdir(parents=True, exist_ok=True)
+    require_readable_home()
+
+
+def require_readable_home() -> None:
+    """Check that the lab can see what is in its home, and lock files there. It need not be there yet.
+
+    Raises
+    ------
+    HomeError
+        If it cannot.
+    """
+    listing(home())
+    if home().exists():
+        _require_locks(home())
 
 
 @lru_cache(maxsize=64)

@@ -170,7 +170,8 @@ class TrainingConfig:
         is_name=True,
         label="Seed",
         help="Decides the initial weights, the order of the images and how they are augmented. The same seed gives the "
-        "same losses.",
+        "same losses where threads and backend are the same too: others change their last digits, and with them, after "
+        "some epochs, a few answers.",
         phrase="seed {}",
         is_always_named=True,
         tried=(0, 1, 2),

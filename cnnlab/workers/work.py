@@ -16,7 +16,7 @@ import torch
 from cnnlab.data import mnist as data
 from cnnlab.data.mnist import MNIST, DataError
 from cnnlab.drawing.pen import PenData, load_pen_data
-from cnnlab.errors import LabError
+from cnnlab.errors import LabError, NotEnoughMemory, is_memory_error
 from cnnlab.models.definitions import definition_named
 from cnnlab.runs.log import Record
 from cnnlab.runs.run import Run
@@ -36,10 +36,6 @@ class NetworkFault(LabError):
 
 class OtherNetwork(LabError):
     """A machine has another network by the name of a run's."""
-
-
-class NotEnoughMemory(LabError):
-    """There is too little memory for a run."""
 
 
 class Interrupted(LabError):
@@ -133,11 +129,6 @@ def work(
             )
         log_failure(writer, fault)
         raise fault from error
-
-
-def is_memory_error(error: Exception) -> bool:
-    """Return whether an error says that memory has run out, Python's, PyTorch's on the CPU, or a GPU's."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def log_failure(writer: Record, error: LabError, *, diverged: bool = False) -> None:

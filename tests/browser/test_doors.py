@@ -6,6 +6,7 @@ import socket
 import stat
 
 import pytest
+from playwright.sync_api import expect
 
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs.log import Status
@@ -78,3 +79,12 @@ def test_it_writes_to_its_home_and_nowhere_else(start_lab, open_tab, tmp_path, l
     ]
     assert written == []
     assert not any(path.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH) for path in run.folder.rglob("*"))
+
+
+def test_a_page_in_another_sites_frame_takes_itself_away(lab_url, browser):
+    page = browser.new_page()
+    page.set_content(f'<iframe src="{lab_url}/train" width="900" height="700"></iframe>')
+    expect(page.frame_locator("iframe").locator("body")).to_have_text(
+        "CNN Lab is shown inside another page. Open it in a window of its own."
+    )
+    page.close()

@@ -7,7 +7,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from cnnlab.data.mnist import load_test_set
 from cnnlab.drawing.my_digits import my_digits
-from cnnlab.drawing.strokes import Stroke
+from cnnlab.drawing.strokes import CANVAS_SIDE, Stroke
 
 pytestmark = pytest.mark.browser
 
@@ -41,12 +41,13 @@ def draw(page: Page, strokes) -> None:
     expect(canvas(page)).to_have_count(1)  # for a moment, the one before may still be there
     expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
     box = canvas(page).bounding_box()
+    scale = box["width"] / CANVAS_SIDE
     for (x, y), *others in strokes:
         before = drawn_picture(page).get_attribute("src")
-        page.mouse.move(box["x"] + x, box["y"] + y)
+        page.mouse.move(box["x"] + scale * x, box["y"] + scale * y)
         page.mouse.down()
         for x, y in others:
-            page.mouse.move(box["x"] + x, box["y"] + y, steps=8)
+            page.mouse.move(box["x"] + scale * x, box["y"] + scale * y, steps=8)
         page.mouse.up()
         expect(drawn_picture(page)).not_to_have_attribute("src", before)
 

@@ -19,7 +19,7 @@ def start(page: Page, epochs: int) -> None:
     shown_before = page.url
     page.get_by_role("spinbutton", name="Epochs").fill(str(epochs))
     page.get_by_role("spinbutton", name="Epochs").press("Tab")
-    page.get_by_role("button", name="Start training").click()
+    page.get_by_role("button", name=re.compile("Start (training|another)")).click()
     expect(page).not_to_have_url(shown_before)
     page.wait_for_selector(AT_REST)  # until then, what stands there may be of the run before
 
@@ -76,11 +76,13 @@ def test_a_second_start_is_queued_and_shown_as_such(open_page):
     expect_status(page, "Queued")
     expect(page.get_by_text("Next in the queue")).to_be_visible()
 
-    links = page.locator('[class*="st-key-run_"] a')
+    page.get_by_role("button", name="All runs").click()
+    links = page.locator('[class*="st-key-all_runs"] [class*="st-key-run_"] a, [data-testid=stPopoverBody] a')
     links.nth(1).click()
     expect_status(page, "Running")
     page.get_by_role("button", name="Stop").click()
     expect_status(page, "Stopped")
+    page.get_by_role("button", name="All runs").click()
     links.nth(0).click()
     expect_status(page, "Running")
 

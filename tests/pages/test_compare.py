@@ -47,12 +47,12 @@ def open_comparison(page, *run_ids):
     return page.run()
 
 
-def test_at_first_the_newest_run_of_each_definition_is_chosen(app):
-    ended_run("module", 1)
-    newest = ended_run("module", 2)
+def test_at_first_the_newest_pair_of_the_two_definitions_is_chosen(app):
+    pair = [ended_run("sequential", 1), ended_run("module", 1)]
+    ended_run("module", 2)
     page = app.switch_page("pages/compare.py").run()
     assert not page.exception
-    assert chosen(page)[:2] == ["reference-sequential", newest.id]
+    assert chosen(page) == [run.id for run in pair]
     assert page.query_params["runs"] in (",".join(chosen(page)), [",".join(chosen(page))])
 
 
@@ -102,7 +102,7 @@ def test_a_run_deleted_elsewhere_leaves_the_comparison(compare_page):
 
 def test_runs_that_answer_alike_are_said_to(compare_page):
     assert not compare_page.exception
-    assert any("give the same answer to every image" in text for text in texts(compare_page))
+    assert any("give the same answer to every test image: they are one network" in text for text in texts(compare_page))
 
 
 def test_two_networks_that_differ_get_a_verdict_and_images(compare_page):
@@ -152,7 +152,7 @@ def test_missing_seeds_are_started_and_those_there_are_used(compare_page, wait_f
     assert started.model == "module"
     assert chosen(compare_page) == [there[0].id, started.id, there[1].id]
     assert any("Over the seeds" in text for text in texts(compare_page))
-    assert "nn.Module, seeds 0, 2" in compare_page.table[0].value.to_string().replace("\\", "")
+    assert "Module · 1 epoch · seeds 0, 2" in compare_page.table[0].value.to_string().replace("\\", "")
     button(compare_page, "Stop").click().run()
     wait_for(lambda: started.status is Status.STOPPED)
 
@@ -169,3 +169,19 @@ def test_nothing_chosen_says_what_to_do(compare_page):
     compare_page.multiselect(key="compared").set_value([]).run()
     assert not compare_page.exception
     assert compare_page.info[0].value == "Choose at least one run."
+
+
+def test_a_run_that_failed_shows_its_reason_and_one_that_collapsed_what_to_try(compare_page):
+    failed = create_run(DEFINITIONS["module"], TrainingConfig(epochs=1, learning_rate=9.0))
+    with RunWriter.claim(failed) as writer:
+        writer.started(step=0, device="cpu")
+        writer.failed("The loss is no number any more.", diverged=True)
+    collapsed = create_run(DEFINITIONS["module"], TrainingConfig(epochs=1, learning_rate=0.03))
+    with RunWriter.claim(collapsed) as writer:
+        writer.started(step=0, device="cpu")
+        writer.append_training(EpochEvent(1, 469, 9_883.6, 2.3477, 0.101, 3.0, 20_000.0))
+        writer.finished()
+    open_comparison(compare_page, failed.id, collapsed.id)
+    assert compare_page.error[0].value == "**Module · lr 9 · 1 epoch** failed. The loss is no number any more\\."
+    assert compare_page.warning[0].value.replace("\\", "").startswith("**Module · lr 0.03 · 1 epoch**: Collapsed from")
+    assert compare_page.dataframe[0].value["status"].tolist() == ["failed", "collapsed"]

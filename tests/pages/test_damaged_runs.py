@@ -1,10 +1,15 @@
 """One run with a damaged file, and all pages."""
 
+import errno
+import json
+import os
+
 import pytest
 
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs.shelf import create_run
 from cnnlab.runs.writer import RunWriter
+from cnnlab.storage.checksums import sealed
 from cnnlab.training.events import EpochEvent
 from cnnlab.training.recipe import TrainingConfig
 from cnnlab.training.state import TrainingState
@@ -65,3 +70,60 @@ def test_train_names_the_file_in_the_list_and_on_the_runs_page(train_page, damag
     train_page.query_params["run"] = sound.id
     train_page.run()
     assert not train_page.error
+
+
+@pytest.fixture
+def newer():
+    """Return a run as a newer version of the lab would have made it."""
+    run = ended_run("Newer")
+    manifest = json.loads(run.manifest_path.read_text())
+    del manifest["sha256"]
+    run.manifest_path.write_text(json.dumps(sealed(manifest | {"format": 99})))
+    return run
+
+
+def test_a_run_of_a_newer_version_is_told_apart_from_damage_and_can_be_deleted(train_page, newer):
+    train_page.query_params["run"] = newer.id
+    train_page.run()
+    assert "made by a newer version of the lab" in train_page.info[0].value
+    assert not train_page.error
+    button(train_page, "Delete").click().run()
+    button(train_page, "Delete for good").click().run()
+    assert not newer.folder.exists()
+
+
+def button(page, label):
+    return next(each for each in page.button if each.label == label)
+
+
+PAGES = ["models", "train", "compare", "draw", "inspect", "sweep"]
+
+
+def test_a_home_that_is_a_file_ends_in_a_sentence_on_every_page(app, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("CNNLAB_HOME", str(tmp_path / "file"))
+    for page in [app.run(), *(app.switch_page(f"pages/{name}.py").run() for name in PAGES)]:
+        assert not page.exception
+        assert "Not a directory" in page.error[0].value
+
+
+def test_a_home_whose_runs_cannot_be_listed_is_said_on_every_page(app, lab_home, monkeypatch):
+    listed = os.listdir
+
+    def refuse(path):
+        if str(path) == str(lab_home / "runs"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    for page in [app.run(), *(app.switch_page(f"pages/{name}.py").run() for name in PAGES)]:
+        assert not page.exception
+        assert "Permission denied" in page.error[0].value
+
+
+def test_a_sweep_that_cannot_be_read_is_named_on_the_sweep_page(app, lab_home):
+    (lab_home / "sweeps").mkdir()
+    (lab_home / "sweeps" / "20261127-000000-000.json").write_text("{}")
+    page = app.switch_page("pages/sweep.py").run()
+    assert not page.exception
+    assert "20261127" in page.error[0].value

@@ -2,6 +2,7 @@
 
 import io
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -50,12 +51,12 @@ def test_on_a_fresh_clone_the_reference_runs_wait_for_a_drawing(draw_page):
     assert html(draw_page).count("Nothing drawn yet") == 2 * len(chosen(draw_page))  # shown, and read out
 
 
-def test_the_newest_finished_run_of_each_definition_answers(app):
+def test_the_best_for_drawing_and_the_newest_good_run_answer(app):
     run_with_weights("stopped")
     finished = run_with_weights()
     run_with_weights("stopped")
     page = app.switch_page("pages/draw.py").run()
-    assert chosen(page) == [finished.id, "reference-drawing"]
+    assert chosen(page) == ["reference-drawing", finished.id]
 
 
 def test_the_address_chooses_the_runs_and_the_choice_outlives_a_page_switch(draw_page):
@@ -103,6 +104,26 @@ def test_a_photo_goes_onto_the_canvas_and_anything_else_is_refused(draw_page):
     assert 'data-digit="1"' in html(draw_page)
     draw_page.file_uploader(key="uploaded_picture").set_value(("two.png", b"%PDF-1.7", "image/png")).run()
     assert draw_page.error[0].value.startswith("This is a PDF document, which the lab does not read")
+
+
+def test_a_photo_shows_its_light_and_its_digit_and_one_of_several_digits_is_not_answered(draw_page):
+    paper = np.full((300, 400), 220, np.uint8) - np.arange(400, dtype=np.uint8)[None] // 4  # lit from the left
+    paper[60:240, 100:115] = 40
+    draw_page.file_uploader(key="uploaded_picture").set_value(("one.png", png_of(paper), "image/png")).run()
+    assert 'data-digit="1"' in html(draw_page)
+    assert [title in html(draw_page) for title in (">Photo<", ">Light<", ">Kept<")] == [True] * 3
+    paper[60:240, 270:285] = 40
+    draw_page.file_uploader(key="uploaded_picture").set_value(("two.png", png_of(paper), "image/png")).run()
+    assert draw_page.error[0].value.startswith("This picture shows 2 digits")
+    assert "Nothing drawn yet" in html(draw_page)
+    assert ">Light<" not in html(draw_page)
+    assert not draw_page.exception
+
+
+def png_of(pixels):
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, "PNG")
+    return content.getvalue()
 
 
 def test_my_digits_are_a_test_set_here_and_on_compare(draw_page):

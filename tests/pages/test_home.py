@@ -8,10 +8,22 @@ def texts(page):
     return [each.value for kind in (page.markdown, page.caption, page.subheader) for each in kind]
 
 
-def test_home_says_what_the_lab_is_and_that_nothing_trains(app):
+def test_home_says_what_the_lab_is_and_leads_through_the_tutorial(app):
     assert not app.exception
-    assert "convolutional network" in texts(app)[0]
-    assert "Nothing trains at the moment." in texts(app)
+    assert any("convolutional network" in text for text in texts(app))
+    labels = [link.proto.label for link in app.get("page_link")]
+    assert [label for label in labels if label in ("Write it", "Train it", "Compare")][-3:] == [
+        "Write it",
+        "Train it",
+        "Compare",
+    ]
+    assert "Training now" not in texts(app)
+
+
+def test_home_lets_the_shipped_network_answer(app):
+    cards = " ".join(each.proto.body for each in app.get("html"))
+    assert 'data-run="reference-drawing"' in cards
+    assert "Nothing drawn yet" in cards
 
 
 def test_home_lists_what_trains_and_the_newest_results(app):

@@ -47,7 +47,7 @@ def test_a_search_between_two_numbers_is_started(sweep_page):
     (sweep,) = all_sweeps()
     assert sweep.plans[0].settings["learning_rate"] == Between(1e-4, 1e-1, is_logarithmic=True)
     assert (sweep.plans[0].search.runs, sweep.is_searching) == (20, True)
-    assert not any(each.label == "Add to the sweep below" for each in sweep_page.button)
+    assert not any(each.label == "Add to the sweep shown" for each in sweep_page.button)
     button(sweep_page, "Stop all").click().run()
     assert not find_sweep(sweep.id).is_searching
 
@@ -73,11 +73,11 @@ def test_another_sweep_is_shown_with_its_name_and_what_it_lacks(app):
     Sweep.start(Plan({"epochs": 3, "threads": 1, "learning_rate": 0.001, "seed": (0, 1)}), "Newer")
     page = app.switch_page("pages/sweep.py").run()
     written(page, "Learning rate").set_value("0.001").run()
-    assert page.header[0].value == "Newer"
-    assert not button(page, "Add to the sweep below").disabled
+    assert page.subheader[0].value == "Newer"
+    assert not button(page, "Add to the sweep shown").disabled
     next(each for each in page.selectbox if each.label == "Sweep").set_value(older.id).run()
-    assert page.header[0].value == "Older"
-    assert button(page, "Add to the sweep below").disabled
+    assert page.subheader[0].value == "Older"
+    assert button(page, "Add to the sweep shown").disabled
 
 
 def test_a_range_needs_draws_or_a_search(sweep_page):
@@ -112,14 +112,14 @@ def test_more_than_a_hundred_runs_ask_first(sweep_page):
 def test_values_are_added_to_the_sweep_that_is_shown(app):
     sweep = Sweep.start(Plan({"epochs": 3, "threads": 1, "learning_rate": 0.001, "seed": (0, 1)}))
     page = app.switch_page("pages/sweep.py").run()
-    assert not button(page, "Add to the sweep below").disabled
+    assert not button(page, "Add to the sweep shown").disabled
     written(page, "Learning rate").set_value("0.001").run()
     written(page, "Seed").set_value("1, 5").run()
-    button(page, "Add to the sweep below").click().run()
+    button(page, "Add to the sweep shown").click().run()
     assert not page.exception
     assert [run.config.seed for run in all_sweeps()[0].runs()] == [0, 1, 5]
     assert [each.id for each in all_sweeps()] == [sweep.id]
-    assert button(page, "Add to the sweep below").disabled
+    assert button(page, "Add to the sweep shown").disabled
 
 
 def test_ten_thousand_are_the_most(sweep_page):
@@ -146,3 +146,12 @@ def test_an_address_of_no_sweep_says_so(app):
     assert "no such sweep" in app.warning[0].value
     assert len(all_sweeps()) == 1
     assert {run.status for run in all_runs()} <= {Status.QUEUED, Status.RUNNING}
+
+
+def test_a_search_does_not_search_over_the_seed(sweep_page):
+    sweep_page.session_state["sweep_kind"] = "search"
+    sweep_page.run()
+    assert "The seed is left out" in captions(sweep_page)
+    assert not any(each.label == "Seed" for each in sweep_page.text_input)
+    button(sweep_page, "Start the sweep").click().run()
+    assert "seed" not in all_sweeps()[0].plans[0].settings

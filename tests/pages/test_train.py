@@ -1,5 +1,6 @@
 import pandas as pd
 import pytest
+from truth import REFERENCE, events
 
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs.log import Status
@@ -12,6 +13,10 @@ from cnnlab.ui.train.progress import seconds_to
 
 def number(page, label):
     return next(each for each in page.number_input if each.label == label)
+
+
+def choice(page, label):
+    return next(each for each in page.selectbox if each.label == label)
 
 
 def button(page, label):
@@ -37,7 +42,13 @@ def test_the_form_holds_the_tutorials_recipe(train_page):
     assert number(train_page, "Batch size").value == 128
     assert number(train_page, "Learning rate").value == 0.001
     assert number(train_page, "Momentum").value == 0.9
-    assert [each.value for each in train_page.selectbox][:3] == ["rmsprop", "constant", "auto"]
+    assert [choice(train_page, label).value for label in ("Recipe", "Optimizer", "Schedule", "Device")] == [
+        "tutorial",
+        "rmsprop",
+        "constant",
+        "auto",
+    ]
+    assert "This is the tutorial's recipe." in [each.value for each in train_page.caption]
 
 
 def test_the_form_has_a_field_for_every_setting(train_page):
@@ -56,18 +67,18 @@ def test_a_runs_page_names_its_whole_recipe(train_page):
 
 
 def test_the_preset_for_drawing_fills_the_fields(train_page):
-    button(train_page, "For drawing").click().run()
-    assert number(train_page, "Learning rate").value == 0.006
-    assert [each.value for each in train_page.selectbox][:2] == ["adamw", "one-cycle"]
+    choice(train_page, "Recipe").set_value("drawing").run()
+    assert number(train_page, "Learning rate").value == PRESETS["drawing"]["learning_rate"]
+    assert [choice(train_page, label).value for label in ("Optimizer", "Schedule")] == ["adamw", "one-cycle"]
     assert train_page.toggle[0].value is True
 
 
 def test_the_speedrun_fills_the_fields(train_page):
-    button(train_page, "Speedrun").click().run()
+    choice(train_page, "Recipe").set_value("speedrun").run()
     assert number(train_page, "Batch size").value == PRESETS["speedrun"]["batch_size"]
     assert number(train_page, "Weight decay").value == 0.0005
     assert number(train_page, "Shift (pixels)").value == 1
-    assert [each.value for each in train_page.selectbox][:2] == ["nesterov", "one-cycle"]
+    assert [choice(train_page, label).value for label in ("Optimizer", "Schedule")] == ["nesterov", "one-cycle"]
 
 
 @pytest.mark.parametrize(
@@ -96,7 +107,10 @@ def test_the_time_to_99_percent_is_that_of_the_first_epoch_that_reaches_it():
 def test_the_tutorial_recipe_comes_back(train_page):
     number(train_page, "Epochs").set_value(3)
     number(train_page, "Momentum").set_value(0.5)
-    button(train_page, "Tutorial recipe").click().run()
+    train_page.run()
+    assert choice(train_page, "Recipe").value == "own"
+    assert "Unlike the tutorial's recipe: 3 epochs · momentum 0.5." in [each.value for each in train_page.caption]
+    choice(train_page, "Recipe").set_value("tutorial").run()
     assert (number(train_page, "Epochs").value, number(train_page, "Momentum").value) == (10, 0.9)
     assert all_runs() == []
 
@@ -170,3 +184,35 @@ def test_a_home_that_cannot_be_written_is_said_to_be_so(train_page, monkeypatch)
     button(train_page, "Start training").click().run()
     assert "The lab's home /proc/nowhere cannot be used" in train_page.error[0].value
     assert not train_page.exception
+
+
+def test_what_is_typed_is_there_again_after_another_page_and_another_run(app, train_page):
+    number(train_page, "Epochs").set_value(3)
+    number(train_page, "Batch size").set_value(64)
+    number(train_page, "Seed").set_value(7)
+    train_page.run()
+    app.switch_page("pages/compare.py").run()
+    page = app.switch_page("pages/train.py").run()
+    open_run(page, "reference-module")
+    assert [number(page, label).value for label in ("Epochs", "Batch size", "Seed")] == [3, 64, 7]
+
+
+def test_a_finished_run_says_what_came_of_it_and_what_can_be_done_next(train_page):
+    page = open_run(train_page, "reference-sequential")
+    last = events(REFERENCE / "reference-sequential", "epoch")[-1]
+    assert (
+        f"**{last['train_loss']:.4f}** after 10 epochs; the tutorial printed 0.0431 there. "
+        f"**{100 * last['test_accuracy']:.2f} %** of the test images are right."
+    ) in [each.value for each in page.markdown]
+    links = {link.proto.label: link.proto.query_string for link in page.get("page_link")}
+    assert links["Draw on it"] == "runs=reference-sequential"
+    assert links["Compare it"].startswith("runs=reference-sequential%2Creference-module")
+
+
+def test_the_list_of_runs_can_be_searched(train_page):
+    for name in ("Apple", "Pear"):
+        create_run(DEFINITIONS["module"], TrainingConfig(epochs=2), name)
+    next(each for each in train_page.text_input if each.label == "Search").set_value("pear").run()
+    labels = [link.proto.label for link in train_page.get("page_link")]
+    assert "Pear" in labels
+    assert "Apple" not in labels

@@ -9,15 +9,18 @@ from collections.abc import Sequence
 import numpy as np
 import streamlit as st
 
+from cnnlab.comparison.labels import labels_of
+from cnnlab.drawing.photos import PictureSteps
 from cnnlab.drawing.preparation import Preparation, shrink
 from cnnlab.errors import LabError
 from cnnlab.inference.answers import Answer, answers_of
 from cnnlab.runs.run import Run
-from cnnlab.runs.shelf import labels_of
 from cnnlab.ui.frame.page import theme_color
 from cnnlab.ui.frame.pictures import picture_address
 from cnnlab.ui.frame.torch_thread import ask
 from cnnlab.ui.frame.wording import as_text
+
+_SMOOTH = ("Photo", "Light", "Kept", "Drawn", "Cropped")  # steps with more pixels than are shown
 
 _STYLE = """
 <style>
@@ -70,10 +73,11 @@ def answer_view(run: Run, image: np.ndarray) -> None:
     st.html(f'{_STYLE}<div class="answers" style="--bar: {theme_color("primaryColor")}">{card}</div>')
 
 
-def steps_view(prepared: Preparation | None) -> None:
-    """Show the steps from the drawing to the network's input as small pictures."""
+def steps_view(prepared: Preparation | None, picture: PictureSteps | None = None) -> None:
+    """Show the steps from the drawing to the network's input as small pictures, after those from a photo to its ink."""
     empty = np.zeros((1, 1), np.float32)
     shown = (
+        *_photo_steps(picture),
         ("Drawn", "280\u00a0×\u00a0280 pixels", prepared.drawn if prepared else empty),
         ("Cropped", "the box around the ink", prepared.cropped if prepared else empty),
         ("Fitted", "into 20\u00a0×\u00a020", prepared.fitted if prepared else empty),
@@ -83,11 +87,22 @@ def steps_view(prepared: Preparation | None) -> None:
     figures = [
         f'<figure{" class=apart" if title == "Plain shrink" else ""}><div class="frame">'
         f'<img src="{picture_address(1 - picture.clip(0, 1))}" alt="{title}"'
-        f"{' class=smooth' if title in ('Drawn', 'Cropped') else ''}></div>"
+        f"{' class=smooth' if title in _SMOOTH else ''}></div>"
         f"<figcaption>{title}<small>{told}</small></figcaption></figure>"
         for title, told, picture in shown
     ]
     st.html(f'<div class="steps">{"".join(figures)}</div>')
+
+
+def _photo_steps(picture: PictureSteps | None) -> list[tuple[str, str, np.ndarray]]:
+    if picture is None or picture.seen is None or picture.light is None or picture.kept is None:
+        return []
+    shown = (
+        ("Photo", "in grey", 1 - picture.seen),
+        ("Light", "without thin strokes", 1 - picture.light),
+        ("Kept", "darker, and of the digit", picture.kept),
+    )
+    return [(title, told, step[::3, ::3]) for title, told, step in shown]  # sent again with each stroke
 
 
 def _inputs(prepared: Preparation) -> np.ndarray:

@@ -16,7 +16,6 @@ from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.wording import as_text
 
 _SENTENCES = 6
-_MCNEMAR = "https://en.wikipedia.org/wiki/McNemar%27s_test"
 
 
 def verdicts_view(names: Sequence[str], predictions: Sequence[Predictions]) -> None:
@@ -31,14 +30,9 @@ def verdicts_view(names: Sequence[str], predictions: Sequence[Predictions]) -> N
             st.markdown(f"- {verdict.sentence(*(f'**{as_text(names[index])}**' for index in (first, second)))}")
     else:
         st.dataframe(_verdict_table(verdicts, names), hide_index=True, column_config=_VERDICT_COLUMNS, key="verdicts")
-    by_chance = f"{len(verdicts) * SIGNIFICANCE:.2g} of {len(verdicts)} pairs"
-    chance = f" About {by_chance} would show p below 0.05 by chance alone." if len(verdicts) > _SENTENCES else ""
-    st.caption(
-        f"[McNemar's test]({_MCNEMAR}), exact, on the same 10,000 test images: p is how probable so uneven a split of "
-        "the images that only one of the two gets right would be, were both equally good; below 0.05 is called more "
-        f"than chance.{chance} It compares two trained networks, their seeds included. Whether a definition or a "
-        "setting is better takes several seeds of each."
-    )
+    if len(verdicts) > _SENTENCES:
+        by_chance = f"{len(verdicts) * SIGNIFICANCE:.2g} of {len(verdicts)} pairs"
+        st.caption(f"About {by_chance} would show p below 0.05 by chance alone.")
 
 
 _VERDICT_COLUMNS: dict[str, Any] = {
@@ -75,10 +69,15 @@ def confusion_matrices_view(names: Sequence[str], predictions: Sequence[Predicti
             second = st.selectbox("Second run", indices, index=1, format_func=names.__getitem__, key="second_confused")
     labels = test_labels()
     matrices = [confusion_matrix(labels, predictions[index].answers) for index in (first, second)]
+    is_one = bool((matrices[0] == matrices[1]).all())
     highest = max(int((matrix - np.diag(np.diag(matrix))).max()) for matrix in matrices)
     shown = {"first": matrices[0], "second": matrices[1], "difference": matrices[1] - matrices[0]}
     titles = {"first": names[first], "second": names[second], "difference": "Second minus first"}
-    for column, (which, matrix) in zip(st.columns(3), shown.items(), strict=True):
+    if is_one:
+        shown = {"first": matrices[0]}
+        titles["first"] = f"{names[first]} and {names[second]}"
+        st.write("Both have the same confusion matrix.")
+    for column, (which, matrix) in zip(st.columns(3), shown.items(), strict=False):
         with column:
             st.markdown(f"**{as_text(titles[which])}**")
             confusion_chart(
@@ -88,13 +87,19 @@ def confusion_matrices_view(names: Sequence[str], predictions: Sequence[Predicti
                 on_click=lambda *cell, which=which: _keep_cell(which, *cell),
                 is_difference=which == "difference",
             )
+    scales = "A stronger colour is more errors."
+    if not is_one:
+        scales = (
+            "In the first two, a stronger colour is more errors, on one scale. In the third, orange is where the "
+            "second run gives that answer more often, and blue where the first does."
+        )
     st.caption(
-        "Each row is a digit, each column an answer; the number says how many of the test images. In the first two, a "
-        "stronger colour is more errors, on one scale. In the third, orange is where the second run gives that answer "
-        "more often, and blue where the first does. Click a number to see its images."
+        "Each row is a digit, each column an answer; the number says how many of the test images. "
+        f"{scales} Click a number to see its images."
     )
     if cell := st.session_state.get(Key.CONFUSION_CELL):
         which, digit, answer = cell
+        which = "first" if is_one else which
         answered = {"first": [first], "second": [second], "difference": [first, second]}[which]
         is_behind = np.any([predictions[index].answers == answer for index in answered], axis=0)
         st.markdown(f"**{digit} answered as {answer}** by {as_text(' or '.join(names[index] for index in answered))}")

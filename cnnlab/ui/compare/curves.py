@@ -7,10 +7,10 @@ from typing import TypeVar
 import streamlit as st
 
 from cnnlab.charts.comparison import comparison_chart
-from cnnlab.comparison.curves import Axis, Measure, curves
+from cnnlab.comparison.curves import Axis, Measure, curves, tutorial_curves
 from cnnlab.comparison.experiments import by_experiment, folded_labels_of
+from cnnlab.comparison.labels import labels_of
 from cnnlab.runs.run import Run
-from cnnlab.runs.shelf import labels_of
 
 _SMOOTHINGS = [1, 10, 30, 100, 300, 1000]
 
@@ -37,17 +37,32 @@ def curves_view(runs: Sequence[Run]) -> None:
         smoothing = 1
         if measure is Measure.BATCH_LOSS:
             smoothing = st.select_slider(
-                "Mean of the last … batches", _SMOOTHINGS, value=30, key="smoothing", width=240
+                "Mean of the last … batches",
+                _SMOOTHINGS,
+                value=30,
+                key="smoothing",
+                width=240,
+                persist_state="session",
             )
+        has_tutorial = measure is Measure.TRAIN_LOSS and axis is not Axis.SECONDS
+        with_tutorial = has_tutorial and st.toggle(
+            "Tutorial's losses",
+            value=True,
+            key="with_tutorial",
+            persist_state="session",
+            help="The two tables that the tutorial prints, dotted: one for each way to write the network.",
+        )
     labels = folded_labels_of(runs) if fold else labels_of(runs)
+    end = _end(runs, axis)
     st.altair_chart(
         comparison_chart(
             curves(runs, labels, measure, axis, smoothing=smoothing, fold=fold),
             list(dict.fromkeys(labels)),
             measure,
             axis,
-            end=_end(runs, axis),
+            end=end,
             is_logarithmic=is_logarithmic and measure is not Measure.TEST_ACCURACY,
+            references=tutorial_curves(end, axis, runs[0].steps_per_epoch) if with_tutorial and end else None,
         ),
         key="comparison_chart",
     )

@@ -5,20 +5,25 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from cnnlab.comparison.experiments import differing_settings
+from cnnlab.comparison.experiments import differing_settings, name_of
+from cnnlab.comparison.labels import labels_of
+from cnnlab.comparison.outcomes import outcome
 from cnnlab.comparison.results import over_seeds, results
 from cnnlab.drawing.my_digits import my_digits
 from cnnlab.models.alignment import source_diff
 from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
-from cnnlab.runs.shelf import labels_of
-from cnnlab.training.recipe import SETTINGS
 from cnnlab.ui.answers.gallery import WILSON
 from cnnlab.ui.draw.my_digits import accuracies_on
 from cnnlab.ui.frame.wording import as_text, csv_of
 from cnnlab.wording import duration, percent
 
 _PERCENTAGES = {"progress", "test_accuracy", "my_digits"}
+# What fits beside each other on a laptop; the other columns are in the table's own menu, and in the CSV.
+_SHOWN = [
+    *("run", "status", "train_loss", "beside_tutorial", "test_loss", "test_accuracy", "interval", "my_digits"),
+    "seconds_per_epoch",
+]
 
 
 def results_view(runs: Sequence[Run]) -> None:
@@ -41,11 +46,17 @@ def results_view(runs: Sequence[Run]) -> None:
         hide_index=True,
         key="results",
         placeholder="–",
+        column_order=[name for name in _SHOWN if name in shown],
         column_config={
-            "run": st.column_config.TextColumn("Run", pinned=True),
-            "status": "Status",
+            "run": st.column_config.TextColumn("Run", pinned=True, width=330),
+            "status": st.column_config.TextColumn("Status", width=110),
             "progress": st.column_config.ProgressColumn("Progress", format="%.0f %%", max_value=100),
             "train_loss": st.column_config.NumberColumn("Train loss", format="%.4f"),
+            "beside_tutorial": st.column_config.NumberColumn(
+                "Beside the tutorial",
+                format="%+.4f",
+                help="How far the train loss lies above the one that the tutorial prints for that definition.",
+            ),
             "test_loss": st.column_config.NumberColumn("Test loss", format="%.4f"),
             "best_test_loss": st.column_config.NumberColumn("Best test loss", format="%.4f"),
             "best_epoch": st.column_config.NumberColumn("in epoch", format="%d"),
@@ -63,7 +74,8 @@ def results_view(runs: Sequence[Run]) -> None:
     )
     _over_seeds_view(over_seeds(runs))
     st.caption(
-        "Losses and accuracy are those of the newest epoch. A click on a heading sorts. The interval says how far the "
+        "Losses and accuracy are those of the newest epoch. A click on a heading sorts; the eye above the table brings "
+        "further columns. The interval says how far the "
         f"accuracy on 10,000 images may lie from that on all such digits ([Wilson's score interval]({WILSON})). Times "
         "are medians over the epochs."
     )
@@ -93,10 +105,9 @@ def _over_seeds_view(summary: pd.DataFrame) -> None:
 
 
 def _status_line(run: Run) -> str:
-    status = run.status
-    if status is Status.RUNNING and (seconds := run.seconds_left()) is not None:
-        return f"{status}, {duration(seconds)} left"
-    return status
+    if run.status is Status.RUNNING and (seconds := run.seconds_left()) is not None:
+        return f"running, {duration(seconds)} left"
+    return outcome(run)
 
 
 def differences_view(runs: Sequence[Run]) -> None:
@@ -106,9 +117,7 @@ def differences_view(runs: Sequence[Run]) -> None:
         st.write("These runs have the same recipe, and the same seed.")
     else:
         settings.columns = pd.Index([as_text(label) for label in labels_of(runs)])
-        settings.index = pd.Index(
-            [SETTINGS[field].label if field in SETTINGS else "Definition" for field in settings.index]
-        )
+        settings.index = pd.Index([name_of(setting) for setting in settings.index])
         st.table(settings.T.astype(str))
     sources: dict[str, str] = {}
     for run, label in zip(runs, labels_of(runs), strict=True):

@@ -7,13 +7,20 @@ import numpy as np
 import streamlit as st
 from streamlit_drawable_canvas import st_canvas
 
+from cnnlab.drawing.photos import PictureSteps
 from cnnlab.drawing.strokes import CANVAS_SIDE, Stroke, ink_of, strokes_on
 from cnnlab.ui.frame.pictures import png_of
 from cnnlab.ui.frame.session import Key
 
+# On the screen, in pixels: what is drawn is kept as if it were `CANVAS_SIDE` wide.
+SHOWN_SIDE = 336
+_SCALE = CANVAS_SIDE / SHOWN_SIDE
 # The component's own tools slide in above it, with modes that have no use here: Undo and Clear stand below it instead.
 # Keeps the place while the canvas is made again.
-_STYLE = f"<style>.st-key-canvas_frame {{ height: {CANVAS_SIDE}px; overflow: clip; }}</style>"
+_STYLE = f"""<style>
+.st-key-canvas_frame {{ height: {SHOWN_SIDE}px; overflow: clip; }}
+@media (max-width: 359px) {{ .st-key-canvas_frame {{ zoom: .8; }} }}
+</style>"""
 
 _EMPTY: dict[str, Any] = {"objects": []}
 
@@ -28,10 +35,13 @@ class Picture:
         Shape (280, 280), from 0, empty, to 1, full ink.
     title
         What it shows, in a few words.
+    steps
+        Of one that was uploaded: how its ink was found.
     """
 
     ink: np.ndarray
     title: str
+    steps: PictureSteps | None = None
 
 
 @dataclass(frozen=True)
@@ -65,24 +75,38 @@ def canvas(stroke_width: int) -> Drawing:
         st.session_state[Key.CANVAS_START] = st.session_state.get(Key.CANVAS_NOW, _EMPTY)
     picture: Picture | None = st.session_state.get(Key.CANVAS_PICTURE)
     st.html(_STYLE)
-    with st.container(key="canvas_frame", width=CANVAS_SIDE):
+    with st.container(key="canvas_frame", width=SHOWN_SIDE):
         drawn = st_canvas(
-            stroke_width=stroke_width,
+            stroke_width=round(stroke_width / _SCALE),
             stroke_color="#000000",
             background_color="#ffffff",
-            background_image=png_of(1 - picture.ink) if picture else None,
+            background_image=png_of(_as_shown(1 - picture.ink)) if picture else None,
             initial_drawing=st.session_state[Key.CANVAS_START],
-            width=CANVAS_SIDE,
-            height=CANVAS_SIDE,
+            width=SHOWN_SIDE,
+            height=SHOWN_SIDE,
             key=_key(),
         )
     st.session_state[Key.CANVAS_NOW] = drawn.json_data
-    return Drawing(strokes_on(drawn.json_data), picture)
+    return Drawing(_kept(drawn.json_data), picture)
 
 
 def drawing_now() -> Drawing:
     """Return what is on the canvas, for a callback: the newest strokes may not have been shown to the page yet."""
-    return Drawing(strokes_on(_newest()), st.session_state.get(Key.CANVAS_PICTURE))
+    return Drawing(_kept(_newest()), st.session_state.get(Key.CANVAS_PICTURE))
+
+
+def _kept(canvas: dict[str, Any] | None) -> tuple[Stroke, ...]:
+    """Return the strokes on the canvas, in the measure in which they are kept."""
+    return tuple(
+        Stroke(stroke.width * _SCALE, tuple((x * _SCALE, y * _SCALE) for x, y in stroke.points))
+        for stroke in strokes_on(canvas)
+    )
+
+
+def _as_shown(picture: np.ndarray) -> np.ndarray:
+    """Return a picture in the size of the canvas on the screen; each new pixel is the nearest old one."""
+    places = (np.arange(SHOWN_SIDE) * _SCALE).astype(int)
+    return picture[places][:, places]
 
 
 def clear_canvas() -> None:

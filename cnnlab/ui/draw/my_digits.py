@@ -7,12 +7,12 @@ import pandas as pd
 import streamlit as st
 import torch
 
+from cnnlab.comparison.labels import labels_of
 from cnnlab.drawing.my_digits import MyDigits, add, delete_all, keep, my_digits, my_digits_path, parse, take_back
 from cnnlab.drawing.strokes import CANVAS_SIDE
 from cnnlab.errors import LabError
 from cnnlab.inference.answers import right_of
 from cnnlab.runs.run import Run
-from cnnlab.runs.shelf import labels_of
 from cnnlab.ui.draw.canvas import clear_canvas, drawing_now
 from cnnlab.ui.frame.actions import attempt, show_error, succeeds
 from cnnlab.ui.frame.pictures import digit_gallery
@@ -102,6 +102,8 @@ def my_digits_view(runs: Sequence[Run]) -> None:
         )
     if digits.damaged:
         st.warning(f"{plural(digits.damaged, 'line')} of {my_digits_path()} cannot be read, and is left out.")
+    if digits.newer:
+        st.info(f"{plural(digits.newer, 'digit')} of a newer version of the lab cannot be read here, and is kept.")
     with st.container(horizontal=True):
         st.button(
             "Draw each digit three times",
@@ -121,7 +123,7 @@ def my_digits_view(runs: Sequence[Run]) -> None:
         with st.popover("Upload", icon=":material/upload:"):
             st.file_uploader("A file of digits as downloaded here", ["jsonl"], key=_upload_key(), max_upload_size=20)
             st.button("Add them", on_click=_add_uploaded, disabled=st.session_state.get(_upload_key()) is None)
-        if st.button("Delete", icon=":material/delete:", disabled=not (digits or digits.damaged)):
+        if st.button("Delete", icon=":material/delete:", disabled=not (digits or digits.damaged or digits.newer)):
             _confirm_delete(len(digits))
     if told := st.session_state.pop(Key.MY_DIGITS_TOLD, None):
         st.success(told)

@@ -9,8 +9,10 @@ from uuid import uuid4
 
 import streamlit as st
 
+from cnnlab.errors import LabError
 from cnnlab.runs.folder import NoSuchRun
 from cnnlab.ui.frame.session import Key
+from cnnlab.ui.frame.wording import as_text
 
 Shown = TypeVar("Shown")
 
@@ -59,6 +61,9 @@ def live(
                 body()
         except NoSuchRun:
             is_up_to_date = False
+        except LabError as error:  # the disk may fail, or memory run out, while somebody looks
+            st.error(as_text(str(error)))
+            return
         if not is_up_to_date:
             st.query_params.update(address or {})
             st.rerun()

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import streamlit as st
 
+from cnnlab.runs.folder import run_ids_in, runs_folder
+from cnnlab.storage.home import HomeError, require_readable_home
 from cnnlab.ui.frame.session import Key
+from cnnlab.ui.frame.wording import as_text
 from cnnlab.workers.scheduler import scheduler
 
 # A file of the lab's own: Streamlit would fetch a Material icon for the tab from the network.
@@ -33,6 +36,21 @@ _STYLE = """
   display: grid; grid-template-columns: repeat(auto-fill, minmax(max(7.8rem, 22%), 1fr)); gap: .75rem 1rem;
 }
 .st-key-recipe_fields > * { width: 100%; }
+.unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
+h1#content:focus { outline: none; }
+.skip:not(:focus) { position: absolute; left: -100rem; }
+.skip:focus { position: fixed; top: .5rem; left: .5rem; z-index: 1000000; padding: .5rem .9rem; border-radius: .5rem;
+  background: #1c2333; color: #fff; outline: 3px solid #ffb454; }
+.st-key-recipe_first_fields { display: grid; grid-template-columns: 1fr 1fr; gap: .75rem; }
+.st-key-recipe_first_fields > * { width: 100%; }
+.st-key-draw_answers { flex: 1 1 21rem; min-width: min(100%, 21rem); }
+@media (max-width: 640px) {
+  .st-key-recipe_folded { display: none; }
+  .st-key-navigation { flex-wrap: nowrap; gap: 0; justify-content: space-between; }
+  .st-key-navigation a { padding: .25rem .3rem; }
+  .st-key-navigation a span { font-size: .82rem; }
+  .st-key-navigation a [data-testid="stIconMaterial"] { display: none; }
+}
 [class*="st-key-run_"] a:not(:hover) { background: none; }
 [class*="st-key-run_chosen_"] a, [class*="st-key-run_chosen_"] a:not(:hover) { background: rgba(128, 136, 152, .22); }
 [class*="st-key-run_"]:not([class*="st-key-run_chosen_"]) a span { font-weight: 400; }
@@ -41,18 +59,43 @@ _STYLE = """
 """
 
 
+# Streamlit sends no header that keeps other sites from showing a page in a frame, where they could have somebody click
+# on Delete without knowing. So a page that finds itself in one takes itself away.
+_SCRIPT = """
+<script>
+if (window.self !== window.top) {
+  document.body.textContent = "CNN Lab is shown inside another page. Open it in a window of its own.";
+}
+document.querySelector(".skip").onclick = (event) => {
+  event.preventDefault();
+  document.querySelector("#content").focus();
+};
+</script>
+"""
+
+
 def begin_page(title: str) -> None:
     """Set up the page: its title, and the links to the others. Every page calls this first.
 
-    Whichever is opened first, runs that were waiting when the lab was last closed go on.
+    Whichever is opened first, runs that were waiting when the lab was last closed go on. The heading is for screen
+    readers alone: the link in the navigation tells everybody else where they are.
     """
     scheduler()
     _spare_the_imported_modules(len(sys.modules))
     st.set_page_config(page_title=f"{title} · CNN Lab", page_icon=str(_ICON), layout="wide")
     st.html(_STYLE)
+    st.html('<a class="skip" href="#content">Skip to the page</a>')
+    st.html(_SCRIPT, unsafe_allow_javascript=True)
     with st.container(horizontal=True, key="navigation", vertical_alignment="center"):
         for path, label, icon in _PAGES:
             st.page_link(path, label=label, icon=icon)
+    st.html(f'<h1 id="content" tabindex="-1" class="unseen">{title}</h1>')
+    try:
+        require_readable_home()
+        run_ids_in(runs_folder())
+    except HomeError as error:
+        st.error(as_text(str(error)))
+        st.stop()
 
 
 @cache
@@ -66,15 +109,26 @@ def _spare_the_imported_modules(count: int) -> None:
     gc.freeze()
 
 
+def scroll_to_on_a_phone(key: str) -> None:
+    """Bring the container with a key to the top of a window that is as narrow as a phone's."""
+    _run(f"if (innerWidth <= 640) {_SCROLL.format(key=key)}")
+
+
 def scroll_to(key: str) -> None:
     """Bring the container with a key to the top of the window."""
+    _run(_SCROLL.format(key=key))
+
+
+_SCROLL = """{{
+  const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  document.querySelector(".st-key-{key}").scrollIntoView({{ behavior: calm ? "auto" : "smooth" }});
+}}"""
+
+
+def _run(script: str) -> None:
     # The number makes each call another script: the browser runs none again that is there already.
     number = st.session_state[Key.SCROLLS] = st.session_state.get(Key.SCROLLS, 0) + 1
-    st.html(
-        f'<script data-number="{number}">document.querySelector(".st-key-{key}").scrollIntoView({{behavior: "smooth"}})'
-        "</script>",
-        unsafe_allow_javascript=True,
-    )
+    st.html(f'<script data-number="{number}">{script}</script>', unsafe_allow_javascript=True)
 
 
 def theme_color(name: str) -> str:

@@ -15,6 +15,10 @@ class Key(StrEnum):
     RUN_ERROR = "run_error"  # what went wrong with an action on runs, until it is shown
 
     # Train
+    PRESET = "preset"  # whose values the fields of the recipe hold
+    PRESET_CHOSEN = "preset_chosen"  # the one chosen last
+    JUST_STARTED = "just_started"  # the page goes to the run, on a phone
+    RUN_SEARCH = "run_search"
     LAST_RUN = "last_run"  # the run looked at last
     RUNS_SHOWN = "runs_shown"  # how many the list shows
     PARALLEL_RUNS = "parallel_runs"
@@ -22,7 +26,6 @@ class Key(StrEnum):
     IMPORT_ERROR = "import_error"
 
     # Compare
-    MEASURE = "measure"  # what the curves show
     CONFUSION_CELL = "confusion_cell"  # the matrix, the digit and the answer that were clicked
 
     # Draw: the canvas

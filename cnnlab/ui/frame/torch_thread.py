@@ -7,6 +7,8 @@ from typing import ParamSpec, TypeVar
 
 import torch
 
+from cnnlab.errors import NotEnoughMemory, is_memory_error
+
 Given = ParamSpec("Given")
 Answer = TypeVar("Answer")
 
@@ -17,5 +19,18 @@ _thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="asking", initial
 
 
 def ask(function: Callable[Given, Answer], *arguments: Given.args, **keywords: Given.kwargs) -> Answer:
-    """Call a function that uses PyTorch, after those that other pages have called."""
-    return _thread.submit(function, *arguments, **keywords).result()
+    """Call a function that uses PyTorch, after those that other pages have called.
+
+    Raises
+    ------
+    NotEnoughMemory
+        If memory has run out.
+    """
+    try:
+        return _thread.submit(function, *arguments, **keywords).result()
+    except Exception as error:
+        if is_memory_error(error):
+            raise NotEnoughMemory(
+                "There is not enough memory for this now: close other programs, or stop runs that train."
+            ) from error
+        raise

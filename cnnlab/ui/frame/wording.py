@@ -19,6 +19,14 @@ def as_text(name: str) -> str:
     return _MARKS.sub(r"\\\1", _PARTED.sub("\\1\u2060", as_line(name)))
 
 
+def in_cell(text: str) -> str:
+    """Return a text for a cell of a table on a page, which Streamlit lets people download as CSV.
+
+    A sign that takes no room keeps a spreadsheet from taking it for a formula.
+    """
+    return f"\u2060{text}" if text.startswith(_FORMULA_SIGNS) else text
+
+
 def csv_of(table: pd.DataFrame) -> str:
     """Return a table as CSV. Text that a spreadsheet would take for a formula gets a ' before it."""
     defused = table.map(lambda cell: f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA_SIGNS) else cell)

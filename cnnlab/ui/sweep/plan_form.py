@@ -23,34 +23,13 @@ from cnnlab.workers.scheduler import scheduler
 
 # As many are started without asking twice.
 MANY_RUNS = 100
-_KINDS = {"grid": "Every combination", "draws": "Random draws", "search": "Find the best"}
+_VALUES_SHOWN = 8
+_KINDS = {"grid": "Combinations", "draws": "Random draws", "search": "Find the best"}
 _TRIED = {"model": tuple(DEFINITIONS)} | {name: setting.tried for name, setting in SETTINGS.items() if setting.tried}
 
 
 def plan_form() -> Plan | None:
     """Show the settings to try, and return the plan; where it is none, say why, and return None."""
-    tried = st.multiselect(
-        "Settings to try",
-        list(_TRIED),
-        ["learning_rate", "seed"],
-        format_func=title_of,
-        key="sweep_fields",
-        persist_state="session",
-    )
-    settings: dict[str, Any] = {}
-    with st.container(horizontal=True):
-        for name in tried:
-            if name == "model" or isinstance(SETTINGS[name], Choice | Switch):
-                options = _TRIED[name]
-                settings[name] = tuple(
-                    st.multiselect(title_of(name), options, options, key=f"sweep_{name}", persist_state="session")
-                )
-            else:
-                numbers = ", ".join(f"{number:g}" for number in _TRIED[name])
-                written = st.text_input(
-                    title_of(name), numbers, key=f"sweep_{name}", persist_state="session", max_chars=5_000
-                )
-                settings[name] = _values_in(name, written)
     kind = st.segmented_control(
         "Runs",
         list(_KINDS),
@@ -58,16 +37,41 @@ def plan_form() -> Plan | None:
         required=True,
         format_func=_KINDS.__getitem__,
         key="sweep_kind",
+        persist_state="session",
         help="Between two numbers, such as 0.0001 to 0.1, can be drawn and looked for. *Find the best* keeps "
         "10,000 training images out of training and goes by the accuracy on them: Optuna proposes each run from "
         "the results so far, and stops those that fall behind.",
     )
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        if "epochs" not in tried:
-            settings["epochs"] = st.number_input("Epochs of each run", 1, MAX_EPOCHS, 3, key="sweep_epochs", width=180)
-        settings["threads"] = st.number_input("Threads of each run", 1, MAX_THREADS, 1, key="sweep_threads", width=180)
-        if kind != "grid":
-            count = st.number_input("Runs, at most", 1, MOST_RUNS, 20, key="sweep_count", width=180)
+    chosen = st.multiselect(
+        "Settings to try",
+        list(_TRIED),
+        ["learning_rate", "seed"],
+        format_func=title_of,
+        key="sweep_fields",
+        persist_state="session",
+    )
+    tried = [name for name in chosen if kind != "search" or name != "seed"]
+    if len(tried) < len(chosen):
+        st.caption("The seed is left out: the best seed would only be the luckiest. All runs have seed 0.")
+    settings: dict[str, Any] = {}
+    for name in tried:
+        if name == "model" or isinstance(SETTINGS[name], Choice | Switch):
+            options = _TRIED[name]
+            settings[name] = tuple(
+                st.multiselect(title_of(name), options, options, key=f"sweep_{name}", persist_state="session")
+            )
+        else:
+            numbers = ", ".join(f"{number:g}" for number in _TRIED[name])
+            written = st.text_input(
+                title_of(name), numbers, key=f"sweep_{name}", persist_state="session", max_chars=5_000
+            )
+            settings[name] = _values_in(name, written)
+    columns = iter(st.columns(3))
+    if "epochs" not in tried:
+        settings["epochs"] = _number("Epochs of each", MAX_EPOCHS, 3, "sweep_epochs", next(columns))
+    settings["threads"] = _number("Threads of each", MAX_THREADS, 1, "sweep_threads", next(columns))
+    if kind != "grid":
+        count = _number("Runs, at most", MOST_RUNS, 20, "sweep_count", next(columns))
     try:
         draws = int(min(count, max(1, different_recipes(settings)))) if kind == "draws" else None
         search = Search(count, at_once=at_once(settings["threads"])) if kind == "search" else None
@@ -77,6 +81,11 @@ def plan_form() -> Plan | None:
         st.error(as_text(str(error)))
         return None
     return plan
+
+
+def _number(label: str, most: int, default: int, key: str, place: Any) -> int:
+    st.session_state.setdefault(key, default)
+    return int(place.number_input(label, 1, most, key=key, persist_state="session"))
 
 
 def at_once(threads: int) -> int:
@@ -102,18 +111,32 @@ def _is_logarithmic(name: str) -> bool:
 
 
 def cost_line(plan: Plan) -> str:
-    """Return how many runs a plan makes, and about how long they take, by the speed of the newest finished ones."""
+    """Return what a plan runs, and about how long that takes, by the speed of the newest finished runs."""
     speeds = [
         epoch.images_per_second
         for run in all_runs()[:20]
         if run.status is Status.FINISHED and (epoch := run.last_epoch())
     ]
-    line = plural(plan.count, "run")
+    tried = [f"{title_of(name).lower()} {_tried_in_words(plan.settings[name])}" for name in plan.tried]
+    line = f"{plural(plan.count, 'run')}{f' over {_joined(tried)}' if tried else ''}"
     if not speeds:
         return f"{line}."
     images = [config.epochs * config.images_per_epoch for _, config in plan.recipes()]
     if plan.search:
         most = duration(plan.count * max(images) / median(speeds))
-        return f"{line}, at most {most} of training one after the other, as fast as the newest runs were."
+        return f"{line}: at most {most} of training one after the other, as fast as the newest runs were."
     seconds = sum(images) / median(speeds)
-    return f"{line}, about {duration(seconds)} of training one after the other, as fast as the newest runs were."
+    return f"{line}: about {duration(seconds)} of training one after the other, as fast as the newest runs were."
+
+
+def _tried_in_words(values: tuple[Any, ...] | Between) -> str:
+    if isinstance(values, Between):
+        return f"{values.low:g} to {values.high:g}"
+    written = [f"{value:g}" if isinstance(value, float) else str(value) for value in values]
+    shown = written[:_VALUES_SHOWN]
+    return ", ".join([*shown, f"{len(written) - len(shown)} more"] if len(written) > len(shown) else shown)
+
+
+def _joined(parts: list[str]) -> str:
+    """Return parts in one line: a, b and c."""
+    return " and ".join(filter(None, ["; ".join(parts[:-1]), parts[-1]]))

@@ -1,12 +1,14 @@
 """The results of a sweep, live while its runs train."""
 
+import math
 from functools import partial
-from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from cnnlab.charts.sweep import CELL, heat_map, parallel_coordinates, title_of
+from cnnlab.charts.sweep import CELL, heat_map, means_chart, title_of
+from cnnlab.comparison.outcomes import is_chance
+from cnnlab.conclusions.values import answer, collapses, values_of
 from cnnlab.runs.log import Status
 from cnnlab.sweeps.sweep import Sweep, find_sweep
 from cnnlab.ui.frame.actions import attempt
@@ -14,7 +16,7 @@ from cnnlab.ui.frame.live import live
 from cnnlab.ui.frame.page import theme_color
 from cnnlab.ui.frame.wording import as_text, csv_of
 from cnnlab.ui.train.list import cluster_line
-from cnnlab.wording import percent, plural
+from cnnlab.wording import plural
 from cnnlab.workers.scheduler import scheduler
 
 _REFRESH_SECONDS = 1.0
@@ -23,7 +25,8 @@ _REFRESH_SECONDS = 1.0
 def sweep_view(sweep: Sweep) -> None:
     """Show the results of a sweep so far, live while its runs train."""
     is_active = _is_active(sweep)
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader(as_text(sweep.name), anchor=False, width="stretch")
         st.button(
             "Stop all",
             icon=":material/stop:",
@@ -41,12 +44,13 @@ def sweep_view(sweep: Sweep) -> None:
             help="Queues those that have not finished.",
         )
         st.download_button(
-            "Download as CSV",
+            "CSV",
             lambda: csv_of(sweep.table()),
             file_name=f"sweep-{sweep.id}.csv",
             mime="text/csv",
             icon=":material/download:",
             on_click="ignore",
+            help="Downloads the table below.",
         )
     live(
         partial(_results, sweep.id),
@@ -85,22 +89,32 @@ def _results(sweep_id: str) -> None:
     accuracy, on_what = "test_accuracy", "the test set"
     if "validation_accuracy" in table:
         accuracy, on_what = "validation_accuracy", "the images that were kept out of training"
-    told = table.dropna(subset=[accuracy])
-    if told.empty:
-        st.caption("Nothing to compare yet: the first results come with the first epochs.")
-        return
     tried = sweep.tried
-    best = told.nlargest(1, accuracy).to_dict("records")[0]
-    chosen = ", ".join(f"{title_of(name).lower()} {_written(best[name])}" for name in tried)
-    st.markdown(f"**Best so far: {percent(best[accuracy])}** on {on_what}, with {as_text(chosen or 'it')}.")
-    if len(tried) > 1:
-        _heat_map_view(sweep.id, told, tried, accuracy)
-        st.plotly_chart(
-            parallel_coordinates(told, tried, accuracy), key="sweep_coordinates", config={"displayModeBar": False}
-        )
+    values = values_of(table, tried, accuracy)
+    if not values:
+        st.caption("Nothing to compare yet: the first results come with the first run that ends.")
+    else:
+        with st.container(border=True, gap="xsmall", key="sweep_answer"):
+            st.markdown(as_text(answer(values, is_running=_is_active(sweep))))
+            lines = [collapses(values), _not_counted(table), f"By the accuracy on {on_what}; single runs tell little."]
+            st.caption(as_text(" ".join(filter(None, lines))))
+        _charts_view(sweep.id, table, tried, accuracy)
+    _table_view(table, [name for name in ("test_accuracy", "validation_accuracy") if name in table])
+
+
+def _not_counted(table: pd.DataFrame) -> str:
+    unfinished = int((table["status"] != Status.FINISHED).sum())
+    return f"{plural(unfinished, 'run')} of {len(table):,} not finished: they count for nothing." if unfinished else ""
+
+
+def _table_view(table: pd.DataFrame, accuracies: list[str]) -> None:
     shown = table.rename(columns=title_of)
-    percentages = [title_of(name) for name in ("test_accuracy", "validation_accuracy") if name in table]
+    percentages = [title_of(name) for name in accuracies]
     shown[percentages] *= 100
+    shown["Status"] = [
+        "collapsed" if status == Status.FINISHED and is_chance(share) else status
+        for status, share in zip(table["status"], table["test_accuracy"], strict=True)
+    ]
     st.dataframe(
         shown,
         hide_index=True,
@@ -114,10 +128,50 @@ def _results(sweep_id: str) -> None:
     )
 
 
-def _heat_map_view(sweep_id: str, told: pd.DataFrame, tried: list[str], accuracy: str) -> None:
+def _charts_view(sweep_id: str, table: pd.DataFrame, tried: list[str], accuracy: str) -> None:
+    """Show the accuracies against one setting, and against two where so many were tried."""
+    settings = [name for name in tried if name != "seed"]
+    told = table[table["status"] == Status.FINISHED].dropna(subset=[accuracy])
+    if not settings:
+        return
+    if len(settings) == 1:
+        _means_view(sweep_id, told, settings[0], accuracy)
+        return
+    two, one = st.tabs(["Two settings", "One setting"])
+    with two:
+        _heat_map_view(sweep_id, told, settings, accuracy)
+    with one:
+        setting = st.selectbox("Against", settings, format_func=title_of, key="sweep_against", width=220)
+        _means_view(sweep_id, told, setting, accuracy)
+
+
+def _means_view(sweep_id: str, told: pd.DataFrame, setting: str, accuracy: str) -> None:
+    values = values_of(told, [setting], accuracy)
+    missing = (math.nan, math.nan)
+    means = pd.DataFrame(
+        {
+            setting: value.settings[setting],
+            "mean": value.seeds.mean,
+            "low": (value.seeds.interval or missing)[0],
+            "high": (value.seeds.interval or missing)[1],
+            "runs": value.seeds.count,
+        }
+        for value in values
+    )
+    chart = means_chart(means, told[[setting, accuracy]], setting, accuracy)
+    event = st.altair_chart(chart, key=f"sweep_means_{sweep_id}_{setting}", on_select="rerun")
+    st.caption(
+        "Filled: the mean over all runs with that value, and its 95 % interval. Rings: the runs. What lies "
+        "below the axis stands at its end. Click a mean to compare its runs."
+    )
+    if clicked := event.selection.get(CELL):
+        _compare_link(told[told[setting] == clicked[0][setting]], "with this value")
+
+
+def _heat_map_view(sweep_id: str, told: pd.DataFrame, settings: list[str], accuracy: str) -> None:
     with st.container(horizontal=True):
-        rows = st.selectbox("Rows", tried, 0, format_func=title_of, key="sweep_rows", width=220)
-        others = [name for name in tried if name != rows]
+        rows = st.selectbox("Rows", settings, 0, format_func=title_of, key="sweep_rows", width=220)
+        others = [name for name in settings if name != rows]
         columns = st.selectbox("Columns", others, 0, format_func=title_of, key="sweep_columns", width=220)
     # A cell that was clicked in one chart is none of another.
     key = f"sweep_heat_map_{sweep_id}_{rows}_{columns}"
@@ -125,15 +179,14 @@ def _heat_map_view(sweep_id: str, told: pd.DataFrame, tried: list[str], accuracy
     event = st.altair_chart(chart, key=key, on_select="rerun")
     st.caption(f"The mean {title_of(accuracy).lower()} of the runs in each cell. Click one to compare its runs.")
     if cells := event.selection.get(CELL):
-        in_cell = (told[rows] == cells[0][rows]) & (told[columns] == cells[0][columns])
-        if run_ids := list(told.loc[in_cell, "run"][:20]):  # none if all of them were deleted
-            st.page_link(
-                "pages/compare.py",
-                label=f"Compare the {plural(len(run_ids), 'run')} of this cell",
-                icon=":material/compare_arrows:",
-                query_params={"runs": ",".join(run_ids)},
-            )
+        _compare_link(told[(told[rows] == cells[0][rows]) & (told[columns] == cells[0][columns])], "of this cell")
 
 
-def _written(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def _compare_link(runs: pd.DataFrame, which: str) -> None:
+    if run_ids := list(runs["run"][:20]):  # none if all of them were deleted
+        st.page_link(
+            "pages/compare.py",
+            label=f"Compare the {plural(len(run_ids), 'run')} {which}",
+            icon=":material/compare_arrows:",
+            query_params={"runs": ",".join(run_ids)},
+        )

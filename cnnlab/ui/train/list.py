@@ -1,9 +1,13 @@
 """Runs as a list of links, with what each one is doing."""
 
+from contextlib import suppress
 from typing import Literal
 
 import streamlit as st
 
+from cnnlab.comparison.labels import labels_of
+from cnnlab.comparison.outcomes import has_collapsed, outcome
+from cnnlab.errors import LabError
 from cnnlab.runs.folder import DamagedRun, NoSuchRun, UnreadableRun
 from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
@@ -20,6 +24,7 @@ _ICONS = {
     Status.FINISHED: ":material/check_circle:",
 }
 _DAMAGED_ICON = ":material/broken_image:"
+_COLLAPSED_ICON = ":material/trending_flat:"
 _COLORS: dict[Status, Literal["gray", "blue", "orange", "red", "green"]] = {
     Status.QUEUED: "gray",
     Status.RUNNING: "blue",
@@ -37,20 +42,33 @@ def status_badge(status: Status, label: str | None = None) -> None:
 
 def run_links(runs: list[Run], chosen: Run | None = None) -> None:
     """Show a link to each run, and below it its status, its newest test accuracy and its age."""
-    for run in runs:
+    for run, label in zip(runs, _labels_of(runs), strict=True):
         try:
             status = run.status
             if damage := run.damage():
                 icon, told = _DAMAGED_ICON, [_damage_told(damage)]
             else:
-                icon, told = _ICONS[status], _told_of(run, status)
-            name = run.name
+                icon, told = _COLLAPSED_ICON if has_collapsed(run) else _ICONS[status], _told_of(run, status)
         except NoSuchRun:  # deleted from another tab just now
             continue
-        _link(run.id, name, icon, told, is_chosen=chosen is not None and run.id == chosen.id)
+        _link(run.id, label, icon, told, is_chosen=chosen is not None and run.id == chosen.id)
 
 
-def damaged_run_links(damages: list[UnreadableRun]) -> None:
+def matching_runs(runs: list[Run], search: str) -> list[Run]:
+    """Return the runs whose label, name, identifier or status has all words of a search."""
+    words = search.casefold().split()
+    if not words:
+        return runs
+    found = []
+    for run, label in zip(runs, _labels_of(runs), strict=True):
+        with suppress(LabError):
+            told = f"{label} {run.name} {run.id} {outcome(run)}".casefold()
+            if all(word in told for word in words):
+                found.append(run)
+    return found
+
+
+def unreadable_run_links(damages: list[UnreadableRun]) -> None:
     """Show a link to each run whose state cannot be read, and below it the file that is damaged."""
     for damage in damages:
         _link(damage.run_id, damage.run_id, _DAMAGED_ICON, [_damage_told(damage)])
@@ -78,8 +96,19 @@ def _damage_told(damage: UnreadableRun) -> str:
     return as_text(damage.kind)
 
 
+def _labels_of(runs: list[Run]) -> list[str]:
+    try:
+        return labels_of(runs)
+    except NoSuchRun:  # one was deleted from another tab just now: it is left out below
+        return [run.id for run in runs]
+
+
+def _word_for(run: Run, status: Status) -> str:
+    return ":orange[collapsed]" if has_collapsed(run) else status.value
+
+
 def _told_of(run: Run, status: Status) -> list[str]:
-    told = ["ships with the lab"] if run.is_reference else [status.value, ago(run.created)]
+    told = ["ships with the lab"] if run.is_reference else [_word_for(run, status), ago(run.created)]
     if epoch := run.last_epoch():
         told.append(f"{percent(epoch.test_accuracy)} after epoch {epoch.epoch} of {run.config.epochs}")
     return told

@@ -1,6 +1,7 @@
 """The progress of a run, live while it trains."""
 
 import math
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -20,8 +21,7 @@ def progress_view(run: Run) -> None:
     """Show what the run's log says, in places that stay where they are."""
     status, history = run.status, run.history()
     st.progress(min(1.0, history.step / run.total_steps), text=_progress_line(run, status, history))
-    _metrics(run, history)
-    st.caption(_backend_line(history))
+    _results(history)
     definition = DEFINITIONS.get(run.model)
     tutorial_losses = definition.tutorial_losses if definition else ()
     losses = loss_chart(
@@ -32,10 +32,20 @@ def progress_view(run: Run) -> None:
         total_steps=run.total_steps,
     )
     st.vega_lite_chart(losses.points, losses.spec, key=f"loss_chart_{run.id}")
+    st.html(f'<p class="unseen">{_chart_in_words(history)}</p>')
+    _speeds(run, history)
+    st.caption(_backend_line(history))
     accuracy = accuracy_chart(history.epochs, run.config.epochs)
     st.vega_lite_chart(accuracy.points, accuracy.spec, key=f"accuracy_chart_{run.id}")
     table = epoch_table(history.epochs, tutorial_losses, run.config.epochs)
     st.table(table, hide_index=True, height=460 if len(table) > _TABLE_ROWS else "content")
+
+
+def _difference(row: dict[Any, Any] | None, tutorial_losses: tuple[float, ...], epoch: int) -> str:
+    """Return how far a train loss lies above the tutorial's, or below, as both are written."""
+    if not row or epoch > len(tutorial_losses):
+        return ""
+    return f"{round(row['train_loss'], 4) - tutorial_losses[epoch - 1]:+.4f}".replace("-", "−")
 
 
 def _progress_line(run: Run, status: Status, history: History) -> str:
@@ -65,13 +75,52 @@ def _backend_line(history: History) -> str:
             return "&nbsp;"
 
 
-def _metrics(run: Run, history: History) -> None:
+def _chart_in_words(history: History) -> str:
+    """Return the newest points of the curves, for those who do not see them."""
+    if history.epochs.empty:
+        return "The chart has no epoch yet."
+    last = history.epochs.iloc[-1]
+    return (
+        f"The chart's newest points, after epoch {last.epoch:.0f}: train loss {last.train_loss:.4f}, test loss "
+        f"{last.test_loss:.4f}, test accuracy {percent(last.test_accuracy)}."
+    )
+
+
+def result_sentence(run: Run) -> str:
+    """Return what came of a run that has trained to its end, beside the tutorial's loss after as many epochs.
+
+    Empty where no epoch has ended.
+    """
+    if (last := run.last_epoch()) is None:
+        return ""
+    came_to = f"**{last.train_loss:.4f}** after {plural(last.epoch, 'epoch')}"
+    definition = DEFINITIONS.get(run.model)
+    losses = definition.tutorial_losses if definition else ()
+    beside = f"; the tutorial printed {losses[last.epoch - 1]:.4f} there" if last.epoch <= len(losses) else ""
+    people = "" if last.pen_accuracy is None else f", and {percent(last.pen_accuracy)} of those that people drew"
+    return f"{came_to}{beside}. **{percent(last.test_accuracy)}** of the test images are right{people}."
+
+
+def _results(history: History) -> None:
     last = history.epochs.iloc[-1] if len(history.epochs) else None
+    pen_accuracy = None if last is None else last.get("pen_accuracy")
+    with st.container(horizontal=True, key="run_results"):
+        st.metric("Train loss", f"{last.train_loss:.4f}" if last is not None else "–", width=135)
+        st.metric("Test accuracy", percent(last.test_accuracy) if last is not None else "–", width=135)
+        st.metric(
+            "Drawn by people",
+            "–" if pen_accuracy is None or math.isnan(pen_accuracy) else percent(pen_accuracy),
+            width=150,
+            help="The share that it reads right of digits that people drew with a pen on a screen, none of whom wrote "
+            "MNIST or was trained on. The same network is right less often there: what it has learned of MNIST holds "
+            "less for other pens and other hands, which is called distribution shift.",
+        )
+
+
+def _speeds(run: Run, history: History) -> None:
     speed = history.steps_per_second
     trained = history.batches["seconds"].iloc[-1] if history.step else None
     with st.container(horizontal=True):
-        st.metric("Train loss", f"{last.train_loss:.4f}" if last is not None else "–", width=135)
-        st.metric("Test accuracy", percent(last.test_accuracy) if last is not None else "–", width=135)
         st.metric("Images per second", f"{speed * run.config.batch_size:,.0f}" if speed else "–", width=135)
         st.metric("Trained for", duration(trained) if trained is not None else "–", width=135)
         st.metric(
@@ -103,6 +152,7 @@ def epoch_table(epochs: pd.DataFrame, tutorial_losses: tuple[float, ...], planne
                 "Epoch": str(epoch),
                 "Train loss": f"{row['train_loss']:.4f}" if row else "",
                 "Tutorial's": f"{tutorial_losses[epoch - 1]:.4f}" if epoch <= len(tutorial_losses) else "",
+                "Difference": _difference(row, tutorial_losses, epoch),
                 "Test loss": f"{row['test_loss']:.4f}" if row else "",
                 "Test accuracy": percent(row["test_accuracy"]) if row else "",
                 **({"Validation": percent(row["validation_accuracy"]) if row else ""} if has_validation else {}),

@@ -1,4 +1,7 @@
-"""The form in which a person chooses a definition and a recipe."""
+"""The fields in which a person chooses a network and a recipe.
+
+They are plain fields, not a form: what is typed is kept at once, and is there again when the person comes back.
+"""
 
 from collections.abc import Iterable
 from typing import Any
@@ -8,52 +11,60 @@ import streamlit as st
 from cnnlab.models.definitions import DEFINITIONS, Definition
 from cnnlab.training.recipe import PRESETS, SETTINGS, InvalidConfig, TrainingConfig, available_devices
 from cnnlab.training.setting_kinds import Choice, Number, Switch, Whole
+from cnnlab.ui.frame.session import Key
 
-_PRESET_BUTTONS: dict[str, Any] = {
-    "tutorial": {
-        "label": "Tutorial recipe",
-        "icon": ":material/restart_alt:",
-        "help": "Put the tutorial's values into every field.",
-    },
-    "drawing": {
-        "label": "For drawing",
-        "icon": ":material/draw:",
-        "help": "Put the values into every field with which a network reads best what people draw.",
-    },
-    "speedrun": {
-        "label": "Speedrun",
-        "icon": ":material/speed:",
-        "help": "Put the values into every field with which the tutorial's network is soonest at 99 % on the test set.",
-    },
-}
+_OWN = "own"
+_PRESET_TITLES = {"tutorial": "Tutorial", "drawing": "For drawing", "speedrun": "Speedrun", _OWN: "My own"}
+_PRESET_HELP = (
+    "*Tutorial*: as the tutorial trains. *For drawing*: reads best what people draw. *Speedrun*: 99 % on the test set "
+    "in the least time. *My own*: what the fields hold, if it is none of these."
+)
+# What a learner plays with; all else is folded.
+_PLAYED_WITH = ("epochs", "batch_size", "learning_rate", "optimizer")
+# What a preset says nothing about: how chance falls, and the machine.
+_BESIDES = ("seed", "device", "threads", "kernels")
 
 
-def recipe_form() -> tuple[Definition, TrainingConfig] | None:
-    """Show the form.
-
-    Returns
-    -------
-    tuple or None
-        The definition and the recipe when the person has just pressed Start and they are allowed; else None.
-    """
+def recipe_fields() -> None:
+    """Show the fields: the recipe by its name, the network, the settings that a learner plays with, and the others."""
     _set_missing_fields()
-    with st.form("recipe", enter_to_submit=False):
-        name = st.radio(
-            "Definition",
-            list(DEFINITIONS),
-            format_func=lambda name: DEFINITIONS[name].title,
-            captions=[definition.description for definition in DEFINITIONS.values()],
-            horizontal=True,
-            key="recipe_definition",
-            persist_state="session",
-        )
-        _fields(SETTINGS)
-        with st.container(horizontal=True):
-            start = st.form_submit_button("Start training", type="primary", icon=":material/play_arrow:")
-            for preset, button in _PRESET_BUTTONS.items():
-                st.form_submit_button(type="tertiary", on_click=_set_fields, args=(preset,), **button)
-        config = _recipe() if start else None
-        return (DEFINITIONS[name], config) if config else None
+    st.session_state[Key.PRESET] = _preset_now()
+    st.selectbox(
+        "Recipe",
+        list(_PRESET_TITLES),
+        format_func=_PRESET_TITLES.__getitem__,
+        key=Key.PRESET,
+        on_change=_take_preset,
+        filter_mode=None,
+        help=_PRESET_HELP,
+    )
+    st.selectbox(
+        "Network",
+        list(DEFINITIONS),
+        format_func=lambda name: DEFINITIONS[name].title,
+        key=_key("definition"),
+        persist_state="session",
+        filter_mode=None,
+        help="\n".join(f"- *{each.title}*: {each.description}" for each in DEFINITIONS.values()),
+    )
+    with st.container(key="recipe_first_fields"):
+        for name in _PLAYED_WITH:
+            _field(name)
+    with st.expander("More settings", icon=":material/tune:", key="more_settings"):
+        _fields([name for name in SETTINGS if name not in _PLAYED_WITH])
+    st.caption(_difference_line())
+    _refusal()
+
+
+def chosen_recipe() -> tuple[Definition, TrainingConfig]:
+    """Return the network and the recipe that the fields hold.
+
+    Raises
+    ------
+    InvalidConfig
+        If the recipe is not allowed.
+    """
+    return DEFINITIONS[st.session_state[_key("definition")]], _recipe()
 
 
 def train_both_button(threads: int) -> TrainingConfig | None:
@@ -74,9 +85,13 @@ def train_both_button(threads: int) -> TrainingConfig | None:
     with st.popover("Recipe", icon=":material/tune:"):
         _fields([name for name in SETTINGS if name != "threads"])
         with st.container(horizontal=True):
-            for preset, button in _PRESET_BUTTONS.items():
-                st.button(type="tertiary", on_click=_set_fields, args=(preset,), **button)
-    return _recipe(threads=threads) if start else None
+            for preset in PRESETS:
+                st.button(_PRESET_TITLES[preset], type="tertiary", on_click=_set_fields, args=(preset,))
+        _refusal()
+    try:
+        return _recipe(threads=threads) if start else None
+    except InvalidConfig:  # said beside the field
+        return None
 
 
 def _fields(names: Iterable[str]) -> None:
@@ -105,22 +120,59 @@ def _field(name: str) -> None:
             st.toggle(setting.label, **common)
 
 
-def _recipe(**given: Any) -> TrainingConfig | None:
-    """Return the recipe that the fields hold; where it is not allowed, say what is wrong."""
+def _recipe(**given: Any) -> TrainingConfig:
+    return TrainingConfig(**(_held() | given))
+
+
+def _refusal() -> None:
+    """Say which field holds what is not allowed."""
     try:
-        return TrainingConfig(
-            **{field: st.session_state[_key(field)] for field in SETTINGS if field not in given} | given
-        )
+        _recipe()
     except InvalidConfig as error:
         st.error(f"{SETTINGS[error.field].label} is {error.value!r}; allowed is {error.allowed}.")
-        return None
+
+
+def _held() -> dict[str, Any]:
+    return {name: st.session_state[_key(name)] for name in SETTINGS}
+
+
+def _preset_now() -> str:
+    """Return the name of the preset whose values the fields hold."""
+    for preset in PRESETS:
+        if not _changed_in(preset, leaving_out=_BESIDES):
+            return preset
+    return _OWN
+
+
+def _changed_in(preset: str, leaving_out: tuple[str, ...] = ()) -> list[str]:
+    """Return the settings whose fields differ from a preset's."""
+    held, config = _held(), TrainingConfig(**PRESETS[preset])
+    return [name for name in SETTINGS if name not in leaving_out and held[name] != getattr(config, name)]
+
+
+def _difference_line() -> str:
+    """Return in words what the fields have otherwise than the preset that was chosen last."""
+    preset = st.session_state.get(Key.PRESET_CHOSEN, "tutorial")
+    of_it = "the tutorial's recipe" if preset == "tutorial" else f"the recipe *{_PRESET_TITLES[preset]}*"
+    held = _held()
+    parts = [
+        SETTINGS[name].described(held[name]) or f"{SETTINGS[name].label.lower()} {SETTINGS[name].written(held[name])}"
+        for name in _changed_in(preset)
+    ]
+    return f"Unlike {of_it}: {' · '.join(parts)}." if parts else f"This is {of_it}."
 
 
 def _key(field: str) -> str:
     return f"recipe_{field}"
 
 
+def _take_preset() -> None:
+    if (preset := st.session_state[Key.PRESET]) != _OWN:
+        _set_fields(preset)
+
+
 def _set_fields(preset: str) -> None:
+    st.session_state[Key.PRESET_CHOSEN] = preset
     config = TrainingConfig(**PRESETS[preset])
     for field in SETTINGS:
         st.session_state[_key(field)] = getattr(config, field)

@@ -1,9 +1,11 @@
 """One run: what can be done with it, and its progress, live while it trains."""
 
+import html
 from functools import partial
 
 import streamlit as st
 
+from cnnlab.comparison.outcomes import collapse_of
 from cnnlab.runs.folder import UnreadableRun
 from cnnlab.runs.log import Status
 from cnnlab.runs.names import MAX_NAME_LENGTH
@@ -15,7 +17,7 @@ from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.wording import as_text
 from cnnlab.ui.train.downloads import downloads
 from cnnlab.ui.train.list import status_badge
-from cnnlab.ui.train.progress import progress_view
+from cnnlab.ui.train.progress import progress_view, result_sentence
 from cnnlab.workers.scheduler import scheduler
 
 _REFRESH_SECONDS = 0.5
@@ -24,12 +26,12 @@ _REFRESH_SECONDS = 0.5
 def run_view(run: Run) -> None:
     """Show a run with its actions, live while it trains."""
     status, has_weights = run.status, run.weights_path.exists()
-    with st.container(horizontal=True, vertical_alignment="center"):
+    with st.container(horizontal=True, vertical_alignment="center", key="run_header"):
         st.subheader(as_text(run.name), anchor=False, width="content")
         status_badge(status, "stopping" if status.is_active and run.stop_requested else None)
-    st.caption(" · ".join([run.title, *run.config.described()]))
-    with st.container(horizontal=True, key="run_actions"):
         _actions(run, status)
+    st.caption(" · ".join([run.title, *run.config.described()]))
+    st.html(f'<p class="unseen" role="status">{html.escape(run.name)}: {status.value}</p>')
     if damage := run.damage():
         st.error(as_text(str(damage)))
     try:
@@ -48,15 +50,6 @@ def run_view(run: Run) -> None:
 
 
 def _actions(run: Run, status: Status) -> None:
-    if status.is_active:
-        st.button(
-            "Stop",
-            icon=":material/stop:",
-            on_click=attempt,
-            args=(scheduler().stop, run),
-            disabled=run.stop_requested,
-            help="The weights and a checkpoint are kept.",
-        )
     if run.can_resume and not run.is_reference:
         st.button(
             "Resume",
@@ -79,6 +72,11 @@ def _actions(run: Run, status: Status) -> None:
         help="Stop the run first." if status is Status.RUNNING else None,
     ):
         _confirm_delete(run, run.name)
+
+
+def _beside(run: Run) -> str:
+    """Return the identifier of the shipped run of the other definition, to compare a run with."""
+    return "reference-module" if run.model == "sequential" else "reference-sequential"
 
 
 def _rename(run: Run) -> None:
@@ -105,6 +103,18 @@ def _ending(run: Run, status: Status) -> None:
     """Say why a run ended before its last epoch, and what to do."""
     reason = run.history().reason
     match status:
+        case Status.FINISHED if collapse := collapse_of(run):
+            st.warning(as_text(collapse.sentence()))
+        case Status.FINISHED if sentence := result_sentence(run):
+            st.markdown(sentence)
+            with st.container(horizontal=True):
+                st.page_link("pages/draw.py", label="Draw on it", icon=":material/draw:", query_params={"runs": run.id})
+                st.page_link(
+                    "pages/compare.py",
+                    label="Compare it",
+                    icon=":material/compare_arrows:",
+                    query_params={"runs": ",".join(dict.fromkeys([run.id, _beside(run)]))},
+                )
         case Status.FAILED:
             st.error(as_text(reason or "It failed."))
         case Status.INTERRUPTED:

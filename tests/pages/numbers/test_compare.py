@@ -68,10 +68,17 @@ def test_the_table_of_results_is_the_log(compare_page):
         assert row["images_per_second"] == pytest.approx(median(epoch["images_per_second"] for epoch in logged))
 
 
+def test_a_train_loss_stands_beside_the_tutorials_of_that_epoch(compare_page):
+    shown = compare_page.dataframe[0].value["beside_tutorial"].tolist()
+    assert shown[0] == events(REFERENCE / FIRST, "epoch")[-1]["train_loss"] - 0.0431
+    assert np.isnan(shown[1])  # the tutorial ends after ten epochs, this run after twelve
+
+
 def test_accuracies_are_written_as_percentages_and_losses_with_four_decimals(compare_page, formats):
     assert formats(compare_page.dataframe[0]) == {
         "progress": "%.0f %%",
         "train_loss": "%.4f",
+        "beside_tutorial": "%+.4f",
         "test_loss": "%.4f",
         "best_test_loss": "%.4f",
         "best_epoch": "%d",
@@ -93,8 +100,10 @@ def test_the_verdict_counts_the_images_that_only_one_gets_right(compare_page):
     names = re.findall(r"\*\*(.*?)\*\*", sentence)
     one, other = names[0], names[1]
     assert sentence == (
-        f"- **{one}** is right on {only_first:,} that **{other}** misses, **{other}** on {only_second:,} that "
-        f"**{one}** misses: **{other}** is better than chance would explain, p < 0.001."
+        "The recipes differ (epochs, optimizer, learning rate, schedule, augmentation, threads): "
+        f"**{one}** is right on {only_first:,} of the test images that **{other}** misses, **{other}** on "
+        f"{only_second:,} that **{one}** misses: of these two trained networks **{other}** is the better one, by more "
+        "than chance, p < 0.001; which of the differences it comes from cannot be told."
     )
 
 
@@ -146,7 +155,7 @@ def test_over_seeds_the_mean_and_the_ends_are_those_of_the_last_epochs(open_page
         "Highest": "98.50 %",
         "Mean train loss": "0.2600",
     }
-    assert row[""].replace("\\", "") == "nn.Module, seeds 0, 1, 2"
+    assert row[""].replace("\\", "") == "Module · 2 epochs · seeds 0 to 2"
 
 
 def test_what_differs_are_the_settings_in_which_the_recipes_differ(compare_page):

@@ -24,6 +24,10 @@ def test_the_table_of_epochs_is_the_log_beside_the_tutorials_losses(run_id, open
         "Epoch": [str(number) for number in range(1, 11)],
         "Train loss": [f"{epoch['train_loss']:.4f}" for epoch in logged],
         "Tutorial's": TUTORIAL[run_id].split(),
+        "Difference": [
+            f"{round(epoch['train_loss'], 4) - float(loss):+.4f}".replace("-", "\u2212")
+            for epoch, loss in zip(logged, TUTORIAL[run_id].split(), strict=True)
+        ],
         "Test loss": [f"{epoch['test_loss']:.4f}" for epoch in logged],
         "Test accuracy": [f"{round(epoch['test_accuracy'] * 10_000) / 100:.2f} %" for epoch in logged],
         "Seconds": [f"{epoch['seconds']:.1f}" for epoch in logged],
@@ -72,6 +76,7 @@ def test_the_large_numbers_are_those_of_the_last_epoch(open_page, metrics):
     assert metrics(page) == {
         "Train loss": "0.4321",
         "Test accuracy": "98.76 %",
+        "Drawn by people": "–",
         "Images per second": "10,000",  # a batch of 100 each 0.01 s
         "Trained for": "18 s",
         "Time to 99 %": "12.5 s",

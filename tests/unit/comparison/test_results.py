@@ -8,7 +8,7 @@ from cnnlab.comparison.statistics import Verdict, accuracy_interval, compare_ans
 from cnnlab.inference.confusion import confusion_matrix, worst_errors
 from cnnlab.inference.test_set import Predictions
 from cnnlab.models.definitions import DEFINITIONS
-from cnnlab.runs.shelf import create_run, labels_of, reference_runs
+from cnnlab.runs.shelf import create_run, reference_runs
 from cnnlab.runs.writer import RunWriter
 from cnnlab.training.events import BatchEvent, EpochEvent
 from cnnlab.training.recipe import TrainingConfig
@@ -115,11 +115,6 @@ def test_only_the_settings_that_differ_are_told():
     assert len(settings) == 2
 
 
-def test_runs_with_the_same_name_are_told_apart():
-    runs = [run_with(name="Mine"), run_with(name="Mine"), run_with(name="Other")]
-    assert labels_of(runs) == [f"Mine ({runs[0].id})", f"Mine ({runs[1].id})", "Other"]
-
-
 def test_runs_that_differ_in_their_seed_alone_belong_together():
     runs = [run_with(seed=0), run_with(seed=1), run_with(seed=0, momentum=0.5), run_with(seed=1, model="sequential")]
     assert [len(group) for group in by_experiment(runs).values()] == [2, 1, 1]
@@ -142,8 +137,8 @@ def test_a_finished_run_stands_for_its_seed_before_one_that_waits():
 def test_folded_labels_tell_the_seeds_and_what_is_special():
     runs = [run_with(seed=0), run_with(seed=1), run_with(seed=0, momentum=0.5), run_with(seed=1, momentum=0.5)]
     assert folded_labels_of(runs) == [
-        *["nn.Module, momentum 0.9, seeds 0, 1"] * 2,
-        *["nn.Module, momentum 0.5, seeds 0, 1"] * 2,
+        *["Module · 5 epochs · batch 30,000 · seeds 0, 1"] * 2,
+        *["Module · 5 epochs · batch 30,000 · momentum 0.5 · seeds 0, 1"] * 2,
     ]
 
 
@@ -181,7 +176,7 @@ def test_folded_curves_against_seconds_never_run_backwards():
 def test_folded_curves_are_the_mean_of_those_that_came_as_far():
     runs = [run_with([0.4, 0.2], seed=0), run_with([0.2], seed=1)]
     folded = curves(runs, folded_labels_of(runs), Measure.TRAIN_LOSS, Axis.EPOCH, fold=True)
-    assert folded["label"].unique().tolist() == ["nn.Module, seeds 0, 1"]
+    assert folded["label"].unique().tolist() == ["Module · 5 epochs · batch 30,000 · seeds 0, 1"]
     assert folded["value"].tolist() == pytest.approx([0.3, 0.2])
     assert folded["low"].tolist() == pytest.approx([0.2, 0.2])
     assert folded["high"].tolist() == pytest.approx([0.4, 0.2])
@@ -201,7 +196,7 @@ def test_results_tell_the_newest_and_the_best_epoch():
 def test_over_seeds_there_is_a_row_for_each_recipe_with_several():
     runs = [run_with([0.2], seed=0), run_with([0.4], seed=1), run_with([0.1], model="sequential")]
     table = over_seeds(runs)
-    assert table["label"].tolist() == ["nn.Module, seeds 0, 1"]
+    assert table["label"].tolist() == ["Module · 5 epochs · batch 30,000 · seeds 0, 1"]
     assert table.loc[0, ["seeds", "accuracy_mean", "accuracy_low"]].tolist() == pytest.approx([2, 0.7, 0.6])
 
 
@@ -210,7 +205,7 @@ def test_over_seeds_each_seed_counts_once_and_only_if_finished():
     runs += [run_with([0.9], seed=2, ends="stopped"), run_with([0.9], seed=3, ends="failed")]
     table = over_seeds(runs)
     assert table.loc[0, ["seeds", "accuracy_mean"]].tolist() == pytest.approx([2, 0.7])
-    assert table["label"].tolist() == ["nn.Module, seeds 0, 1"]
+    assert table["label"].tolist() == ["Module · 5 epochs · batch 30,000 · seeds 0, 1"]
 
 
 def test_runs_without_an_epoch_have_empty_curves():

@@ -191,3 +191,12 @@ def test_what_is_kept_is_rounded_to_a_tenth_of_a_pixel():
 )
 def test_what_lies_just_within_the_limits_is_read(at_the_limit):
     assert len(parse(at_the_limit)) == 1
+
+
+def test_a_digit_of_a_newer_version_is_told_apart_from_damage_and_kept():
+    keep(1, ONE)
+    with my_digits_path().open("ab") as file:
+        file.write(b'{"format": 2, "digit": 7, "ink": "AAAA"}\n')
+    assert (len(my_digits()), my_digits().damaged, my_digits().newer) == (1, 0, 1)
+    keep(7, SEVEN)
+    assert my_digits().newer == 1

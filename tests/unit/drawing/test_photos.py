@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 from truth import moments
 
 from cnnlab.drawing import photos as pictures
-from cnnlab.drawing.photos import UnreadablePicture, picture_on_canvas
-from cnnlab.drawing.preparation import prepare
+from cnnlab.drawing.photos import UnreadablePicture, picture_on_canvas, picture_steps
+from cnnlab.drawing.preparation import ink, prepare
 from cnnlab.drawing.strokes import Stroke, ink_of
 from cnnlab.inference.answers import answers_of
 from cnnlab.runs.shelf import find_run
@@ -34,31 +34,31 @@ def scan(width=280, height=280):
 def photo():
     """Return a digit on paper that is lit from one corner, with grain and a soft shadow: shape (600, 800, 3), uint8."""
     chance = np.random.default_rng(0)
-    ink = np.asarray(Image.fromarray(ink_of(SEVEN)).resize((600, 600)))
-    ink = np.pad(ink, ((0, 0), (100, 100)))
+    drawn = np.asarray(Image.fromarray(ink_of(SEVEN)).resize((600, 600)))
+    drawn = np.pad(drawn, ((0, 0), (100, 100)))
     down, right = np.mgrid[0:600, 0:800] / 800
     light = 235 - 110 * down - 60 * right
-    pixels = light * (1 - 0.75 * ink) + chance.normal(0, 4, ink.shape)
+    pixels = light * (1 - 0.75 * drawn) + chance.normal(0, 4, drawn.shape)
     return np.dstack([pixels, pixels * 0.97, pixels * 0.9]).clip(0, 255).astype(np.uint8)
 
 
-def digit_read(ink):
-    return answers_of(find_run("reference-module"), prepare(ink).centred[None])[0].digit
+def digit_read(canvas):
+    return answers_of(find_run("reference-module"), prepare(canvas).centred[None])[0].digit
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
 def test_a_scan_is_read(kind):
-    ink = picture_on_canvas(file_of(scan(), kind))
-    assert ink.shape == (280, 280)
-    assert ink.dtype == np.float32
-    assert digit_read(ink) == 7
-    assert np.abs(prepare(ink).centred - prepare(scan()).centred).mean() < 0.03
+    canvas = picture_on_canvas(file_of(scan(), kind))
+    assert canvas.shape == (280, 280)
+    assert canvas.dtype == np.float32
+    assert digit_read(canvas) == 7
+    assert np.abs(prepare(canvas).centred - prepare(scan()).centred).mean() < 0.03
 
 
 def test_an_unevenly_lit_photo_is_read_and_its_paper_is_empty():
-    ink = picture_on_canvas(file_of(photo(), "JPEG", quality=80))
-    assert digit_read(ink) == 7
-    assert (ink == 0).mean() > 0.7
+    canvas = picture_on_canvas(file_of(photo(), "JPEG", quality=80))
+    assert digit_read(canvas) == 7
+    assert (canvas == 0).mean() > 0.7
 
 
 @pytest.mark.parametrize("size", [(1000, 400), (400, 1000), (3000, 3000), (40, 30)])
@@ -227,7 +227,6 @@ def test_the_largest_pictures_take_less_than_200_megabytes(kind, mode, pixels, o
 @pytest.mark.parametrize(
     ("pixels", "expected"),
     [
-        (photo(), [5832.686, 133.004, 140.998, 46937.276]),
         (scan(), [5110.494, 122.905, 144.099, 40284.837]),
         (scan(500, 300), [3068.573, 129.725, 144.088, 39864.698]),
     ],
@@ -236,13 +235,117 @@ def test_what_is_left_of_a_picture_is_what_was_left_before(pixels, expected):
     np.testing.assert_allclose(moments(picture_on_canvas(file_of(pixels)))[0], expected, rtol=1e-4)
 
 
-def test_the_level_that_separates_is_the_one_with_the_most_variance_between_both_sides():
-    chance = np.random.default_rng(3)
-    grey = np.concatenate([chance.normal(0.2, 0.07, 9_000), chance.normal(0.7, 0.1, 1_000)]).clip(0, 1)
-    rounded = (np.floor(grey * 128).clip(0, 127) + 0.5) / 128
-    between = {}
-    for edge in np.arange(1, 128) / 128:
-        light, dark = rounded[rounded < edge], rounded[rounded > edge]
-        if len(light) and len(dark):
-            between[edge] = len(light) * len(dark) * (light.mean() - dark.mean()) ** 2
-    assert pictures._separating_level(grey) == pytest.approx(max(between, key=between.get))
+@pytest.mark.parametrize("pixels", [scan(), 255 - scan(), scan(500, 300), scan(300, 500)])
+def test_a_clean_drawing_is_fitted_into_the_canvas_and_nothing_else(pixels):
+    fitted = ImageOps.contain(Image.fromarray(ink(pixels)), (280, 280), Image.Resampling.BILINEAR)
+    expected = np.zeros((280, 280), np.float32)
+    top, left = (280 - fitted.height) // 2, (280 - fitted.width) // 2
+    expected[top : top + fitted.height, left : left + fitted.width] = np.asarray(fitted)
+    np.testing.assert_array_equal(picture_on_canvas(file_of(pixels)), expected)
+
+
+def test_of_a_photo_the_ink_is_left_in_the_middle_of_the_canvas():
+    drawn = ink_of(SEVEN)
+    rows, columns = np.flatnonzero(drawn.any(axis=1)), np.flatnonzero(drawn.any(axis=0))
+    digit = Image.fromarray(drawn[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+    fitted = np.asarray(ImageOps.contain(digit, (200, 200)))
+    height, width = fitted.shape
+    expected = np.pad(fitted, (((280 - height) // 2,), ((280 - width) // 2,)))
+    found = picture_on_canvas(file_of(photo()))[: expected.shape[0], : expected.shape[1]]
+    assert np.abs(found - expected).mean() < 0.02
+
+
+def test_the_steps_of_a_photo_are_its_grey_its_light_and_what_is_kept():
+    steps = picture_steps(file_of(photo()))
+    assert steps.seen.shape == steps.light.shape == steps.kept.shape == (420, 560)
+    assert {each.dtype for each in (steps.ink, steps.seen, steps.light, steps.kept)} == {np.dtype("float32")}
+    down, right = np.mgrid[0:420, 0:560] / 560
+    expected = (235 - 110 * down - 60 * right) / 255 * (1 + 0.97 + 0.9) / 3
+    assert np.abs(steps.light - expected).max() < 0.05
+    assert ((steps.kept > 0.5) & (steps.seen > steps.light - 0.1)).sum() == 0
+    assert picture_steps(file_of(scan())).light is None
+
+
+def sheet(*things, light=235):
+    """Return a sheet of paper with things on it, (ink, level) each: shape (600, 800, 3)."""
+    pixels = np.full((600, 800), light, np.float64) + np.random.default_rng(0).normal(0, 2, (600, 800))
+    for share, level in things:
+        pixels += share * (level * pixels / light - pixels)
+    return np.dstack([pixels] * 3).clip(0, 255).astype(np.uint8)
+
+
+def written(strokes=SEVEN, *, right=260, down=160):
+    """Return the ink of strokes at a place of the sheet."""
+    share = np.zeros((600, 800))
+    share[down : down + 280, right : right + 280] = ink_of(strokes)
+    return share
+
+
+def lined(every=40, width=3):
+    return np.broadcast_to(np.arange(600)[:, None] % every < width, (600, 800)).astype(float)
+
+
+def ruled():
+    return np.maximum(lined(), np.broadcast_to(np.arange(800) % 40 < 3, (600, 800)))
+
+
+def corner(side):
+    """Return a round, dark thing in the upper left corner."""
+    down, right = np.mgrid[:600, :800]
+    return (np.hypot(down, right) < side).astype(float)
+
+
+BESIDE = {
+    "lines": (lined(), 150),
+    "squares": (ruled(), 110),
+    "a margin": (np.broadcast_to(np.abs(np.arange(800) - 90) < 2, (600, 800)).astype(float), 120),
+    "a desk": (np.broadcast_to(np.arange(800) < 80, (600, 800)).astype(float), 90),
+    "a thumb": (corner(150), 140),
+    "a speck": (np.pad(np.ones((12, 12)), ((60, 528), (700, 88))), 40),
+    "a shadow": (np.broadcast_to((np.arange(800) - 300).clip(0, 60) / 60, (600, 800)), 120),
+    "a frame": (np.pad(np.zeros((598, 798)), 1, constant_values=1.0), 60),
+}
+
+
+@pytest.mark.parametrize("beside", BESIDE)
+def test_what_else_lies_on_the_paper_is_not_of_the_digit(beside):
+    alone = picture_on_canvas(file_of(sheet((written(), 45))))
+    found = picture_on_canvas(file_of(sheet(BESIDE[beside], (written(), 45))))
+    assert digit_read(found) == 7
+    assert np.abs(prepare(found).centred - prepare(alone).centred).mean() < 0.02
+
+
+@pytest.mark.parametrize("beside", BESIDE)
+def test_paper_without_a_digit_is_not_answered(beside):
+    with pytest.raises(UnreadablePicture, match="No digit was found in this picture"):
+        picture_on_canvas(file_of(sheet(BESIDE[beside])))
+
+
+def test_a_sheet_on_something_dark_is_read_and_an_empty_one_is_not():
+    around = 1 - np.pad(np.ones((480, 680)), 60)
+    assert digit_read(picture_on_canvas(file_of(sheet((around, 70), (written(), 45))))) == 7
+    with pytest.raises(UnreadablePicture, match="No digit was found"):
+        picture_on_canvas(file_of(sheet((around, 70))))
+
+
+def test_chalk_on_a_board_is_read():
+    shadow, _ = BESIDE["a shadow"]
+    assert digit_read(picture_on_canvas(file_of(sheet((written(), 200), (shadow, 25), light=50)))) == 7
+
+
+def test_of_several_digits_none_is_read():
+    both = np.maximum(written(right=100), written(right=420))
+    for pixels in (sheet((both, 45)), np.round(255 - 255 * both).astype(np.uint8)):
+        with pytest.raises(UnreadablePicture, match="This picture shows 2 digits"):
+            picture_on_canvas(file_of(pixels))
+
+
+def test_a_digit_that_touches_the_edge_is_said():
+    with pytest.raises(UnreadablePicture, match="touches its edge"):
+        picture_on_canvas(file_of(sheet((written(down=0), 45))[80:]))
+
+
+def test_a_clean_drawing_loses_its_speck_and_nothing_else():
+    with_speck = scan().copy()
+    with_speck[10:16, 250:256] = 0
+    np.testing.assert_array_equal(picture_on_canvas(file_of(with_speck)), picture_on_canvas(file_of(scan())))

@@ -104,3 +104,8 @@ def test_no_more_is_drawn_than_a_digit_can_have():
     assert len(strokes_on({"objects": [far] * 9})) == 50_000 // (7 * 2_800)
     at_the_limits = path([(-2_800, 2_800)], width=100)
     assert len(strokes_on({"objects": [at_the_limits]})) == 1
+
+
+@pytest.mark.parametrize("canvas", [None, 3, [], {"objects": 3}, {"objects": {"path": 1}}, {"objects": None}, {}])
+def test_a_canvas_that_is_none_has_no_strokes(canvas):
+    assert strokes_on(canvas) == ()

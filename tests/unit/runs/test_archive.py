@@ -18,7 +18,7 @@ from cnnlab.errors import LabError
 from cnnlab.inference.test_set import predictions_of
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs import archive, importing
-from cnnlab.runs.archive import RefusedArchive, export_run, import_run
+from cnnlab.runs.archive import RefusedArchive, export_run, files_as_they_are, import_run
 from cnnlab.runs.folder import EXPORTED_FILES
 from cnnlab.runs.log import Status, line_of
 from cnnlab.runs.queue import enqueue
@@ -489,3 +489,11 @@ def test_a_checkpoint_of_very_many_parts_is_refused_before_it_is_read(run):
         for number in range(10_001):
             file.writestr(f"archive/data/{number}", b"")
     refuse(zipped(files_of(export_run(run)) | {"checkpoint.pt": content.getvalue()}), r"checkpoint\.pt is damaged")
+
+
+def test_the_files_of_a_run_that_cannot_be_read_come_along_as_they_are(run):
+    run.manifest_path.write_bytes(b"nonsense")
+    (run.folder / "new-kind").write_bytes(b"of file")
+    files = files_of(files_as_they_are(run.id))
+    assert (files["run.json"], files["new-kind"]) == (b"nonsense", b"of file")
+    assert files["events.jsonl"] == run.log_path.read_bytes()

@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 from contextlib import suppress
@@ -236,6 +237,15 @@ def test_a_run_whose_log_is_held_is_running(run):
 def test_a_run_has_one_writer(run):
     with RunWriter.claim(run), pytest.raises(RunBusy, match="is being trained"):
         RunWriter.claim(run)
+
+
+@pytest.mark.parametrize(
+    "action", [lambda run: run.rename("Another"), Run.request_stop, enqueue, delete_run, RunWriter.claim]
+)
+def test_an_action_on_a_run_that_was_deleted_that_moment_says_that_it_is_gone(action, run):
+    shutil.rmtree(run.folder)
+    with pytest.raises(NoSuchRun, match="is not here any more"):
+        action(run)
 
 
 def test_a_run_that_was_deleted_elsewhere_is_said_to_be_gone(run):

@@ -6,8 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from cnnlab.models.definitions import DEFINITIONS
+from cnnlab.runs.shelf import create_run
+from cnnlab.storage import home as home_module
+from cnnlab.storage import locks
 from cnnlab.storage.files import identifier_after, remove_unfinished, replacing
-from cnnlab.storage.home import HomeError, home, writing_to_home
+from cnnlab.storage.home import HomeError, home, require_home, require_readable_home, writing_to_home
+from cnnlab.training.recipe import TrainingConfig
 
 
 def test_the_home_is_the_variable_or_a_folder_here(monkeypatch, tmp_path):
@@ -104,3 +109,43 @@ def test_what_a_killed_process_had_not_finished_is_removed_and_nothing_else(tmp_
 
 def test_a_folder_that_is_not_there_has_nothing_to_remove(tmp_path):
     remove_unfinished(tmp_path / "gone")
+
+
+def test_a_file_system_without_locks_is_said_before_anything_is_made(lab_home, monkeypatch):
+    def refuse(file, operation):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    home_module._require_locks.cache_clear()
+    monkeypatch.setattr(locks.fcntl, "flock", refuse)
+    with pytest.raises(HomeError, match=r"without file locks \(No locks available\).*CNNLAB_HOME"):
+        create_run(DEFINITIONS["module"], TrainingConfig())
+    assert not (lab_home / "runs").exists()
+    home_module._require_locks.cache_clear()
+
+
+def test_a_home_that_cannot_be_listed_is_said(lab_home, monkeypatch):
+    def refuse(path):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    with pytest.raises(HomeError, match="Permission denied"):
+        require_readable_home()
+
+
+def test_a_home_that_is_not_there_yet_is_no_problem_and_is_not_made(tmp_path, monkeypatch):
+    monkeypatch.setenv("CNNLAB_HOME", str(tmp_path / "new"))
+    require_readable_home()
+    assert not (tmp_path / "new").exists()
+    require_home()
+    assert (tmp_path / "new").is_dir()
+
+
+def test_without_fcntl_one_sentence_says_where_the_lab_runs():
+    code = (
+        "import runpy, sys; sys.modules['fcntl'] = None; sys.argv = ['cnnlab', 'runs']; "
+        "runpy.run_module('cnnlab', run_name='__main__')"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ended.stderr.startswith("CNN Lab runs on Linux and macOS.")
+    assert "Traceback" not in ended.stderr
+    assert ended.returncode == 1

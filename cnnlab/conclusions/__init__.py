@@ -1,0 +1,1 @@
+"""What the lab concludes from runs, in words, and which runs it chooses by itself."""

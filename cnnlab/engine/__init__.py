@@ -1,0 +1,1 @@
+"""A trained network for the browser: exported as a graph with its weights, and run there by JavaScript modules."""

@@ -1,0 +1,109 @@
+// Answers while the pen moves: reads what is on the canvas at each frame, prepares it, lets each network answer, and
+// writes the answers into the cards that the server has made. When the pen is lifted the server answers too, with the
+// same numbers; without this module it is the only one that does.
+
+import { networkOf, softmax } from "./engine.js";
+import { prepare, shrink } from "./preparation.js";
+
+const CANVAS_SIDE = 280;
+const FRAME = ".st-key-canvas_frame";
+
+let stop = () => {};
+
+/** Streamlit calls this when the component appears, and again with each new weights. */
+export default function ({ data }) {
+  stop();
+  const networks = unpacked(data);
+  const reader = Object.assign(document.createElement("canvas"), { width: CANVAS_SIDE, height: CANVAS_SIDE });
+  const paper = reader.getContext("2d", { willReadFrequently: true });
+  let isDrawing = false;
+  let frame = 0;
+
+  const answer = () => {
+    frame = 0;
+    const steps = prepare(inkOn(paper), CANVAS_SIDE);
+    const shrunk = steps && shrink(steps.drawn, CANVAS_SIDE);
+    for (const [run, network] of networks) {
+      for (const card of document.querySelectorAll(`.answer[data-run="${CSS.escape(run)}"]`)) {
+        write(card, steps && [steps.centred, shrunk].map((image) => softmax(network(image).at(-1))));
+      }
+    }
+    showSteps({ Fitted: steps?.fitted, Centred: steps?.centred, "Plain shrink": shrunk });
+  };
+  const soon = () => (frame ||= requestAnimationFrame(answer));
+  const begin = (event) => {
+    isDrawing = event.composedPath().some((each) => each.matches?.(FRAME));
+    if (isDrawing) soon();
+  };
+  const move = () => isDrawing && soon();
+  const end = () => {
+    if (isDrawing) soon();
+    isDrawing = false;
+  };
+  const listeners = { pointerdown: begin, pointermove: move, pointerup: end, pointercancel: end };
+  for (const [name, listener] of Object.entries(listeners)) document.addEventListener(name, listener, true);
+  if (canvasesOf(document.querySelector(FRAME)).length) soon(); // newer weights answer to what is drawn
+  stop = () => {
+    cancelAnimationFrame(frame);
+    for (const [name, listener] of Object.entries(listeners)) document.removeEventListener(name, listener, true);
+  };
+  return () => stop();
+}
+
+/** Return each run's network, by the run's identifier. The data are a header in JSON, its length before it, and floats. */
+function unpacked(data) {
+  const bytes = new Uint8Array(data);
+  const length = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
+  const runs = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + length)));
+  const floats = new Float32Array(bytes.slice(4 + length).buffer);
+  return runs.map(({ id, layers, start, count }) => [id, networkOf(layers, floats.subarray(start, start + count))]);
+}
+
+/** Return the canvases that lie on each other in a frame: what lies below, the finished strokes, the one being drawn. */
+function canvasesOf(frame) {
+  const roots = frame ? [frame, ...[...frame.querySelectorAll("*")].map((each) => each.shadowRoot).filter(Boolean)] : [];
+  return roots.flatMap((root) => [...root.querySelectorAll("canvas")]);
+}
+
+function inkOn(paper) {
+  paper.fillStyle = "#fff";
+  paper.fillRect(0, 0, CANVAS_SIDE, CANVAS_SIDE);
+  for (const canvas of canvasesOf(document.querySelector(FRAME))) {
+    if (canvas.width && canvas.height) paper.drawImage(canvas, 0, 0, CANVAS_SIDE, CANVAS_SIDE);
+  }
+  const { data } = paper.getImageData(0, 0, CANVAS_SIDE, CANVAS_SIDE);
+  return Float32Array.from({ length: CANVAS_SIDE * CANVAS_SIDE }, (_, place) => 1 - data[4 * place] / 255);
+}
+
+const percent = (share) => `${(100 * share).toFixed(1)} %`;
+const mostOf = (shares) => shares.indexOf(Math.max(...shares));
+
+function write(card, answers) {
+  const [shares, ofShrunk] = answers ?? [Array(10).fill(0), null];
+  const digit = answers ? mostOf(shares) : "";
+  card.dataset.digit = digit;
+  const named = card.querySelector(".named");
+  named.classList.toggle("none", !answers);
+  named.textContent = answers ? percent(shares[digit]) : "Nothing drawn yet";
+  if (answers) named.prepend(Object.assign(document.createElement("b"), { textContent: digit }));
+  const bars = card.querySelector(".bars");
+  bars.setAttribute("aria-label", answers ? `${digit}, ${percent(shares[digit])}` : "Nothing drawn yet");
+  bars.querySelectorAll("i").forEach((bar, place) => (bar.style.height = `${100 * shares[place]}%`));
+  bars.querySelectorAll("div, span").forEach((each, place) => each.classList.toggle("most", place % 10 === digit));
+  card.querySelector(".shrunk").textContent = ofShrunk
+    ? `After a plain shrink: ${mostOf(ofShrunk)}, ${percent(Math.max(...ofShrunk))}`
+    : "\u00a0";
+}
+
+function showSteps(pictures) {
+  for (const [title, ink] of Object.entries(pictures)) {
+    const picture = document.querySelector(`.steps img[alt="${title}"]`);
+    if (!picture || !ink) continue;
+    const side = Math.sqrt(ink.length);
+    const drawn = Object.assign(document.createElement("canvas"), { width: side, height: side });
+    const pixels = new ImageData(side, side);
+    ink.forEach((share, place) => pixels.data.set([...Array(3).fill(255 * (1 - share)), 255], 4 * place));
+    drawn.getContext("2d").putImageData(pixels, 0, 0);
+    picture.src = drawn.toDataURL();
+  }
+}

@@ -1,0 +1,80 @@
+"""What stands on the first screen, measured in a real browser."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from cnnlab.models.definitions import DEFINITIONS
+from cnnlab.runs.shelf import create_run
+from cnnlab.runs.writer import RunWriter
+from cnnlab.training.recipe import TrainingConfig
+
+pytestmark = pytest.mark.browser
+AT_REST = "[data-testid=stApp][data-test-script-state=notRunning]"
+PARTS = (".st-key-start_or_stop", ".st-key-run_header", "[data-testid=stProgress]", ".st-key-run_results")
+
+
+def start(page: Page) -> None:
+    page.wait_for_selector(AT_REST)
+    page.get_by_role("button", name="Start training").click()
+    expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
+
+
+def expect_inside(page: Page, selector: str) -> None:
+    box = page.locator(selector).first.bounding_box()
+    size = page.viewport_size
+    assert box["y"] >= 0, selector
+    assert box["y"] + box["height"] <= size["height"], selector
+    assert box["x"] >= 0, selector
+    assert box["x"] + box["width"] <= size["width"], selector
+
+
+@pytest.mark.parametrize("runs", [0, 100], ids=["empty", "a hundred runs"])
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (1366, 768)])
+def test_after_start_the_run_its_numbers_and_its_chart_are_seen_without_scrolling(width, height, runs, open_page):
+    for number in range(runs):
+        run = create_run(DEFINITIONS["module"], TrainingConfig(epochs=2, seed=number))
+        with RunWriter.claim(run) as writer:
+            writer.stopped()
+    page = open_page("/train", viewport={"width": width, "height": height})
+    start(page)
+    loss = page.locator(".st-key-run_results [data-testid=stMetricValue]").first
+    expect(loss).to_have_text(re.compile(r"\d\.\d{4}"), timeout=180_000)
+    for selector in (*PARTS, "[data-testid=stVegaLiteChart]"):
+        expect_inside(page, selector)
+    assert page.evaluate("scrollY") == 0
+
+
+def test_on_a_phone_start_brings_the_run_into_view_and_folds_the_fields(open_page):
+    page = open_page("/train", viewport={"width": 390, "height": 844})
+    start(page)
+    expect(page.get_by_role("spinbutton", name="Epochs")).to_be_hidden()
+    page.wait_for_function(
+        "() => { const box = document.querySelector('[data-testid=stProgress]')?.getBoundingClientRect();"
+        " return box && box.top >= 0 && box.bottom <= innerHeight; }"
+    )
+
+
+def test_from_the_start_of_the_page_to_start_training_are_at_most_twelve_tabs(open_page):
+    page = open_page("/train")
+    page.wait_for_selector(AT_REST)
+    presses = 0
+    focused = ""
+    while not focused.endswith("Start training") or "\n\n\n" in focused:
+        presses += 1
+        assert presses <= 12
+        page.keyboard.press("Tab")
+        focused = page.evaluate("document.activeElement.innerText || ''").strip()
+        if focused == "Skip to the page":
+            page.keyboard.press("Enter")
+            page.wait_for_function("document.activeElement.id === 'content'")
+
+
+@pytest.mark.parametrize("width", [320, 360, 390, 480, 600, 641, 700, 768, 900, 1100, 1280, 1920])
+def test_no_part_of_a_page_is_cut_at_any_width(width, open_page):
+    page = open_page("/train?run=reference-module", viewport={"width": width, "height": 800})
+    for path in ("/train?run=reference-module", "/draw", "/compare", "/"):
+        page.goto(page.url.split("/", 3)[0] + "//" + page.url.split("/")[2] + path)
+        page.wait_for_selector(AT_REST)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width

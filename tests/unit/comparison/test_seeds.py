@@ -1,0 +1,111 @@
+from math import sqrt
+
+import numpy as np
+import pytest
+
+from cnnlab.comparison.seeds import (
+    Difference,
+    OverSeeds,
+    best_first,
+    difference,
+    seeds_needed,
+    student_quantile,
+    student_tail,
+)
+
+
+@pytest.mark.parametrize(
+    ("freedom", "quantile"), [(1, 12.706), (2, 4.303), (4, 2.776), (9, 2.262), (30, 2.042), (120, 1.980)]
+)
+def test_the_quantiles_are_those_of_students_table(freedom, quantile):
+    assert student_quantile(freedom) == pytest.approx(quantile, abs=6e-4)
+    assert student_tail(quantile, freedom) == pytest.approx(0.05, abs=1e-4)
+
+
+@pytest.mark.parametrize("t", [0.0, 0.3, 1.0, 4.0, 40.0])
+def test_the_tail_has_the_closed_forms_of_one_two_and_four_degrees_of_freedom(t):
+    """M. Abramowitz, I. A. Stegun: Handbook of Mathematical Functions, 26.7.3 and 26.7.4."""
+    angle, s = np.arctan(t), t / sqrt(2 + t**2)
+    assert student_tail(t, 1) == pytest.approx(1 - 2 / np.pi * angle, abs=1e-7)
+    assert student_tail(t, 2) == pytest.approx(1 - s, abs=1e-7)
+    sine, cosine = t / sqrt(4 + t**2), 2 / sqrt(4 + t**2)
+    assert student_tail(t, 4) == pytest.approx(1 - sine * (1 + cosine**2 / 2), abs=1e-7)
+
+
+def test_of_many_degrees_of_freedom_it_is_the_normal_distribution():
+    assert student_tail(1.96, 20_000) == pytest.approx(0.05, abs=2e-4)
+
+
+def test_the_interval_of_a_mean_is_students():
+    """The sleep data of Student (1908): hours gained with the second drug, mean 2.33, s = 2.002, n = 10."""
+    gained = (1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4)
+    low, high = OverSeeds(tuple(value / 100 + 0.5 for value in gained)).interval
+    assert (100 * (low - 0.5), 100 * (high - 0.5)) == pytest.approx((0.8977, 3.7623), abs=5e-4)
+
+
+def test_welchs_test_gives_the_textbooks_answer():
+    """The sleep data of Student (1908), both drugs as groups: t = 1.8608, 17.776 degrees of freedom, p = 0.07939."""
+    first = OverSeeds((0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0))
+    second = OverSeeds((1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4))
+    found = difference(first, second)
+    assert (found.size, found.p_value) == pytest.approx((1.58, 0.07939), abs=1e-5)
+    assert not found.is_more_than_chance
+
+
+def test_the_seeds_that_are_needed_find_the_difference_in_four_of_five_tries():
+    first, second = OverSeeds((0.978, 0.980, 0.982)), OverSeeds((0.979, 0.982, 0.985))
+    needed = seeds_needed(first, second)
+    chance = np.random.default_rng(0)
+    found = 0
+    for _ in range(1_000):
+        groups = [chance.normal(mean, spread, needed) for mean, spread in ((0.980, 0.002), (0.982, 0.003))]
+        found += difference(*(OverSeeds(tuple(group)) for group in groups)).is_more_than_chance
+    assert found / 1_000 == pytest.approx(0.8, abs=0.04)
+
+
+def test_the_best_of_equally_good_groups_is_rarely_called_better_than_the_next():
+    chance = np.random.default_rng(0)
+    alarms = 0
+    for _ in range(1_000):
+        groups = [OverSeeds(tuple(chance.normal(size=3))) for _ in range(3)]
+        best, second, *_ = best_first(groups)
+        alarms += difference(groups[best], groups[second]).is_more_than_chance
+    assert alarms / 1_000 < 0.05
+
+
+def test_a_single_seed_has_no_interval_and_no_verdict():
+    single = OverSeeds((0.97,))
+    assert single.interval is None
+    assert single.in_words() == "97.00 % (one seed)"
+    found = difference(single, OverSeeds((0.96, 0.98)))
+    assert (found.p_value, found.needed) == (None, None)
+    assert "single seeds cannot say" in found.in_words()
+
+
+def test_groups_that_no_seed_moves_are_told_apart_from_equal_ones():
+    assert difference(OverSeeds((0.97, 0.97)), OverSeeds((0.97, 0.97))).p_value == 1
+    assert difference(OverSeeds((0.97, 0.97)), OverSeeds((0.98, 0.98))).p_value is None
+
+
+def test_a_mean_is_told_with_its_interval():
+    assert OverSeeds((0.98, 0.984)).in_words() == "98.20 % (95 % interval 95.66 to 100.00 %, 2 seeds)"
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        (Difference(0.0123, 0.0004, 3), "1.23 percentage points, more than chance would explain, p < 0.001"),
+        (
+            Difference(0.0012, 0.42, 31),
+            "0.12 percentage points, which chance alone would explain, p = 0.42; were it real, it would take about 31 "
+            "seeds of each to tell",
+        ),
+        (
+            Difference(0.0001, 0.97, 40_000),
+            "0.01 percentage points, which chance alone would explain, p = 0.97; were it real, it would take more than "
+            "1,000 seeds of each to tell",
+        ),
+    ],
+)
+def test_a_difference_is_told_in_words(found, told):
+    assert found.in_words() == told
