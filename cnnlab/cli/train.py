@@ -140,7 +140,7 @@ def _print_training(run: Run, writer: RunWriter, as_json: bool, processes: Proce
                 case EpochEvent():
                     if sys.stderr.isatty():
                         click.echo("\r\033[K", nl=False, err=True)  # the row takes the place of the bar
-                    drawn = "not measured" if event.pen_accuracy is None else percent(event.pen_accuracy)
+                    drawn = "-" if event.pen_accuracy is None else percent(event.pen_accuracy)
                     click.echo(f"{event.epoch}\t{event.train_loss:.4f}\t{percent(event.test_accuracy)}\t{drawn}")
                 case _:
                     bar.update(1)

@@ -81,8 +81,9 @@ def drawn_by_numpy(outlines: Outlines, wanted: Tensor, changes: Tensor) -> Tenso
     return torch.from_numpy(images)
 
 
+_PARTS = 2  # of a pixel's side
 _MIDDLES = np.arange(FITTED, dtype=np.float32) + 0.5
-_FINE_MIDDLES = np.arange(2 * FITTED, dtype=np.float32) + 0.5
+_FINE_MIDDLES = np.arange(_PARTS * FITTED, dtype=np.float32) + 0.5
 
 
 def _fitted(pieces: np.ndarray, radius: float) -> np.ndarray:
@@ -90,9 +91,9 @@ def _fitted(pieces: np.ndarray, radius: float) -> np.ndarray:
     first = np.floor(pieces.min((0, 1)) - radius + np.float32(FAINT))
     size = np.ceil(pieces.max((0, 1)) + radius - np.float32(FAINT)) - first
     square = size.max()
-    fine = 2 * FITTED / square
-    pieces = (pieces - first) * fine + 2 * np.floor((square - size) * (FITTED // 2) / square)
-    nearest = np.full((2 * FITTED, 2 * FITTED), 1e9, np.float32)
+    fine = _PARTS * FITTED / square
+    pieces = (pieces - first) * fine + _PARTS * np.floor((square - size) * (FITTED // 2) / square)
+    nearest = np.full((_PARTS * FITTED, _PARTS * FITTED), 1e9, np.float32)
     for (x, y), (to_x, to_y) in pieces:
         way_x, way_y = to_x - x, to_y - y
         from_x, from_y = _FINE_MIDDLES - x, (_FINE_MIDDLES - y)[:, None]
@@ -100,7 +101,7 @@ def _fitted(pieces: np.ndarray, radius: float) -> np.ndarray:
         share = np.clip(share, 0, 1)
         np.minimum(nearest, (from_x - share * way_x) ** 2 + (from_y - share * way_y) ** 2, out=nearest)
     ink = np.clip(radius * fine + 0.5 - np.sqrt(nearest), 0, 1)
-    return ink.reshape(FITTED, 2, FITTED, 2).mean((1, 3))
+    return ink.reshape(FITTED, _PARTS, FITTED, _PARTS).mean((1, 3))
 
 
 def _pieces_of(outlines: Outlines, digit: int) -> np.ndarray:

@@ -44,7 +44,8 @@ class EpochEvent:
     validation_loss, validation_accuracy
         The same as on the test set, on the images that the recipe keeps out of training; None if it keeps none.
     pen_accuracy
-        The accuracy on the digits that the testing writers drew with a pen; None where it was not measured.
+        The accuracy on the digits that the testing writers drew with a pen; None where it was not measured, as
+        after the epochs of a recipe of which it would take more than a thirtieth, but for the last.
     """
 
     epoch: int

@@ -185,7 +185,7 @@ def train(
             images_per_second=size / state.epoch_seconds,
             validation_loss=validation_loss,
             validation_accuracy=validation_accuracy,
-            pen_accuracy=evaluate(model, pen.test_images, pen.test_labels).accuracy if pen else None,
+            pen_accuracy=_pen_accuracy(model, pen, config, state.epoch),
         )
         state.epoch += 1
         state.batch = 0
@@ -225,6 +225,14 @@ def _validate(model: nn.Module, data: MNIST, config: TrainingConfig) -> tuple[fl
     return evaluate(model, images, data.train_labels[-config.validation :])
 
 
+def _pen_accuracy(model: nn.Module, pen: PenData | None, config: TrainingConfig, epoch: int) -> float | None:
+    """Return the accuracy on pen digits after an epoch that takes long enough for it, or after the last."""
+    takes_long = config.augment or config.has_pen_digits  # else the test would take 5 % of it, so at most 3 %
+    if pen is None or not (takes_long or epoch == config.epochs):
+        return None
+    return evaluate(model, pen.test_images, pen.test_labels).accuracy
+
+
 def _threads_between_kernels(config: TrainingConfig, state: TrainingState) -> int:
     """Return how many threads PyTorch should use for the layers that the lab's kernels leave to it.
 
@@ -236,9 +244,7 @@ def _threads_between_kernels(config: TrainingConfig, state: TrainingState) -> in
 
 def _batch(data: MNIST, indices: Tensor, config: TrainingConfig, step: int) -> tuple[Tensor, Tensor]:
     """Return the augmented images of a step, counted from 0, and their labels."""
-    images, labels = data.train_images.index_select(0, indices), data.train_labels.index_select(0, indices)
-    if images.dtype == torch.uint8:
-        images = as_input(images)
+    images, labels = _images_at(data, indices)
     if config.augment or config.shift:
         changes = random_changes(config.seed, step)
         if config.augment:
@@ -248,15 +254,24 @@ def _batch(data: MNIST, indices: Tensor, config: TrainingConfig, step: int) -> t
     return images, labels
 
 
+def _images_at(data: MNIST, indices: Tensor) -> tuple[Tensor, Tensor]:
+    images, labels = data.train_images.index_select(0, indices), data.train_labels.index_select(0, indices)
+    return (as_input(images) if images.dtype == torch.uint8 else images), labels
+
+
 def _mixed_batch(
     data: MNIST, drawings: PenDrawings, indices: Tensor, mnist_size: int, config: TrainingConfig, step: int
 ) -> tuple[Tensor, Tensor]:
-    """Return the images of a step of which some are MNIST's, augmented, and the others drawings."""
+    """Return the images of a step of which some are MNIST's, augmented, and the others drawings, random as they are."""
     is_drawing = indices >= mnist_size
     device = data.train_labels.device
-    images, labels = _batch(data, indices[~is_drawing].to(device), config, step)
+    changes = random_changes(config.seed, step)
+    images, labels = _images_at(data, indices[~is_drawing].to(device))
+    if config.augment:
+        images = augment(images, labels, changes)
     drawn_images, drawn_labels = drawings.batch(indices[is_drawing] - mnist_size, config.threads)
-    return torch.cat([images, drawn_images.to(device)]), torch.cat([labels, drawn_labels.to(device)])
+    images, labels = torch.cat([images, drawn_images.to(device)]), torch.cat([labels, drawn_labels.to(device)])
+    return (shift(images, config.shift, changes) if config.shift else images), labels
 
 
 def _set_learning_rate(optimizer: optim.Optimizer, progress: float, config: TrainingConfig) -> None:

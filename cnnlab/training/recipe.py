@@ -245,12 +245,14 @@ SETTINGS = settings_of(TrainingConfig)
 PRESETS: dict[str, dict[str, Any]] = {
     "tutorial": {},
     "drawing": {
-        "epochs": 12,
-        "optimizer": "adamw",
-        "learning_rate": 0.006,
-        "weight_decay": 0.01,
+        "epochs": 15,
+        "batch_size": 64,
+        "optimizer": "nesterov",
+        "learning_rate": 0.1,
+        "weight_decay": 5e-4,
         "schedule": "one-cycle",
-        "augment": True,
+        "data": "mnist+pen",
+        "shift": 1,
     },
     "speedrun": {
         "epochs": 4,

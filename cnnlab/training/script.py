@@ -137,14 +137,14 @@ def _at_each_step(config: TrainingConfig) -> tuple[list[str], list[str]]:
         statements += ["changes = random_changes(SEED, step)"]
     if config.augment:
         statements += ["images = augment(images, labels, changes)"]
-    if config.shift:
-        statements += [f"images = shift(images, {config.shift}, changes)"]
     if config.has_pen_digits:
         statements += [
             "drawn_images, drawn_labels = drawings.batch(indices[is_drawing] - len(train_images), threads=1)",
             "images = torch.cat([images, drawn_images.to(device)])",
             "labels = torch.cat([labels, drawn_labels.to(device)])",
         ]
+    if config.shift:
+        statements += [f"images = shift(images, {config.shift}, changes)"]
     if config.schedule != "constant":
         sources += [inspect.getsource(learning_rate_at)]
         statements += [

@@ -13,14 +13,23 @@ import sys
 import tempfile
 from pathlib import Path
 
+from cnnlab.inference.test_set import predictions_of
 from cnnlab.runs.folder import REFERENCE_RUNS
+from cnnlab.runs.run import Run
 
 RECIPES = {
     "sequential": ["--model", "sequential", "--threads", "2", "--name", "Reference: nn.Sequential"],
     "module": ["--model", "module", "--threads", "2", "--name", "Reference: nn.Module"],
     "drawing": ["--preset", "drawing", "--threads", "1", "--name", "Reference: For drawing"],
 }
-SHIPPED_FILES = ("run.json", "name.txt", "events.jsonl", "weights.safetensors", "predictions.safetensors")
+SHIPPED_FILES = (
+    "run.json",
+    "name.txt",
+    "events.jsonl",
+    "weights.safetensors",
+    "predictions.safetensors",
+    "pen-predictions.safetensors",
+)
 
 
 def main() -> None:
@@ -38,6 +47,8 @@ def main() -> None:
 def keep(run: Path, reference: Path) -> None:
     shutil.rmtree(reference, ignore_errors=True)
     reference.mkdir(parents=True)
+    predictions_of(Run(run), "mnist")
+    predictions_of(Run(run), "pen")
     for file in SHIPPED_FILES:
         shutil.copy(run / file, reference)
 

@@ -69,8 +69,8 @@ def test_a_runs_page_names_its_whole_recipe(train_page):
 def test_the_preset_for_drawing_fills_the_fields(train_page):
     choice(train_page, "Recipe").set_value("drawing").run()
     assert number(train_page, "Learning rate").value == PRESETS["drawing"]["learning_rate"]
-    assert [choice(train_page, label).value for label in ("Optimizer", "Schedule")] == ["adamw", "one-cycle"]
-    assert train_page.toggle[0].value is True
+    assert [choice(train_page, label).value for label in ("Optimizer", "Schedule")] == ["nesterov", "one-cycle"]
+    assert choice(train_page, "Trained on").value == "mnist+pen"
 
 
 def test_the_speedrun_fills_the_fields(train_page):

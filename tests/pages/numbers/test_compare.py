@@ -100,7 +100,8 @@ def test_the_verdict_counts_the_images_that_only_one_gets_right(compare_page):
     names = re.findall(r"\*\*(.*?)\*\*", sentence)
     one, other = names[0], names[1]
     assert sentence == (
-        "The recipes differ (epochs, optimizer, learning rate, schedule, augmentation, threads): "
+        "The recipes differ (epochs, batch size, optimizer, learning rate, weight decay, schedule, trained on, shift (pixels), "
+        "threads, backend): "
         f"**{one}** is right on {only_first:,} of the test images that **{other}** misses, **{other}** on "
         f"{only_second:,} that **{one}** misses: of these two trained networks **{other}** is the better one, by more "
         "than chance, p < 0.001; which of the differences it comes from cannot be told."
@@ -162,7 +163,7 @@ def test_what_differs_are_the_settings_in_which_the_recipes_differ(compare_page)
     table = compare_page.table[-1].value
     shown = dict(zip(table.columns, table.iloc[1], strict=True))
     assert {name: shown[name] for name in ("Optimizer", "Learning rate", "Epochs")} == {
-        "Optimizer": "adamw",
-        "Learning rate": "0.006",
-        "Epochs": "12",
+        "Optimizer": "nesterov",
+        "Learning rate": "0.1",
+        "Epochs": "15",
     }

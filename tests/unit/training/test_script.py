@@ -67,7 +67,7 @@ def rows(events):
         ("sequential", {}),
         ("module", {"optimizer": "nesterov", "shift": 1}),
         ("residual", PRESETS["drawing"] | {"data": "mnist"}),
-        ("sequential", {"data": "mnist+pen", "augment": True, "batch_size": 512}),
+        ("sequential", {"data": "mnist+pen", "augment": True, "shift": 1, "batch_size": 512}),
     ],
 )
 def test_the_script_gives_the_losses_of_the_run(name, recipe, first_images, tmp_path):

@@ -1,0 +1,24 @@
+import numpy as np
+import pytest
+
+from cnnlab.drawing.several import digits_side_by_side
+from cnnlab.drawing.strokes import Stroke, ink_of
+
+ONE = ((70.0, 60.0), (70.0, 220.0))
+ANOTHER = ((200.0, 80.0), (205.0, 230.0))
+BAR = ((150.0, 60.0), (210.0, 60.0))  # high up beside the rest of a five
+DOT = ((150.0, 210.0),)
+
+
+@pytest.mark.parametrize(
+    ("strokes", "count"), [((), 0), ((ONE,), 1), ((ONE, ANOTHER), 2), ((ONE, BAR), 1), ((ONE, DOT), 1)]
+)
+@pytest.mark.parametrize("brush", [8, 30])
+def test_parts_of_a_digits_height_are_counted(strokes, count, brush):
+    assert digits_side_by_side(ink_of([Stroke(brush, points) for points in strokes])) == count
+
+
+def test_strokes_that_lie_above_each_other_are_of_one_digit():
+    drawn = np.zeros((280, 280), np.float32)
+    drawn[60:80, 100:200] = drawn[200:220, 100:200] = 1
+    assert digits_side_by_side(drawn) == 1
