@@ -100,8 +100,8 @@ def test_the_verdict_counts_the_images_that_only_one_gets_right(compare_page):
     names = re.findall(r"\*\*(.*?)\*\*", sentence)
     one, other = names[0], names[1]
     assert sentence == (
-        "The recipes differ (epochs, batch size, optimizer, learning rate, weight decay, schedule, trained on, shift (pixels), "
-        "threads, backend): "
+        "The recipes differ (epochs, batch size, optimizer, learning rate, weight decay, schedule, trained on, shift "
+        "(pixels), threads, backend): "
         f"**{one}** is right on {only_first:,} of the test images that **{other}** misses, **{other}** on "
         f"{only_second:,} that **{one}** misses: of these two trained networks **{other}** is the better one, by more "
         "than chance, p < 0.001; which of the differences it comes from cannot be told."
