@@ -15,6 +15,7 @@ from PIL import Image
 
 from cnnlab.cli.main import main
 from cnnlab.data.mnist import load_test_set
+from cnnlab.drawing.strokes import Stroke, ink_of
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs.log import Status
 from cnnlab.runs.queue import enqueue
@@ -146,7 +147,18 @@ def test_predicting_prints_an_answer_and_ten_probabilities_for_each_file(picture
     assert [answer["file"] for answer in answers] == paths
     assert [answer["digit"] for answer in answers] == labels
     assert all(sum(answer["probabilities"]) == pytest.approx(1, abs=1e-4) for answer in answers)
+    assert all(answer["is_digit"] for answer in answers)
     assert invoke("predict", paths[0], "--run", "reference-module").stdout.startswith(f"{paths[0]}\t{labels[0]}\t")
+
+
+def test_a_letter_is_answered_and_said_to_be_no_digit(tmp_path):
+    k = [((90.0, 50.0), (90.0, 230.0)), ((190.0, 60.0), (92.0, 150.0), (200.0, 230.0))]
+    ink = ink_of([Stroke(14, line) for line in k])
+    Image.fromarray((255 - ink * 255).astype(np.uint8)).save(tmp_path / "k.png")
+    (answer,) = records(invoke("predict", str(tmp_path / "k.png"), "--json").stdout)
+    assert answer["is_digit"] is False
+    assert answer["digit"] in range(10)
+    assert invoke("predict", str(tmp_path / "k.png")).stdout.rstrip().endswith("unlike a digit")
 
 
 def test_files_that_cannot_be_read_are_told_and_the_rest_go_on(pictures, tmp_path):
