@@ -11,6 +11,7 @@ from cnnlab.conclusions.defaults import networks_to_draw_for, runs_of_sweeps
 from cnnlab.data.mnist import TEST_IMAGES, load_test_set
 from cnnlab.drawing.photos import picture_steps
 from cnnlab.drawing.preparation import prepare
+from cnnlab.drawing.several import digits_side_by_side
 from cnnlab.drawing.strokes import CANVAS_SIDE
 from cnnlab.errors import LabError
 from cnnlab.runs.folder import NoSuchRun
@@ -53,6 +54,8 @@ def draw_and_answer(chosen: list[Run]) -> None:
             keep_choices(can_keep)
     with answer_column:
         answers_view(chosen, prepared)
+        if prepared and (count := digits_side_by_side(prepared.drawn)) > 1:
+            st.info(f"This looks like {count} digits. The networks were trained to read one: they answer all the same.")
         if not is_round():
             keep_choices(can_keep)
         steps_view(prepared, drawing.picture.steps if drawing.picture else None)

@@ -20,7 +20,8 @@ def results(runs: Sequence[Run]) -> pd.DataFrame:
     -------
     DataFrame
         Columns status, as `outcome` has it; progress (the share of the steps that are done); train_loss, test_loss and
-        test_accuracy of the newest epoch; beside_tutorial (that train loss less the one that the tutorial prints for
+        test_accuracy of the newest epoch; pen_accuracy (on what people drew, of the newest epoch where it was measured,
+        else missing); beside_tutorial (that train loss less the one that the tutorial prints for
         this definition and epoch); best_test_loss and best_epoch; accuracy_low and accuracy_high, as
         `accuracy_interval` returns them; parameters (how many numbers the network learns); and the medians of
         seconds_per_epoch and images_per_second. Missing where a run has no epoch yet.
@@ -44,6 +45,7 @@ def results(runs: Sequence[Run]) -> pd.DataFrame:
                 "best_test_loss": best.test_loss,
                 "best_epoch": int(best.epoch),
                 "test_accuracy": last.test_accuracy,
+                "pen_accuracy": last.get("pen_accuracy"),
                 "accuracy_low": low,
                 "accuracy_high": high,
                 "seconds_per_epoch": epochs["seconds"].median(),
@@ -64,6 +66,7 @@ _RESULT_COLUMNS = [
     "test_accuracy",
     "accuracy_low",
     "accuracy_high",
+    "pen_accuracy",
     "parameters",
     "seconds_per_epoch",
     "images_per_second",

@@ -13,7 +13,7 @@ from cnnlab.inference.confusion import confusion_matrix
 from cnnlab.inference.test_set import Predictions
 from cnnlab.ui.answers.gallery import answers_gallery, confusion_chart, test_labels
 from cnnlab.ui.frame.session import Key
-from cnnlab.ui.frame.wording import as_text
+from cnnlab.ui.frame.wording import as_text, in_cell
 
 _SENTENCES = 6
 
@@ -48,12 +48,12 @@ _VERDICT_COLUMNS: dict[str, Any] = {
 def _verdict_table(verdicts: dict[tuple[int, int], Verdict], names: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(
         {
-            "first": names[first],
-            "second": names[second],
+            "first": in_cell(names[first]),
+            "second": in_cell(names[second]),
             "only_first": verdict.only_first,
             "only_second": verdict.only_second,
             "p_value": verdict.p_value,
-            "verdict": verdict.sentence(names[first], names[second]),
+            "verdict": in_cell(verdict.sentence(names[first], names[second])),
         }
         for (first, second), verdict in verdicts.items()
     )

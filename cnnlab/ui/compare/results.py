@@ -15,13 +15,23 @@ from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
 from cnnlab.ui.answers.gallery import WILSON
 from cnnlab.ui.draw.my_digits import accuracies_on
-from cnnlab.ui.frame.wording import as_text, csv_of
+from cnnlab.ui.frame.wording import as_text, csv_of, in_cell
 from cnnlab.wording import duration, percent
 
-_PERCENTAGES = {"progress", "test_accuracy", "my_digits"}
+_PERCENTAGES = {"progress", "test_accuracy", "pen_accuracy", "my_digits"}
 # What fits beside each other on a laptop; the other columns are in the table's own menu, and in the CSV.
 _SHOWN = [
-    *("run", "status", "train_loss", "beside_tutorial", "test_loss", "test_accuracy", "interval", "my_digits"),
+    *(
+        "run",
+        "status",
+        "train_loss",
+        "beside_tutorial",
+        "test_loss",
+        "test_accuracy",
+        "interval",
+        "pen_accuracy",
+        "my_digits",
+    ),
     "seconds_per_epoch",
 ]
 
@@ -29,7 +39,7 @@ _SHOWN = [
 def results_view(runs: Sequence[Run]) -> None:
     """Show a table of what came of each run."""
     table = results(runs)
-    table.insert(0, "run", labels_of(runs))
+    table.insert(0, "run", [in_cell(label) for label in labels_of(runs)])
     if digits := my_digits():
         table.insert(list(table.columns).index("accuracy_high") + 1, "my_digits", accuracies_on(digits, runs))
     interval = [
@@ -62,6 +72,12 @@ def results_view(runs: Sequence[Run]) -> None:
             "best_epoch": st.column_config.NumberColumn("in epoch", format="%d"),
             "test_accuracy": st.column_config.NumberColumn("Test accuracy", format="%.2f %%"),
             "interval": st.column_config.TextColumn("95 % interval"),
+            "pen_accuracy": st.column_config.NumberColumn(
+                "Drawn by people",
+                format="%.2f %%",
+                help="The share that it reads right of digits that people drew with a pen on a screen, who are not "
+                "among those it was trained on.",
+            ),
             "my_digits": st.column_config.NumberColumn(
                 "My digits",
                 format="%.2f %%",

@@ -83,6 +83,7 @@ def test_accuracies_are_written_as_percentages_and_losses_with_four_decimals(com
         "best_test_loss": "%.4f",
         "best_epoch": "%d",
         "test_accuracy": "%.2f %%",
+        "pen_accuracy": "%.2f %%",
         "my_digits": "%.2f %%",
         "parameters": "localized",
         "seconds_per_epoch": "%.1f",

@@ -4,7 +4,7 @@ import io
 import pandas as pd
 import pytest
 
-from cnnlab.ui.frame.wording import as_text, csv_of
+from cnnlab.ui.frame.wording import as_text, csv_of, in_cell
 
 
 def test_a_name_is_shown_letter_by_letter():
@@ -30,3 +30,9 @@ def test_in_a_csv_no_text_begins_like_a_formula_and_numbers_stay_numbers(text):
     csv = csv_of(pd.DataFrame({"run": [text, "nn.Module"], "loss": [-1.5, 2.0]}))
     cells = list(csv_module.reader(io.StringIO(csv, newline="")))
     assert cells == [["run", "loss"], [f"'{text}", "-1.5"], ["nn.Module", "2.0"]]
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@sum"])
+def test_a_cell_that_a_spreadsheet_would_take_for_a_formula_begins_with_a_sign_that_is_not_seen(name):
+    assert in_cell(name) == f"\u2060{name}"
+    assert in_cell("Mine = 1") == "Mine = 1"
