@@ -4,6 +4,7 @@ from contextlib import suppress
 
 import streamlit as st
 
+from cnnlab.conclusions.defaults import runs_of_sweeps
 from cnnlab.drawing.preparation import prepare
 from cnnlab.runs.folder import DRAWING_RUN, NoSuchRun
 from cnnlab.runs.run import Run
@@ -55,10 +56,13 @@ def three_steps() -> None:
 
 
 def runs_now_and_newest() -> None:
-    active, ended = [], []
+    active, ended, of_sweeps = [], [], runs_of_sweeps()
     for run in all_runs():
         with suppress(NoSuchRun):  # deleted from another tab just now
-            (active if run.status.is_active else ended).append(run)
+            if run.status.is_active:
+                active.append(run)
+            elif run.id not in of_sweeps:  # these stand together on the Sweep page, and would push all others off
+                ended.append(run)
     if active:
         st.subheader("Training now", anchor=False)
         run_links(active)

@@ -32,7 +32,7 @@ def main() -> None:
             while not answers(f"http://127.0.0.1:{PORT}/_stcore/health"):
                 time.sleep(0.1)
             browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-            page = browser.new_page(viewport={"width": 1280, "height": 1560})
+            page = browser.new_page(viewport={"width": 1280, "height": 800})
             page.goto(f"http://127.0.0.1:{PORT}/train")
             start(page, epochs=10)
             expect_status(page, "Running")

@@ -1,6 +1,8 @@
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs.shelf import create_run
 from cnnlab.runs.writer import RunWriter
+from cnnlab.sweeps.plan import Plan
+from cnnlab.sweeps.sweep import Sweep
 from cnnlab.training.recipe import TrainingConfig
 
 
@@ -35,3 +37,16 @@ def test_home_lists_what_trains_and_the_newest_results(app):
         assert any(text.startswith("running · just now") for text in texts(app))
     app.run()
     assert any(text.startswith("interrupted") for text in texts(app))
+
+
+def test_the_runs_of_a_sweep_do_not_push_ones_own_off_home(app):
+    own = create_run(DEFINITIONS["module"], TrainingConfig(epochs=2), name="My own")
+    with RunWriter.claim(own) as writer:
+        writer.stopped()
+    for run in Sweep.start(Plan({"seed": (0, 1, 2, 3, 4)})).runs():
+        with RunWriter.claim(run) as writer:
+            writer.stopped()
+    app.run()
+    labels = [link.proto.label for link in app.get("page_link")]
+    assert sum("My own" in label for label in labels) == 1
+    assert not any("seed 4" in label for label in labels)
