@@ -5,6 +5,7 @@ from contextlib import closing
 from dataclasses import asdict, replace
 
 import pytest
+import torch
 
 pytest.importorskip("ray")
 
@@ -15,6 +16,7 @@ from cnnlab.runs.log import Status
 from cnnlab.runs.queue import enqueue, enqueue_all
 from cnnlab.runs.shelf import create_run
 from cnnlab.runs.writer import RunWriter
+from cnnlab.storage.checksums import origin_of
 from cnnlab.sweeps.plan import Plan
 from cnnlab.sweeps.sweep import Sweep
 from cnnlab.training.recipe import TrainingConfig
@@ -71,13 +73,15 @@ def test_what_a_worker_would_write_is_written_from_parcels():
     here, from_parcels = new_run(), new_run()
     with RunWriter.claim(here) as writer:
         list(work(here, writer))
-    parcels = Parcels()
+    parcels = Parcels(from_parcels.identity)
     list(work(from_parcels, parcels))
     with RunWriter.claim(from_parcels) as writer:
         for write in parcels.take():
             write(writer)
     assert losses_of(from_parcels)[0] == losses_of(here)[0]
-    assert from_parcels.read_weights() == here.read_weights()
+    theirs = here.load_weights()
+    assert all(torch.equal(tensor, theirs[name]) for name, tensor in from_parcels.load_weights().items())
+    assert origin_of(from_parcels.read_weights()) == {"run": from_parcels.identity, "step": str(here.total_steps)}
     assert from_parcels.load_checkpoint()["position"] == {
         **here.load_checkpoint()["position"],
         "seconds": from_parcels.load_checkpoint()["position"]["seconds"],
