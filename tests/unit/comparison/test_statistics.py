@@ -31,7 +31,7 @@ def test_answers_that_differ_and_are_both_wrong_count_as_differing_only():
 
 @pytest.mark.parametrize(
     ("p_value", "told"),
-    [(0.00099, "p < 0.001"), (0.001, "p = 0.001"), (0.05, "p = 0.05"), (0.0512, "p = 0.0512"), (0.734, "p = 0.73")],
+    [(0.00099, "p < 0.001"), (0.001, "p = 0.001"), (0.05, "p = 0.05"), (0.05123, "p = 0.0512"), (0.734, "p = 0.73")],
 )
 def test_a_p_value_is_told_with_as_many_digits_as_count(p_value, told):
     assert written_p(p_value) == told
