@@ -1,30 +1,36 @@
 """Changes the lab's code in one place at a time, and counts the changes that no test notices.
 
     pip install cosmic-ray
-    python tests/benchmarks/mutants.py [ROOM ...] [--most 60] [--seed 0]
+    python tests/benchmarks/mutants.py [ROOM ...] [--most 60] [--seed 0] [--again]
 
 Each change is one of cosmic-ray's (a comparison, a number, an operator, a constant turned round), or leaves a call out.
 It is tried in a copy of the project. The tests of its room run first, then those of the pages; the first that fails has
 noticed it, and so has one that does not come back in time. What no test noticed is printed as a line that says where it
-is and what was changed. Of the changes of a room, ``--most`` are drawn at random.
+is and what was changed. Of the changes of a room, ``--most`` are drawn at random. With ``--again``, those are tried
+that no test noticed the last time. Changes that change nothing which a person or a program could see stand in
+``harmless.toml``, each with its reason, and are not counted.
 
 PyTorch and Streamlit are imported once: every change is tried in a fork.
 """
 
 import argparse
+import ast
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from queue import Queue
 
@@ -85,6 +91,7 @@ OPERATORS = [
     *("ReplaceUnaryOperator_Delete_Not", "ReplaceUnaryOperator_USub_UAdd"),
 ]
 SECONDS = 900
+HARMLESS = tomllib.loads((Path(__file__).parent / "harmless.toml").read_text(encoding="utf-8"))
 
 
 class LeaveCallOut(Operator):
@@ -116,9 +123,33 @@ class Mutant:
     tests: tuple[str, ...]
 
     def __str__(self) -> str:
-        lines = zip(self.before.splitlines(), self.after.splitlines(), strict=False)
-        before, after = next(pair for pair in lines if pair[0] != pair[1])
-        return f"{self.path}:{self.line}: {before.strip()}  ->  {after.strip()}"
+        _, function, before, after = self.key
+        return f"{self.path}:{self.line} {function}: {before}  ->  {after}"
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """Where it is and what it changes, which stays true when lines move: file, function, line, changed line."""
+        pairs = zip(self.before.splitlines(), self.after.splitlines(), strict=False)
+        line, (before, after) = next((line, pair) for line, pair in enumerate(pairs, start=1) if pair[0] != pair[1])
+        return self.path, _function_at(self.before, line), before.strip(), after.strip()
+
+    @property
+    def is_harmless(self) -> bool:
+        """Whether the list names it, by itself or with all of its kind."""
+        path, _, before, after = self.key
+        listed = {(each["file"], each["function"], each["line"], each["changed"]) for each in HARMLESS["change"]}
+        return self.key in listed or any(
+            fnmatch(path, kind["files"]) and re.search(kind["line"], before) and re.search(kind["changed"], after)
+            for kind in HARMLESS["kind"]
+        )
+
+
+def _function_at(source: str, line: int) -> str:
+    """Return the name of the innermost function or class around a line, "" outside all."""
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+    named = [node for node in ast.walk(ast.parse(source)) if isinstance(node, kinds)]
+    around = [node for node in named if node.lineno <= line <= node.end_lineno]
+    return max(around, key=lambda node: node.lineno).name if around else ""
 
 
 def mutants_of(path: str, source: str, tests: list[str]) -> Iterator[Mutant]:
@@ -214,6 +245,13 @@ def main() -> None:
     arguments.add_argument("--most", type=int, default=60, help="changes of a room that are tried")
     arguments.add_argument("--seed", type=int, default=0)
     arguments.add_argument("--lanes", type=int, default=2)
+    arguments.add_argument("--again", action="store_true", help="try only those that no test noticed the last time")
+    arguments.add_argument(
+        "--survivors",
+        type=Path,
+        default=Path(tempfile.gettempdir()) / "cnnlab-mutants.json",
+        help="the file that keeps which changes no test noticed",
+    )
     chosen = arguments.parse_args()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with tempfile.TemporaryDirectory() as folder:
@@ -234,19 +272,28 @@ def main() -> None:
                 lane = lanes.get()
                 files = {path: text for source in sources for path, text in lane.files(source).items()}
                 found = [mutant for path, text in files.items() for mutant in mutants_of(path, text, tests)]
-                drawn = random.Random(chosen.seed).sample(found, min(chosen.most, len(found)))
+                kept = json.loads(chosen.survivors.read_text("utf-8")) if chosen.survivors.exists() else {}
+                if chosen.again:
+                    drawn = [mutant for mutant in found if list(mutant.key) in kept.get(room, [])]
+                else:
+                    drawn = random.Random(chosen.seed).sample(found, min(chosen.most, len(found)))
+                counted = [mutant for mutant in drawn if not mutant.is_harmless]
                 started = time.monotonic()
                 if not lane.passes(tests):
                     sys.exit(f"{room}: its tests fail without any change.")
                 lanes.put(lane)
-                noticed = 0
-                for mutant, is_noticed in pool.map(try_one, drawn):
-                    noticed += is_noticed
+                survivors = []
+                for mutant, is_noticed in pool.map(try_one, counted):
                     if not is_noticed:
+                        survivors.append(mutant)
                         print(f"  {mutant}", flush=True)
+                kept[room] = [list(each.key) for each in survivors]
+                chosen.survivors.write_text(json.dumps(kept, indent=1), encoding="utf-8")
+                noticed = len(counted) - len(survivors)
                 print(
-                    f"{room}: {noticed} of {len(drawn)} noticed ({100 * noticed / len(drawn):.0f} %), drawn from "
-                    f"{len(found)}, in {time.monotonic() - started:.0f} s",
+                    f"{room}: {noticed} of {len(counted)} noticed ({100 * noticed / max(1, len(counted)):.0f} %); of "
+                    f"{len(found)} changes {len(drawn)} were drawn, {len(drawn) - len(counted)} harmless; "
+                    f"{time.monotonic() - started:.0f} s",
                     flush=True,
                 )
         while not lanes.empty():

@@ -30,3 +30,38 @@ def test_numbers_with_their_units():
 )
 def test_a_name_from_outside_is_one_line_that_can_be_printed(text, shown):
     assert in_one_line(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 0 s"),
+        (3599, "59 min 59 s"),
+        (3600, "1 h 0 min"),
+        (90_061, "25 h 1 min"),
+    ],
+)
+def test_a_duration_changes_its_unit_at_a_full_minute_and_hour(seconds, words):
+    assert duration(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (58, "just now"),
+        (119, "1 min ago"),
+        (3_598, "59 min ago"),
+        (3_600, "1 hour ago"),
+        (86_398, "23 hours ago"),
+        (86_400, "1 day ago"),
+        (172_800, "2 days ago"),
+    ],
+)
+def test_an_age_counts_what_is_full(seconds, words):
+    assert ago(datetime.now(UTC) - timedelta(seconds=seconds)) == words
+
+
+def test_none_is_many():
+    assert plural(0, "run") == "0 runs"

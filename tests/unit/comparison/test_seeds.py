@@ -109,3 +109,34 @@ def test_a_mean_is_told_with_its_interval():
 )
 def test_a_difference_is_told_in_words(found, told):
     assert found.in_words() == told
+
+
+def test_students_p_of_two_by_two_seeds_is_the_closed_form_of_two_degrees_of_freedom():
+    """Two groups of two with one spread: Welch's degrees of freedom are 2, the tail is 1 - t / √(2 + t²)."""
+    first, second = OverSeeds((0.97, 0.98)), OverSeeds((0.98, 0.99))
+    t = 0.01 / sqrt(0.00005 / 2 + 0.00005 / 2)
+    found = difference(first, second)
+    assert found.p_value == pytest.approx(1 - t / sqrt(2 + t**2), abs=1e-7)
+    assert found.needed == seeds_needed(first, second) == 9  # (1.96 + 0.8416)² · 1 + 1.96² / 4 = 8.81
+
+
+def test_so_many_seeds_are_two_at_least_and_none_where_nothing_can_be_told():
+    assert seeds_needed(OverSeeds((0.1, 0.1001)), OverSeeds((0.9, 0.9001))) == 2
+    assert seeds_needed(OverSeeds((0.1, 0.2)), OverSeeds((0.1, 0.2))) is None
+    assert seeds_needed(OverSeeds((0.1,)), OverSeeds((0.2, 0.3))) is None
+    assert seeds_needed(OverSeeds((0.1, 0.2)), OverSeeds((0.2,))) is None
+
+
+def test_an_infinite_t_leaves_nothing_to_chance():
+    assert student_tail(float("inf"), 3) == 0
+
+
+@pytest.mark.parametrize(("needed", "told"), [(1_000, "about 1,000 seeds"), (1_001, "more than 1,000 seeds")])
+def test_up_to_a_thousand_seeds_are_named(needed, told):
+    assert told in Difference(0.001, 0.5, needed).in_words()
+
+
+def test_a_p_value_at_the_limit_is_not_more_than_chance():
+    assert not Difference(0.01, 0.05, 3).is_more_than_chance
+    assert Difference(0.01, 0.0499, 3).is_more_than_chance
+    assert Difference(0.01, 0.3, None).in_words().endswith("p = 0.3")

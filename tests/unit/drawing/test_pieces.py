@@ -68,3 +68,42 @@ def test_what_is_too_small_and_what_is_no_stroke_is_no_digit():
     blot = np.hypot(*(np.mgrid[:280, :280] - 140)) < 60
     assert found(blot) == []
     assert found(np.zeros((280, 280), bool)) == []
+
+
+def square(page, row, column, side):
+    """Draw the outline of a square, four pixels thick."""
+    page[row : row + side, column : column + side] = True
+    page[row + 4 : row + side - 4, column + 4 : column + side - 4] = False
+
+
+@pytest.mark.parametrize(("side", "count"), [(40, 2), (39, 1)])
+def test_beside_a_digit_one_of_four_tenths_its_size_is_meant_and_a_smaller_one_is_not(side, count):
+    page = np.zeros((140, 300), bool)
+    square(page, 20, 20, 100)
+    square(page, 20, 200, side)
+    assert len(found(page)) == count
+
+
+@pytest.mark.parametrize(("gap", "count"), [(11, 1), (14, 2)])
+def test_pieces_closer_than_an_eighth_of_the_largest_are_one_digit(gap, count):
+    page = np.zeros((140, 300), bool)
+    square(page, 20, 20, 100)
+    square(page, 20, 120 + gap, 100)
+    assert len(found(page)) == count
+
+
+@pytest.mark.parametrize(("smallest", "count"), [(100, 1), (101, 0)])
+def test_a_digit_as_small_as_allowed_is_one(smallest, count):
+    page = np.zeros((140, 300), bool)
+    square(page, 20, 20, 100)
+    assert len(found(page, smallest=smallest)) == count
+    assert digits_in(page).largest == 100
+
+
+@pytest.mark.parametrize("edge", [np.s_[0, 20:120], np.s_[-1, 20:120], np.s_[20:120, 0], np.s_[20:120, -1]])
+def test_each_edge_of_a_picture_is_one(edge):
+    page = np.zeros((140, 140), bool)
+    page[edge] = True
+    assert digits_in(page).touched_edge
+    assert digits_in(page).largest == 0
+    assert not digits_in(page, smallest=101).touched_edge

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from truth import moments
 
-from cnnlab.drawing.strokes import CANVAS_SIDE, Stroke, ink_of, strokes_on
+from cnnlab.drawing.strokes import CANVAS_SIDE, Stroke, ink_of, is_coordinate, is_width, length_of, strokes_on
 
 # As Fabric.js writes a stroke of its pencil.
 PATH = {
@@ -109,3 +109,28 @@ def test_no_more_is_drawn_than_a_digit_can_have():
 @pytest.mark.parametrize("canvas", [None, 3, [], {"objects": 3}, {"objects": {"path": 1}}, {"objects": None}, {}])
 def test_a_canvas_that_is_none_has_no_strokes(canvas):
     assert strokes_on(canvas) == ()
+
+
+def test_how_far_a_pen_went_is_the_sum_of_its_ways():
+    assert length_of(Stroke(20, ((0, 0), (3, 4), (3, 10), (3, 10)))) == 11
+    assert length_of(Stroke(20, ((7, 7),))) == 0
+
+
+@pytest.mark.parametrize(("value", "allowed"), [(1, True), (0.99, False), (100, True), (100.1, False), (True, False)])
+def test_a_pens_width_lies_within_its_bounds(value, allowed):
+    assert is_width(value) is allowed
+
+
+@pytest.mark.parametrize("value", [2_800, -2_800.0])
+def test_a_pen_may_be_ten_canvases_away_and_no_further(value):
+    assert is_coordinate(value)
+    assert not is_coordinate(1.001 * value)
+
+
+def test_the_bounds_themselves_are_allowed():
+    assert len(strokes_on({"objects": [PATH] * 50})) == 50
+    assert len(strokes_on({"objects": [path([(10, 10)] * 5_000)]})) == 1
+    assert strokes_on({"objects": [path([(10, 10)] * 5_001)]}) == ()
+    fifty_thousand = path([(0, 0), (2_000, 0)] * 13)  # 25 ways of 2,000 pixels
+    assert len(strokes_on({"objects": [fifty_thousand]})) == 1
+    assert strokes_on({"objects": [path([(0, 0), (2_001, 0)] * 13)]}) == ()

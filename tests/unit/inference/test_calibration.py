@@ -1,8 +1,11 @@
 import pytest
 import torch
 
+from cnnlab.data.pen_digits import load_drawn
 from cnnlab.inference.calibration import calibration_of, expected_error, reliability, temperature_for
+from cnnlab.inference.networks import newest_network_of
 from cnnlab.runs.shelf import find_run
+from cnnlab.training.evaluation import predict_logits
 
 
 def honest_answers(count=40_000):
@@ -39,3 +42,43 @@ def test_a_run_is_better_calibrated_after_scaling_than_before():
     assert calibration.temperature > 1
     assert calibration.error_after < calibration.error_before
     assert set(calibration.curve["scaled"]) == {False, True}
+
+
+def test_the_ranges_begin_with_their_lower_edge():
+    """Two logits that differ by ln(p / (1 - p)) state the probability p; the others are far below."""
+    stated = torch.tensor([0.45, 0.55, 0.65, 0.75, 0.85, 0.95, 0.995, 0.58], dtype=torch.float64)
+    logits = torch.full((8, 10), -1e3, dtype=torch.float64)
+    logits[:, 4], logits[:, 5] = 0.0, torch.log((1 - stated) / stated)
+    logits[0, 5:8] = torch.log(torch.tensor((1 - 0.45) / 0.45 / 3))
+    curve = reliability(logits, torch.tensor([4, 4, 4, 5, 4, 4, 5, 5]))
+    assert curve["low"].tolist() == [0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99]
+    assert curve["high"].tolist() == [0.5, 0.6, 0.7, 0.8, 0.9, 0.99, 1]
+    assert curve["answers"].tolist() == [1, 2, 1, 1, 1, 1, 1]
+    assert curve["stated"].tolist() == pytest.approx([0.45, 0.565, 0.65, 0.75, 0.85, 0.95, 0.995])
+    assert curve["right"].tolist() == [1, 0.5, 1, 0, 1, 1, 0]
+    errors = [0.55, 2 * 0.065, 0.35, 0.75, 0.15, 0.05, 0.995]
+    assert expected_error(curve) == pytest.approx(sum(errors) / 8)
+
+
+@pytest.mark.parametrize(("right", "temperature"), [(True, 0.05), (False, 20)])
+def test_the_temperature_stays_within_its_bounds(right, temperature):
+    logits = torch.zeros(10, 10)
+    logits[:, 3] = 1
+    assert temperature_for(logits, torch.full((10,), 3 if right else 4)) == pytest.approx(temperature)
+
+
+def test_a_runs_curve_before_scaling_is_of_its_own_logits_and_after_of_the_divided_ones():
+    run = find_run("reference-sequential")
+    calibration = calibration_of(run)
+    images, labels = load_drawn("testing")
+    logits = predict_logits(newest_network_of(run).module, images)
+    for scaled, divisor, error in (
+        (False, 1, calibration.error_before),
+        (True, calibration.temperature, calibration.error_after),
+    ):
+        confidences, answers = (logits.double() / divisor).softmax(1).max(1)
+        told = calibration.curve[calibration.curve["scaled"] == scaled]
+        surest = confidences >= 0.99
+        assert told["answers"].iloc[-1] == surest.sum()
+        assert told["right"].iloc[-1] == pytest.approx((answers == labels)[surest].double().mean().item())
+        assert error == expected_error(told)

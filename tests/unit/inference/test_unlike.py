@@ -47,3 +47,25 @@ def test_a_network_without_a_linear_layer_is_compared_by_its_logits():
     directions = unlike._directions(module, torch.rand(3, 1, 28, 28))
     assert directions.shape == (3, 10)
     assert directions.norm(dim=1).tolist() == pytest.approx([1, 1, 1])
+
+
+def test_a_distance_is_the_mean_to_the_five_nearest():
+    """On the unit circle: the chord of an angle a is 2 sin(a / 2)."""
+    angles = torch.tensor([0.1, -0.2, 0.3, 0.4, -0.5, 1.5, 3.0], dtype=torch.float64)
+    around = torch.stack([angles.cos(), angles.sin()], dim=1)
+    expected = (2 * torch.sin(angles.abs()[:5] / 2)).mean().item()
+    assert unlike._distances(torch.tensor([[1.0, 0.0]], dtype=torch.float64), around).tolist() == pytest.approx(
+        [expected]
+    )
+
+
+def test_images_are_compared_by_what_the_first_linear_layer_is_given():
+    module = nn.Sequential(nn.Conv2d(1, 2, 28), nn.Flatten(), nn.Linear(2, 7), nn.Linear(7, 10))
+    images = torch.rand(3, 1, 28, 28)
+    given = module[1](module[0](images))
+    torch.testing.assert_close(unlike._directions(module, images), given / given.norm(dim=1, keepdim=True))
+
+
+def test_an_image_at_the_threshold_is_still_a_digit(run, monkeypatch):
+    monkeypatch.setattr(unlike, "distances_of", lambda *_: (np.array([0.2, 0.3, 0.4]), 0.3))
+    assert are_digits(run, np.zeros((3, 28, 28), np.float32)).tolist() == [True, True, False]

@@ -19,3 +19,19 @@ def test_predicting_uses_evaluation_mode_and_goes_back():
     images = torch.ones(3, 1, 1, 10)
     assert torch.equal(predict_logits(model, images), images.flatten(1))
     assert model.training
+
+
+def test_a_last_batch_that_is_not_full_counts_by_its_images():
+    images = torch.zeros(501, 1, 1, 10)
+    images[..., 0] = 100.0
+    labels = torch.zeros(501, dtype=torch.int64)
+    labels[500] = 1
+    evaluation = evaluate(nn.Flatten(), images, labels)
+    assert evaluation.accuracy == pytest.approx(500 / 501)
+    assert evaluation.loss == pytest.approx(100 / 501, rel=1e-5)
+
+
+def test_predicting_leaves_a_model_in_evaluation_mode_there_and_keeps_no_gradients():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(10, 10)).eval()
+    assert not predict_logits(model, torch.ones(3, 1, 1, 10)).requires_grad
+    assert not model.training
