@@ -11,7 +11,7 @@ from cnnlab.ui.frame.actions import attempt, show_error
 from cnnlab.ui.frame.page import begin_page, scroll_to_on_a_phone
 from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.wording import as_text
-from cnnlab.ui.train.recipe_form import chosen_recipe, recipe_fields
+from cnnlab.ui.train.recipe_form import chosen_recipe, recipe_and_network, recipe_fields
 from cnnlab.ui.train.shelf import shelf_popover
 from cnnlab.ui.train.speed import why_it_is_fast
 from cnnlab.ui.train.unreadable import unreadable_run_view
@@ -76,10 +76,13 @@ except LabError as refusal:
 
 recipe_column, run_column = st.columns([1, 2.6], gap="medium")
 with recipe_column:
-    with st.container(key="recipe_folded" if is_active else "recipe"):
-        recipe_fields()
+    folded = "folded_" if is_active else ""
+    with st.container(key=f"{folded}recipe"):
+        recipe_and_network()
     start_or_stop(run, is_active)
     show_error()
+    with st.container(key=f"{folded}fields"):
+        recipe_fields()
 
 with run_column:
     shelf_popover(run)

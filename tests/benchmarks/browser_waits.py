@@ -88,8 +88,7 @@ def open_train_page(browser: Browser, url: str) -> Page:
 
 
 def wait_for_page(page: Page, title: str) -> None:
-    heading = "CNN Lab" if title == "Home" else title
-    page.get_by_role("heading", name=heading, exact=True, level=1).wait_for()
+    page.get_by_role("heading", name=title, exact=True, level=1).wait_for()
     page.wait_for_selector(AT_REST)
 
 
@@ -141,7 +140,7 @@ def trained_from(page: Page, after_milliseconds: int = 5_000) -> Iterator[float]
     wait_until(lambda: len(all_runs()) > runs)
     page.get_by_text(re.compile(rf"step [1-9][\d,]* of {newest_run().total_steps:,}")).wait_for()
     yield time.monotonic() - started
-    page.get_by_role("button", name="Stop").click()
+    page.get_by_role("button", name="Stop", exact=True).click()
     wait_until(lambda: not newest_run().status.is_active)
 
 

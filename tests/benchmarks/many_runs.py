@@ -45,8 +45,7 @@ def seconds_to_rest(page: Page, title: str, url: str) -> float:
     page.goto("about:blank")
     started = time.perf_counter()
     page.goto(url)
-    heading = "CNN Lab" if title == "Home" else title
-    page.get_by_role("heading", name=heading, exact=True, level=1).wait_for(timeout=60_000)
+    page.get_by_role("heading", name=title, exact=True, level=1).wait_for(timeout=60_000)
     page.wait_for_selector(AT_REST, timeout=60_000)
     return time.perf_counter() - started
 

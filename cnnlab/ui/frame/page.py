@@ -47,7 +47,7 @@ h1#content:focus { outline: none; }
 .st-key-recipe_first_fields > * { width: 100%; }
 .st-key-draw_answers { flex: 1 1 21rem; min-width: min(100%, 21rem); }
 @media (max-width: 640px) {
-  .st-key-recipe_folded { display: none; }
+  [class*="st-key-folded_"] { display: none; }
   .st-key-navigation { flex-wrap: nowrap; gap: 0; justify-content: space-between; }
   .st-key-navigation a { padding: .25rem .2rem; }
   .st-key-navigation a p { font-size: .8rem; }

@@ -25,8 +25,8 @@ _PLAYED_WITH = ("epochs", "batch_size", "learning_rate", "optimizer")
 _BESIDES = ("seed", "device", "threads", "kernels")
 
 
-def recipe_fields() -> None:
-    """Show the fields: the recipe by its name, the network, the settings that a learner plays with, and the others."""
+def recipe_and_network() -> None:
+    """Show the recipe by its name, and the network."""
     _set_missing_fields()
     st.session_state[Key.PRESET] = _preset_now()
     st.selectbox(
@@ -47,6 +47,10 @@ def recipe_fields() -> None:
         filter_mode=None,
         help="\n".join(f"- *{each.title}*: {each.description}" for each in DEFINITIONS.values()),
     )
+
+
+def recipe_fields() -> None:
+    """Show the settings that a learner plays with, the others folded, and how they differ from the recipe."""
     with st.container(key="recipe_first_fields"):
         for name in _PLAYED_WITH:
             _field(name)
