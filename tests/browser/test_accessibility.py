@@ -10,7 +10,7 @@ AT_REST = "[data-testid=stApp][data-test-script-state=notRunning]"
 LEFT = {"color-contrast": ("It was a …", 'class="token')}
 PAGES = {
     "/": ".answer",
-    "/models": "pre[tabindex]",
+    "/models": "text=two tables differ",
     "/train?run=reference-module": "table",
     "/compare?runs=reference-module,reference-sequential": "[data-testid=stVegaLiteChart], .js-plotly-plot",
     "/draw?runs=reference-module": ".answer",
@@ -25,6 +25,7 @@ def test_axe_finds_nothing_serious(path, theme, open_page):
     page = open_page(path, color_scheme=theme)
     expect(page.locator(PAGES[path]).first).to_be_attached()
     page.wait_for_selector(AT_REST)
+    page.wait_for_function("!document.querySelector('.stCode pre:not([tabindex])')")
     found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
     serious = {
         f"{each['id']}: {node['html'][:160]}"
