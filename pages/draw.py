@@ -8,12 +8,13 @@ import streamlit as st
 
 from cnnlab.comparison.labels import labels_of
 from cnnlab.conclusions.defaults import networks_to_draw_for, runs_of_sweeps
-from cnnlab.data.mnist import TEST_IMAGES, load_test_set
+from cnnlab.data.mnist import TEST_IMAGES
 from cnnlab.drawing.photos import picture_steps
 from cnnlab.drawing.preparation import prepare
 from cnnlab.drawing.several import digits_side_by_side
 from cnnlab.drawing.strokes import CANVAS_SIDE
 from cnnlab.errors import LabError
+from cnnlab.inference.test_set import TestSet, images_of
 from cnnlab.runs.folder import NoSuchRun
 from cnnlab.runs.run import Run
 from cnnlab.ui.answers.bars import answers_view, steps_view
@@ -78,9 +79,10 @@ def inside_view(chosen: list[Run], image: np.ndarray) -> None:
     explanation_view(chosen[place], image, key="drawn")
 
 
-def put_test_image(index: int) -> None:
-    st.session_state[Key.TEST_IMAGE] = index
-    images, labels = ask(load_test_set)
+def put_test_image(index: int, test_set: TestSet = "mnist") -> None:
+    if test_set == "mnist":
+        st.session_state[Key.TEST_IMAGE] = index
+    images, labels = ask(images_of, test_set)
     enlarged = images[index, 0].numpy().repeat(CANVAS_SIDE // 28, axis=0).repeat(CANVAS_SIDE // 28, axis=1)
     put_on_canvas(Picture(enlarged, f"Test image {index:,}: a {labels[index]}"))
 
@@ -118,9 +120,11 @@ def examples_popover() -> None:
 begin_page("Draw")
 st.caption("Draw a digit: every chosen network answers while the pen moves.")
 
-if (index := st.session_state.pop(Key.CANVAS_IMAGE, None)) is not None:  # sent by Inspect
-    put_test_image(index)
 runs, names = runs_and_names()
+if sent := st.session_state.pop(Key.CANVAS_IMAGE, None):  # by Inspect, with the network that answered there
+    test_set, index, run_id = sent
+    put_test_image(index, test_set)
+    CHOICE.choose([run_id])
 CHOICE.take_from_address(
     runs, default=lambda: [run.id for run in networks_to_draw_for(runs.values(), runs_of_sweeps())]
 )

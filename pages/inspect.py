@@ -1,4 +1,4 @@
-"""Look inside one run: where it errs, what its network is made of, and what it makes of an image."""
+"""Look inside one run: what its network makes of an image, where it errs, and what it is made of."""
 
 import random
 
@@ -7,18 +7,18 @@ import streamlit as st
 
 from cnnlab.comparison.statistics import accuracy_interval
 from cnnlab.conclusions.defaults import newest_good, runs_of_sweeps
-from cnnlab.data.mnist import TEST_IMAGES, load_test_set
 from cnnlab.errors import LabError
 from cnnlab.inference.confusion import confusion_matrix, worst_errors
 from cnnlab.inference.networks import newest_weights_of
-from cnnlab.inference.test_set import Predictions, predictions_of
+from cnnlab.inference.test_set import Predictions, TestSet, images_of, predictions_of
 from cnnlab.runs.folder import NoSuchRun
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import find_run
 from cnnlab.ui.answers.bars import answer_view
-from cnnlab.ui.answers.explanation import explanation_view, filters_view
-from cnnlab.ui.answers.gallery import WILSON, answers_gallery, confusion_chart
-from cnnlab.ui.frame.page import begin_page, scroll_to
+from cnnlab.ui.answers.explanation import attribution_view, feature_maps_view, filters_view
+from cnnlab.ui.answers.gallery import WILSON, answers_gallery, confusion_chart, true_digits
+from cnnlab.ui.answers.reliability import reliability_view
+from cnnlab.ui.frame.page import begin_page
 from cnnlab.ui.frame.pictures import picture_rows
 from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.torch_thread import ask
@@ -28,6 +28,18 @@ from cnnlab.wording import percent
 
 CELL_IMAGES, WORST_IMAGES = 15, 18  # at first: rows that are full on a wide screen, and on a phone
 IMAGE_WIDTH = 9  # rem
+TEST_SETS: dict[TestSet, str] = {"mnist": "MNIST", "pen": "Drawn by people"}
+ORIGINS: dict[TestSet, str] = {
+    "mnist": "MNIST's digits were written with ink on paper, in the USA.",
+    "pen": "These digits were drawn with a pen on a tablet, by people whose digits no network here is trained on.",
+}
+ONE_IMAGE, MATRIX, WORST, FILTERS, SURENESS = PARTS = (
+    "One image",
+    "Confusion matrix",
+    "What it gets most wrong",
+    "Its filters",
+    "How sure, how right",
+)
 
 
 def take_choice_from_address(runs: dict[str, Run]) -> None:
@@ -46,17 +58,22 @@ def take_choice_from_address(runs: dict[str, Run]) -> None:
         st.session_state[Key.INSPECTED] = good.id if good else next(iter(runs))
 
 
-def accuracy_view(run: Run, labels: np.ndarray, predictions: Predictions) -> None:
-    errors = int((predictions.answers != labels).sum())
-    low, high = accuracy_interval(TEST_IMAGES - errors, TEST_IMAGES)
-    with st.container(horizontal=True):
-        st.metric("MNIST accuracy", percent(1 - errors / TEST_IMAGES), width=150)
-        st.metric("Errors", f"{errors:,} of {TEST_IMAGES:,}", width=170)
-        st.metric("95 % interval", f"{percent(low)} to {percent(high)}", width=280)
-    st.caption(
-        "On the 10,000 test images. The interval says how far that may lie from the accuracy on all such digits "
-        f"([Wilson's score interval]({WILSON}))."
+def accuracy_view(test_set: TestSet, labels: np.ndarray, predictions: Predictions) -> None:
+    total = len(labels)
+    right = int((predictions.answers == labels).sum())
+    low, high = accuracy_interval(right, total)
+    st.metric("Accuracy", percent(right / total), width="content")
+    st.metric("Errors", f"{total - right:,} of {total:,}", width="content")
+    st.metric(
+        "95 % interval",
+        f"{percent(low)} to {percent(high)}",
+        width="content",
+        help=f"How far that may lie from the accuracy on all such digits ([Wilson's score interval]({WILSON})). "
+        + ORIGINS[test_set],
     )
+
+
+def newest_weights_view(run: Run) -> None:
     if run.status.is_active and (epoch := run.last_epoch()):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.info(
@@ -65,7 +82,7 @@ def accuracy_view(run: Run, labels: np.ndarray, predictions: Predictions) -> Non
             st.button("Take the newest", icon=":material/refresh:")
 
 
-def confusion_matrix_view(labels: np.ndarray, predictions: Predictions) -> None:
+def confusion_matrix_view(test_set: TestSet, labels: np.ndarray, predictions: Predictions) -> None:
     matrix = confusion_matrix(labels, predictions.answers)
     errors = matrix - np.diag(np.diag(matrix))
     most_frequent = tuple(int(place) for place in np.unravel_index(errors.argmax(), errors.shape))
@@ -75,7 +92,7 @@ def confusion_matrix_view(labels: np.ndarray, predictions: Predictions) -> None:
         confusion_chart(
             matrix,
             int(errors.max()),
-            key="confusion_inspected",
+            key=f"confusion_inspected_{test_set}",
             on_click=lambda *cell: st.session_state.update({Key.INSPECTED_CELL: cell}),
         )
         st.caption(
@@ -86,95 +103,113 @@ def confusion_matrix_view(labels: np.ndarray, predictions: Predictions) -> None:
         st.markdown(f"**{digit} answered as {answer}**")
         behind = np.flatnonzero((labels == digit) & (predictions.answers == answer))
         if len(behind):
-            gallery(behind, predictions, key="behind_inspected_cell", at_first=CELL_IMAGES)
+            gallery(behind, predictions, test_set, key="behind_inspected_cell", at_first=CELL_IMAGES)
         else:
             st.write("None of the test images.")
 
 
-def worst_errors_view(labels: np.ndarray, predictions: Predictions) -> None:
+def worst_errors_view(test_set: TestSet, labels: np.ndarray, predictions: Predictions) -> None:
     worst = worst_errors(labels, predictions)
     if not len(worst):
-        st.write("None: it answers all 10,000 test images rightly.")
+        st.write(f"Nothing: it answers all {len(labels):,} test images rightly.")
         return
     st.write("Wrong answers of which it is most sure come first. Click an image to look into it.")
-    gallery(worst, predictions, key="worst_errors", at_first=WORST_IMAGES)
+    gallery(worst, predictions, test_set, key="worst_errors", at_first=WORST_IMAGES)
 
 
-def gallery(indices: np.ndarray, predictions: Predictions, *, key: str, at_first: int) -> None:
-    answers_gallery(indices, ["Answer"], [predictions], key=key, at_first=at_first, on_click=open_image)
+def gallery(indices: np.ndarray, predictions: Predictions, test_set: TestSet, *, key: str, at_first: int) -> None:
+    answers_gallery(
+        indices, ["Answer"], [predictions], key=key, test_set=test_set, at_first=at_first, on_click=open_image
+    )
 
 
 def open_image(index: int) -> None:
     look_into(index)
-    st.session_state[Key.IMAGE_WAS_OPENED] = True
+    st.session_state[Key.INSPECTED_PART] = ONE_IMAGE
 
 
 def look_into(index: int) -> None:
     st.session_state[Key.LOOKED_INTO] = index
 
 
-def one_image_view(run: Run, labels: np.ndarray, predictions: Predictions) -> None:
+def one_image_view(run: Run, test_set: TestSet, labels: np.ndarray, predictions: Predictions) -> None:
     worst = worst_errors(labels, predictions).tolist()
-    st.session_state.setdefault(Key.LOOKED_INTO, next(iter(worst), 0))
+    if st.session_state.get(Key.LOOKED_INTO, len(labels)) >= len(labels):  # of the larger test set
+        look_into(next(iter(worst), 0))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         index = st.number_input(
-            f"Test image (0 to {TEST_IMAGES - 1:,})",
+            f"Test image (0 to {len(labels) - 1:,})",
             0,
-            TEST_IMAGES - 1,
+            len(labels) - 1,
             key=Key.LOOKED_INTO,
             persist_state="session",
             width=180,
         )
-        st.button("Random", icon=":material/casino:", on_click=look_into, args=(random.randrange(TEST_IMAGES),))
+        st.button("Random", icon=":material/casino:", on_click=look_into, args=(random.randrange(len(labels)),))
         if worst:
             st.button("Random error", icon=":material/casino:", on_click=look_into, args=(random.choice(worst),))
-        if st.button("Send to the canvas", icon=":material/draw:"):
-            st.session_state[Key.CANVAS_IMAGE] = index
+        if st.button(
+            "Send to the canvas", icon=":material/draw:", help="Draw on it, and see when this network's answer changes."
+        ):
+            st.session_state[Key.CANVAS_IMAGE] = (test_set, index, run.id)
             st.switch_page("pages/draw.py")
-    image = ask(load_test_set)[0][index]
-    image_column, answer_column = st.columns([1, 3], gap="large", vertical_alignment="center")
-    with image_column:
-        picture_rows([image[0].numpy()], [f"Test image {index:,}: a {labels[index]}"], width=IMAGE_WIDTH)
+    image = ask(images_of, test_set)[0][index]
+    answer_column, pixels_column = st.columns([2, 3], gap="large")
     with answer_column:
+        picture_rows([image[0].numpy()], [f"Test image {index:,}: a {labels[index]}"], width=IMAGE_WIDTH)
         answer_view(run, image[0].numpy())
-    explanation_view(run, image, key="inspected_image", at_once=True)
+    with pixels_column:
+        attribution_view(run, image, key="inspected_image", label=int(labels[index]))
+    feature_maps_view(run, image)
 
 
 begin_page("Inspect")
-st.write(
-    "One run from the inside: its confusion matrix, the filters that training gave it, and what they make of an image."
-)
 all_of_them, names = runs_and_names()
 runs = {run_id: run for run_id, run in all_of_them.items() if run.weights_path.exists()}
 take_choice_from_address(runs)
-run = runs[st.selectbox("Run", list(runs), format_func=names.__getitem__, key=Key.INSPECTED)]
+with st.container(horizontal=True, vertical_alignment="bottom"):
+    run = runs[st.selectbox("Run", list(runs), format_func=names.__getitem__, key=Key.INSPECTED, width=340)]
+    test_set = st.segmented_control(
+        "Test set",
+        list(TEST_SETS),
+        format_func=TEST_SETS.__getitem__,
+        default="mnist",
+        required=True,
+        key=Key.INSPECTED_SET,
+        persist_state="session",
+        width="content",
+    )
+    accuracy = st.container(horizontal=True, width="content", key="accuracy")
 st.session_state[Key.INSPECTED_IN_ADDRESS] = run.id
 st.query_params.from_dict({"run": run.id})  # nothing else: on the way back from another page, its choice is left here
 
 try:
-    with st.spinner("Asking the network about the 10,000 test images"):
-        predictions = ask(predictions_of, run)
-    labels = ask(load_test_set)[1].numpy()
+    with st.spinner("Asking the network about all test images"):
+        predictions = ask(predictions_of, run, test_set)
+    labels = true_digits(test_set)
 except LabError as error:
     st.error(as_text(str(error)))
     st.stop()
 
+with accuracy:
+    accuracy_view(test_set, labels, predictions)
 try:
-    accuracy_view(run, labels, predictions)
+    newest_weights_view(run)
 except NoSuchRun:  # deleted from another tab just now
     st.rerun()
 
-st.header("Confusion matrix", anchor=False)
-st.fragment(confusion_matrix_view)(labels, predictions)
-
-st.header("What it gets most wrong", anchor=False)
-st.fragment(worst_errors_view)(labels, predictions)
-
-st.header("Its filters", anchor=False)
-filters_view(run)
-
-with st.container(key="one_image"):
-    st.header("Look into one image", anchor=False)
-    st.fragment(one_image_view)(run, labels, predictions)
-    if st.session_state.pop(Key.IMAGE_WAS_OPENED, False):
-        scroll_to("one_image")
+parts = st.tabs(PARTS, key=Key.INSPECTED_PART, on_change="rerun")
+for name, part in zip(PARTS, parts, strict=True):
+    if not part.open:
+        continue
+    with part:
+        if name == ONE_IMAGE:
+            st.fragment(one_image_view)(run, test_set, labels, predictions)
+        elif name == MATRIX:
+            st.fragment(confusion_matrix_view)(test_set, labels, predictions)
+        elif name == WORST:
+            st.fragment(worst_errors_view)(test_set, labels, predictions)
+        elif name == FILTERS:
+            filters_view(run)
+        elif name == SURENESS:
+            reliability_view(run)

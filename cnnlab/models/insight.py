@@ -63,7 +63,7 @@ def feature_maps(model: nn.Module, image: Tensor) -> dict[str, Tensor]:
     return maps
 
 
-def attribution(model: nn.Module, image: Tensor, digit: int) -> Tensor:
+def attribution(model: nn.Module, image: Tensor, digit: int, rather_than: int | None = None) -> Tensor:
     """Return which pixels spoke for a digit, and which against it: the integrated gradients of its logit.
 
     They begin at a black image, so that only ink can speak, and sum to what the image adds to the digit's logit over
@@ -75,6 +75,9 @@ def attribution(model: nn.Module, image: Tensor, digit: int) -> Tensor:
         Left in the mode (training or evaluation) it is in.
     image
         Shape (1, 28, 28), from 0 to 1.
+    rather_than
+        Another digit: asked is then which pixels spoke for the one rather than the other, by the difference of their
+        logits.
 
     Returns
     -------
@@ -90,8 +93,9 @@ def attribution(model: nn.Module, image: Tensor, digit: int) -> Tensor:
     gradients = torch.zeros_like(image)
     for shares in ((torch.arange(_INTEGRATION_STEPS) + 0.5) / _INTEGRATION_STEPS).split(_STEPS_AT_ONCE):
         on_the_way = (shares.view(-1, 1, 1, 1) * image).requires_grad_()
-        logits = model(on_the_way)[:, digit]
-        gradients += torch.autograd.grad(logits.sum(), on_the_way)[0].sum(dim=0)
+        logits = model(on_the_way)
+        asked = logits[:, digit] if rather_than is None else logits[:, digit] - logits[:, rather_than]
+        gradients += torch.autograd.grad(asked.sum(), on_the_way)[0].sum(dim=0)
     model.train(was_training)
     return (image * gradients / _INTEGRATION_STEPS)[0].detach()
 

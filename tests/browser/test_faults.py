@@ -66,7 +66,9 @@ def test_after_a_server_was_killed_its_runs_are_interrupted_and_go_on(
         assert run.load_checkpoint()["position"]["step"] == step
     lab = start_lab()
     page = open_tab(f"{lab.url}/train?run={three_runs[0].id}")
+    page.get_by_role("button", name="All runs").click()
     expect(page.get_by_text("interrupted ·")).to_have_count(3)
+    page.keyboard.press("Escape")
     page.get_by_role("button", name="Resume").click()
     wait_for(lambda: three_runs[0].history().step > done[0])
     assert three_runs[0].history().starts == [0, done[0]]

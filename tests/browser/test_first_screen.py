@@ -56,6 +56,33 @@ def test_on_a_phone_start_brings_the_run_into_view_and_folds_the_fields(open_pag
     )
 
 
+def test_dark_is_chosen_in_the_frame_and_holds_on_the_next_page_where_nothing_is_lost(open_page):
+    page = open_page("/train")
+    page.get_by_role("spinbutton", name="Epochs").fill("3")
+    page.keyboard.press("Tab")
+    page.get_by_role("button", name="Main menu").click()
+    page.get_by_role("menuitemradio", name="Dark").click()
+    background = "getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor"
+    page.wait_for_function(f"{background} === 'rgb(17, 21, 31)'")
+    page.get_by_role("link", name="Draw", exact=True).click()
+    page.wait_for_url("**/draw*")
+    page.wait_for_selector(AT_REST)
+    assert page.evaluate(background) == "rgb(17, 21, 31)"
+    page.get_by_role("link", name="Train", exact=True).click()
+    expect(page.get_by_role("spinbutton", name="Epochs")).to_have_value("3")
+
+
+def test_for_a_projector_the_type_is_larger_and_captions_are_gone(open_page):
+    page = open_page("/train?run=reference-module")
+    captions = page.locator(".stMainBlockContainer [data-testid=stCaptionContainer]")
+    expect(captions.first).to_be_visible()
+    page.get_by_role("button", name="For a projector").click()
+    page.wait_for_function("getComputedStyle(document.documentElement).fontSize === '20px'")
+    expect(captions.locator("visible=true")).to_have_count(0)
+    page.get_by_role("button", name="Leave the projection mode").click()
+    page.wait_for_function("getComputedStyle(document.documentElement).fontSize === '16px'")
+
+
 def test_from_the_start_of_the_page_to_start_training_are_at_most_twelve_tabs(open_page):
     page = open_page("/train")
     page.wait_for_selector(AT_REST)

@@ -17,6 +17,12 @@ def inspect_page(app):
     return app.switch_page("pages/inspect.py").run()
 
 
+def turn_to(page, part):
+    page.session_state["inspected_part"] = part
+    page.run()
+    assert not page.exception
+
+
 def run_of(model, *events, has_weights=True):
     run = create_run(DEFINITIONS[model], TrainingConfig(epochs=4, threads=1))
     with RunWriter.claim(run) as writer:
@@ -68,14 +74,34 @@ def test_at_first_the_newest_finished_run_is_shown(app):
 def test_a_reference_run_is_shown_from_the_inside(inspect_page):
     assert not inspect_page.exception
     assert chosen(inspect_page) == "reference-sequential"
-    assert metric(inspect_page, "MNIST accuracy") == "98.44 %"
+    assert metric(inspect_page, "Accuracy") == "98.44 %"
     assert metric(inspect_page, "Errors") == "156 of 10,000"
     assert metric(inspect_page, "95 % interval") == "98.18 % to 98.66 %"
-    assert shows(inspect_page, "5 answered as 3")  # its most frequent error
-    assert shows(inspect_page, "8 filters of 1 × 3 × 3")
-    assert shows(inspect_page, "16 maps of 11 × 11")
     assert shows(inspect_page, "Test image 1,549: a 4")
-    assert shows(inspect_page, "spoke for 6")
+    assert shows(inspect_page, "spoke for 6 rather than 4")
+    assert shows(inspect_page, "16 maps of 11 × 11")
+    turn_to(inspect_page, "Confusion matrix")
+    assert shows(inspect_page, "5 answered as 3")  # its most frequent error
+    turn_to(inspect_page, "Its filters")
+    assert shows(inspect_page, "8 filters of 1 × 3 × 3")
+
+
+def test_what_people_drew_is_a_test_set_of_its_own(inspect_page):
+    inspect_page.number_input(key="looked_into").set_value(9_999)
+    inspect_page.segmented_control(key="inspected_set").set_value("pen").run()
+    assert not inspect_page.exception
+    assert metric(inspect_page, "Errors") == "136 of 2,575"
+    assert inspect_page.number_input(key="looked_into").value < 2_575  # there is no image of the number before
+    turn_to(inspect_page, "What it gets most wrong")
+    assert shows(inspect_page, "Wrong answers of which it is most sure")
+    button(inspect_page, "More of 136").click().run()
+    assert not inspect_page.exception
+
+
+def test_how_sure_it_is_is_held_against_how_often_it_is_right(inspect_page):
+    turn_to(inspect_page, "How sure, how right")
+    assert shows(inspect_page, r"It is too sure of itself: its temperature is 1\.77")
+    assert len(inspect_page.get("plotly_chart")) == 1
 
 
 @pytest.mark.parametrize("definition", DEFINITIONS)
@@ -85,10 +111,12 @@ def test_every_definition_can_be_inspected(app, definition):
     assert not page.error
     convolutions = 3 if definition == "residual" else 2
     assert sum("maps of" in each.value for each in page.markdown) == convolutions
+    turn_to(page, "Its filters")
     assert sum("filters of" in each.value for each in page.markdown) == convolutions
 
 
 def test_the_image_is_the_one_that_was_clicked_among_the_errors(inspect_page):
+    turn_to(inspect_page, "What it gets most wrong")
     clicked = next(each for each in inspect_page.button if each.key and each.key.startswith("worst_errors_"))
     assert clicked.key == f"worst_errors_{WORST}"
     other = [each for each in inspect_page.button if each.key and each.key.startswith("worst_errors_")][3]
@@ -100,6 +128,7 @@ def test_the_image_is_the_one_that_was_clicked_among_the_errors(inspect_page):
 
 
 def test_more_errors_are_shown_on_demand(inspect_page):
+    turn_to(inspect_page, "What it gets most wrong")
     button(inspect_page, "More of 156").click().run()
     assert sum((each.key or "").startswith("worst_errors_") for each in inspect_page.button) == 36
 
@@ -111,18 +140,15 @@ def test_an_image_is_chosen_by_its_number_or_by_chance(inspect_page):
     assert not inspect_page.exception
     digit = next(re.search(r"Test image [\d,]+: a (\d)", each) for each in texts(inspect_page) if "Test image" in each)
     assert digit
-    assert not shows(inspect_page, f"spoke for {digit[1]}:")
+    assert not shows(inspect_page, f"spoke for {digit[1]} rather than")
+    assert shows(inspect_page, f"rather than {digit[1]}:")
 
 
 def test_one_can_ask_which_pixels_spoke_for_another_digit(inspect_page):
     inspect_page.selectbox(key="inspected_image_digit").set_value("4").run()
-    assert shows(inspect_page, "spoke for 4")
-
-
-def test_what_nobody_asks_for_is_not_computed(inspect_page):
-    for key in ("inspected_image_maps", "inspected_image_pixels"):
-        inspect_page.toggle(key=key).set_value(False).run()
-    assert not shows(inspect_page, r"\d maps of|spoke for")
+    assert shows(inspect_page, "spoke for 4:")
+    inspect_page.selectbox(key="inspected_image_rather_than_4_4").set_value("9").run()
+    assert shows(inspect_page, "spoke for 4 rather than 9:")
 
 
 def test_the_image_goes_to_the_canvas(inspect_page):
@@ -131,6 +157,7 @@ def test_the_image_goes_to_the_canvas(inspect_page):
     assert not inspect_page.exception
     assert ">Draw</h1>" in " ".join(each.proto.body for each in inspect_page.get("html"))
     assert shows(inspect_page, r"Test image 7.*a 9")
+    assert inspect_page.multiselect(key="answering").value == ["reference-sequential"]  # which answered there
 
 
 def test_a_run_that_trains_is_shown_with_its_newest_weights(app):

@@ -27,6 +27,7 @@ _FILTER_PIXEL = 1.1
 _MAP_WIDTH = 4.6
 _ATTRIBUTION_WIDTH = 12.0
 _ITS_ANSWER = "its answer"
+_NO_OTHER = "no other"
 _INTEGRATED_GRADIENTS = "https://arxiv.org/abs/1703.01365"
 
 
@@ -53,7 +54,7 @@ def filters_view(run: Run) -> None:
     )
 
 
-def explanation_view(run: Run, image: Tensor | np.ndarray, *, key: str, at_once: bool = False) -> None:
+def explanation_view(run: Run, image: Tensor | np.ndarray, *, key: str) -> None:
     """Show what a run's network makes of an image, where it is asked for: feature maps, and which pixels spoke.
 
     Parameters
@@ -62,59 +63,100 @@ def explanation_view(run: Run, image: Tensor | np.ndarray, *, key: str, at_once:
         Shape (1, 28, 28), float32, from 0 to 1, as the network is given it.
     key
         What the names of the widgets begin with.
-    at_once
-        Whether both are shown before anybody has asked.
     """
-    given = torch.as_tensor(image).reshape(IMAGE_SHAPE)
     with st.container(horizontal=True):
-        shows_maps = st.toggle("Feature maps", at_once, key=f"{key}_maps", persist_state="session")
-        shows_pixels = st.toggle("Which pixels spoke", at_once, key=f"{key}_pixels", persist_state="session")
+        shows_maps = st.toggle("Feature maps", key=f"{key}_maps", persist_state="session")
+        shows_pixels = st.toggle("Which pixels spoke", key=f"{key}_pixels", persist_state="session")
+    if shows_pixels:
+        attribution_view(run, image, key=key)
+    if shows_maps:
+        feature_maps_view(run, image)
+
+
+def feature_maps_view(run: Run, image: Tensor | np.ndarray) -> None:
+    """Show what each convolution finds in an image, as `explanation_view` takes it."""
     try:
-        if shows_pixels:
-            _attribution_view(run, given, key)
-        if shows_maps:
-            _feature_maps_view(ask(_feature_maps_of, run, given))
+        maps = ask(_feature_maps_of, run, torch.as_tensor(image).reshape(IMAGE_SHAPE))
     except LabError as error:
         st.error(as_text(str(error)))
-
-
-def _feature_maps_view(maps: dict[str, np.ndarray]) -> None:
+        return
     for number, (name, found) in enumerate(maps.items(), start=1):
         count, *size = found.shape
         _heading(number, name, f"{count:,} maps of {shape_text(tuple(size))}")
         shown = [light(each, strongest=float(found.max())) for each in found[:_PICTURES_SHOWN]]
-        picture_rows(shown, _numbers(shown), width=_MAP_WIDTH)
+        names = [name if each.any() else f"{name}: none" for name, each in zip(_numbers(shown), shown, strict=True)]
+        picture_rows(shown, names, width=_MAP_WIDTH)
     st.caption(
         "Each map is what the filter of its number finds in the image, after the ReLU: black is nothing, white the "
-        "most that any filter of its convolution finds here."
+        "most that any filter of its convolution finds here. *None*: the filter came to no value above zero anywhere, "
+        "and the ReLU made all of them 0."
     )
 
 
-def _attribution_view(run: Run, image: Tensor, key: str) -> None:
-    chosen = st.selectbox(
-        "Which pixels spoke for",
-        [_ITS_ANSWER, *map(str, range(DIGITS))],
-        key=f"{key}_digit",
-        persist_state="session",
-        filter_mode=None,
-        width=200,
-    )
-    digit, given = ask(_attribution_of, run, image, None if chosen == _ITS_ANSWER else int(chosen))
-    picture, told = st.columns([1, 2], vertical_alignment="center")
+def attribution_view(run: Run, image: Tensor | np.ndarray, *, key: str, label: int | None = None) -> None:
+    """Show which pixels of an image spoke for a digit, or for one rather than another.
+
+    Parameters
+    ----------
+    image
+        Shape (1, 28, 28), float32, from 0 to 1, as the network is given it.
+    key
+        What the names of the widgets begin with.
+    label
+        The digit that the image is, where that is known: of a wrong answer it is asked at first why that one rather
+        than this.
+    """
+    given = torch.as_tensor(image).reshape(IMAGE_SHAPE)
+    picture, told = st.columns([2, 3], vertical_alignment="center")
+    try:
+        with told:
+            digit, rather_than = _asked_about(ask(_answer_of, run, given), label, key)
+        spoke = ask(_attribution_of, run, given, digit, rather_than)
+    except LabError as error:
+        st.error(as_text(str(error)))
+        return
+    question = f"{digit}" if rather_than is None else f"{digit} rather than {rather_than}"
     with picture:
-        picture_rows([on_ink(image[0].numpy(), given)], [f"For {digit}"], width=_ATTRIBUTION_WIDTH)
-    spoke_for, spoke_against = given[given > 0].sum(), given[given < 0].sum()
+        picture_rows([on_ink(given[0].numpy(), spoke)], [f"For {question}"], width=_ATTRIBUTION_WIDTH)
+    spoke_for, spoke_against = spoke[spoke > 0].sum(), spoke[spoke < 0].sum()
+    what = (
+        f"the logit of {digit}, the number from which the softmax makes its probability"
+        if rather_than is None
+        else f"the logit of {digit} less that of {rather_than}; above zero, {digit} is the more probable"
+    )
     told.markdown(
-        f"{_swatch(POSITIVE_COLOR)} spoke for {digit}: {_with_sign(spoke_for)}  \n"
+        f"{_swatch(POSITIVE_COLOR)} spoke for {question}: {_with_sign(spoke_for)}  \n"
         f"{_swatch(NEGATIVE_COLOR)} spoke against it: {_with_sign(spoke_against)}  \n"
         f"Together: {_with_sign(spoke_for + spoke_against)}",
         unsafe_allow_html=True,
+        help=f"This is what the ink adds to {what}. Black pixels have no say: the image is compared with a black one. "
+        f"Found by [integrated gradients]({_INTEGRATED_GRADIENTS}).",
     )
-    told.caption(
-        f"This is what the ink adds to the logit of {digit}, the number from which the softmax makes its probability. "
-        "Black pixels have no say: the image is compared with a black one. Found by "
-        f"[integrated gradients]({_INTEGRATED_GRADIENTS})."
-    )
+
+
+def _asked_about(answer: int, label: int | None, key: str) -> tuple[int, int | None]:
+    """Let the person choose the digit that is asked about, and another that it is held against, or None."""
+    digits = [str(digit) for digit in range(DIGITS)]
+    with st.container(horizontal=True):
+        chosen = st.selectbox(
+            "Which pixels spoke for",
+            [_ITS_ANSWER, *digits],
+            key=f"{key}_digit",
+            persist_state="session",
+            filter_mode=None,
+            width=170,
+        )
+        digit = answer if chosen == _ITS_ANSWER else int(chosen)
+        others = [each for each in digits if each != str(digit)]
+        other = st.selectbox(
+            "rather than",
+            [_NO_OTHER, *others],
+            index=0 if label in (None, digit) else 1 + others.index(str(label)),
+            key=f"{key}_rather_than_{digit}_{label}",
+            filter_mode=None,
+            width=130,
+        )
+    return digit, None if other == _NO_OTHER else int(other)
 
 
 def _heading(number: int, name: str, told: str) -> None:
@@ -144,8 +186,9 @@ def _feature_maps_of(run: Run, image: Tensor) -> dict[str, np.ndarray]:
     return {name: maps.numpy() for name, maps in feature_maps(newest_network_of(run).module, image).items()}
 
 
-def _attribution_of(run: Run, image: Tensor, digit: int | None) -> tuple[int, np.ndarray]:
-    """Return the digit that is asked about, the answer where none is, and the attributions of the pixels."""
-    if digit is None:
-        digit = answers_of(run, image.numpy())[0].digit
-    return digit, attribution(newest_network_of(run).module, image, digit).numpy()
+def _answer_of(run: Run, image: Tensor) -> int:
+    return answers_of(run, image.numpy())[0].digit
+
+
+def _attribution_of(run: Run, image: Tensor, digit: int, rather_than: int | None) -> np.ndarray:
+    return attribution(newest_network_of(run).module, image, digit, rather_than).numpy()

@@ -6,8 +6,7 @@ import numpy as np
 import streamlit as st
 
 from cnnlab.charts.confusion import confusion_figure
-from cnnlab.data.mnist import load_test_set
-from cnnlab.inference.test_set import Predictions
+from cnnlab.inference.test_set import Predictions, TestSet, images_of
 from cnnlab.ui.frame.page import theme_color
 from cnnlab.ui.frame.pictures import digit_buttons, digit_gallery
 from cnnlab.ui.frame.torch_thread import ask
@@ -41,6 +40,7 @@ def answers_gallery(
     predictions: Sequence[Predictions],
     *,
     key: str,
+    test_set: TestSet = "mnist",
     at_first: int = _IMAGES,
     on_click: Callable[[int], None] | None = None,
 ) -> None:
@@ -59,7 +59,7 @@ def answers_gallery(
     """
     count = st.session_state.get(key, at_first)
     chosen = indices[:count]
-    images, labels = ask(load_test_set)
+    images, labels = ask(images_of, test_set)
     captions = [[f"Digit {labels[index]}", *_answers(index, names, predictions)] for index in chosen]
     if on_click:
         digit_buttons(images[chosen], captions, chosen.tolist(), key=key, on_click=on_click)
@@ -83,5 +83,5 @@ def _answers(index: int, names: Sequence[str], predictions: Sequence[Predictions
     return [f"{answer}: {'; '.join(who)}" for answer, who in answering.items()]
 
 
-def test_labels() -> np.ndarray:
-    return ask(load_test_set)[1].numpy()
+def true_digits(test_set: TestSet) -> np.ndarray:
+    return ask(images_of, test_set)[1].numpy()

@@ -11,7 +11,7 @@ import streamlit as st
 from cnnlab.comparison.statistics import SIGNIFICANCE, Verdict, compare_answers, disagreements
 from cnnlab.inference.confusion import confusion_matrix
 from cnnlab.inference.test_set import Predictions
-from cnnlab.ui.answers.gallery import answers_gallery, confusion_chart, test_labels
+from cnnlab.ui.answers.gallery import answers_gallery, confusion_chart, true_digits
 from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.wording import as_text, in_cell
 
@@ -20,7 +20,7 @@ _SENTENCES = 6
 
 def verdicts_view(names: Sequence[str], predictions: Sequence[Predictions]) -> None:
     """Say of each pair of runs whether the difference of their answers is more than chance."""
-    labels = test_labels()
+    labels = true_digits("mnist")
     verdicts = {
         (first, second): compare_answers(labels, predictions[first].answers, predictions[second].answers)
         for first, second in combinations(range(len(names)), 2)
@@ -67,7 +67,7 @@ def confusion_matrices_view(names: Sequence[str], predictions: Sequence[Predicti
         with st.container(horizontal=True):
             first = st.selectbox("First run", indices, format_func=names.__getitem__, key="first_confused")
             second = st.selectbox("Second run", indices, index=1, format_func=names.__getitem__, key="second_confused")
-    labels = test_labels()
+    labels = true_digits("mnist")
     matrices = [confusion_matrix(labels, predictions[index].answers) for index in (first, second)]
     is_one = bool((matrices[0] == matrices[1]).all())
     highest = max(int((matrix - np.diag(np.diag(matrix))).max()) for matrix in matrices)

@@ -12,7 +12,7 @@ from cnnlab.conclusions.verdicts import Conclusion, conclusion
 from cnnlab.inference.test_set import Predictions
 from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
-from cnnlab.ui.answers.gallery import test_labels
+from cnnlab.ui.answers.gallery import true_digits
 from cnnlab.ui.frame.wording import as_text
 
 _MCNEMAR = "https://en.wikipedia.org/wiki/McNemar%27s_test"
@@ -36,7 +36,7 @@ def conclusion_of(runs: Sequence[Run], predictions: Sequence[Predictions]) -> Co
     labels = labels_of(runs) if len(runs) == 2 else folded_labels_of(runs)
     names = {run.id: f"**{as_text(label)}**" for run, label in zip(runs, labels, strict=True)}
     answers = {run.id: each.answers for run, each in zip(runs, predictions, strict=True)}
-    return conclusion(runs, answers, test_labels(), names)
+    return conclusion(runs, answers, true_digits("mnist"), names)
 
 
 def conclusion_view(runs: Sequence[Run], predictions: Sequence[Predictions]) -> None:
@@ -65,7 +65,7 @@ def report_button(runs: Sequence[Run], answering: Sequence[Run], predictions: Se
     answers = {run.id: each.answers for run, each in zip(answering, predictions, strict=True)}
     st.download_button(
         "Report",
-        lambda: comparison_report(runs, answers, test_labels()),
+        lambda: comparison_report(runs, answers, true_digits("mnist")),
         file_name="comparison.html",
         mime="text/html",
         icon=":material/description:",

@@ -26,11 +26,22 @@ _PAGES = (
     ("pages/sweep.py", "Sweep", ":material/grid_on:"),
 )
 
+_ABOUT = (
+    "**CNN Lab**: one network for handwritten digits, written in the two ways that PyTorch offers, trained here, "
+    "compared, and tried on what you draw. All of it runs on this machine."
+)
+
 # Streamlit marks each link to the page one is on; among the runs, only the chosen one should be.
 # Lines of text stay short on a wide screen, and the fields of the recipe stand in rows of four, or of two on a phone.
 _STYLE = """
 <style>
-.stMainBlockContainer { max-width: 76rem; margin-inline: auto; }
+.stMainBlockContainer { max-width: 76rem; margin-inline: auto; padding-top: 1rem !important; }
+/* The menu stands beside the navigation, or over it on a phone, and takes no clicks but its own. */
+.stAppHeader, .stAppToolbar { background: none; pointer-events: none; }
+.stMainMenu { pointer-events: auto; }
+.stMainMenu button[aria-haspopup] > * { display: none; }
+.stMainMenu button[aria-haspopup]::after { content: "◐"; font-size: 1.3rem; line-height: 1; }
+.st-key-navigation { padding-inline-end: 3rem; }
 .st-key-navigation { border-bottom: 1px solid rgba(128, 136, 152, .3); padding-bottom: .5rem; }
 .st-key-recipe_fields {
   display: grid; grid-template-columns: repeat(auto-fill, minmax(max(7.8rem, 22%), 1fr)); gap: .75rem 1rem;
@@ -46,7 +57,11 @@ h1#content:focus { outline: none; }
 .st-key-recipe_first_fields { display: grid; grid-template-columns: 1fr 1fr; gap: .75rem; }
 .st-key-recipe_first_fields > * { width: 100%; }
 .st-key-draw_answers { flex: 1 1 21rem; min-width: min(100%, 21rem); }
+@media (max-width: 1000px) { .st-key-projection_button { display: none; } }
+@media (min-width: 641px) and (max-width: 800px) { .st-key-navigation { gap: 0; } }
 @media (max-width: 640px) {
+  .stMainBlockContainer { padding-top: 3rem !important; }
+  .st-key-navigation { padding-inline-end: 0; }
   [class*="st-key-folded_"] { display: none; }
   .st-key-navigation { flex-wrap: nowrap; gap: 0; justify-content: space-between; }
   .st-key-navigation a { padding: .25rem .2rem; }
@@ -60,6 +75,15 @@ h1#content:focus { outline: none; }
 </style>
 """
 
+
+# The size of the page's text is what all of Streamlit's sizes are told in.
+_PROJECTED = """
+<style>
+html { font-size: 20px; }
+.stMainBlockContainer { max-width: none; }
+.stMainBlockContainer [data-testid="stCaptionContainer"] { display: none; }
+</style>
+"""
 
 # Streamlit sends no header that keeps other sites from showing a page in a frame, where they could have somebody click
 # on Delete without knowing. So a page that finds itself in one takes itself away.
@@ -89,7 +113,13 @@ def begin_page(title: str) -> None:
     """
     scheduler()
     _spare_the_imported_modules(len(sys.modules))
-    st.set_page_config(page_title=f"{title} · CNN Lab", page_icon=str(_ICON), layout="wide")
+    st.set_page_config(
+        page_title=f"{title} · CNN Lab",
+        page_icon=str(_ICON),
+        layout="wide",
+        # With an item of its own, the menu is there in the minimal toolbar too, and the choice of light or dark in it.
+        menu_items={"Get help": None, "Report a bug": None, "About": _ABOUT},
+    )
     # On the theme's own colour, the name of what is chosen could hardly be read.
     st.html(f"{_STYLE}<style>[data-selected='true'] p {{ color: {theme_color('textColor')}; }}</style>")
     st.html('<a class="skip" href="#content">Skip to the page</a>')
@@ -97,6 +127,7 @@ def begin_page(title: str) -> None:
     with st.container(horizontal=True, key="navigation", vertical_alignment="center"):
         for path, label, icon in _PAGES:
             st.page_link(path, label=label, icon=icon)
+        _projection_button()
     st.html(f'<h1 id="content" tabindex="-1" class="unseen">{title}</h1>')
     try:
         require_readable_home()
@@ -104,6 +135,22 @@ def begin_page(title: str) -> None:
     except HomeError as error:
         st.error(as_text(str(error)))
         st.stop()
+
+
+def _projection_button() -> None:
+    """Show the switch of the projection mode: larger type, and fewer words, for a class that looks at a wall."""
+    is_projected = st.session_state.get(Key.PROJECTION, False)
+    st.button(
+        "Leave the projection mode" if is_projected else "For a projector",
+        icon=":material/cancel_presentation:" if is_projected else ":material/present_to_all:",
+        key="projection_button",
+        type="tertiary",
+        help="Larger type, and fewer words",
+        on_click=st.session_state.__setitem__,
+        args=(Key.PROJECTION, not is_projected),
+    )
+    if is_projected:
+        st.html(_PROJECTED)
 
 
 @cache

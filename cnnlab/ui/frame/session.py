@@ -12,6 +12,7 @@ class Key(StrEnum):
     # Every page
     VIEWER = "viewer"  # who looks, for the pace of live parts
     SCROLLS = "scrolls"  # how often the page was scrolled by itself
+    PROJECTION = "projection"  # larger type, fewer words
     RUN_ERROR = "run_error"  # what went wrong with an action on runs, until it is shown
 
     # Train
@@ -33,7 +34,7 @@ class Key(StrEnum):
     CANVAS_START = "canvas_start"  # the drawing that the canvas was made with
     CANVAS_NOW = "canvas_now"  # the drawing that it last sent
     CANVAS_PICTURE = "canvas_picture"  # what lies below the strokes
-    CANVAS_IMAGE = "canvas_image"  # the test image that Inspect sends
+    CANVAS_IMAGE = "canvas_image"  # what Inspect sends: the test set, the image and the run
     BRUSH = "brush"  # its width, in pixels
     TEST_IMAGE = "test_image"
     UPLOADED_PICTURE = "uploaded_picture"
@@ -55,7 +56,8 @@ class Key(StrEnum):
     INSPECTED_IN_ADDRESS = "inspected_in_address"
     INSPECTED_CELL = "inspected_cell"  # the digit and the answer that were clicked
     LOOKED_INTO = "looked_into"  # the test image
-    IMAGE_WAS_OPENED = "image_was_opened"  # by a click just now: the page scrolls to it
+    INSPECTED_SET = "inspected_set"  # of test images
+    INSPECTED_PART = "inspected_part"  # the tab
 
     # Sweep
     SWEEP_SHOWN = "sweep_shown"

@@ -14,6 +14,17 @@ def inspect_page(open_page):
 
 
 @pytest.fixture
+def turned_to(inspect_page):
+    """Return a function that opens one of the page's tabs."""
+
+    def turn(part):
+        inspect_page.session_state["inspected_part"] = part
+        return inspect_page.run()
+
+    return turn
+
+
+@pytest.fixture
 def wrong():
     """Return the indices of the test images that the run gets wrong, the surest first."""
     given, sure = answers(RUN)
@@ -39,13 +50,14 @@ def galleries(page):
 def test_accuracy_errors_and_interval_are_counted_from_the_answers(inspect_page, metrics, wrong):
     low, high = wilson(10_000 - len(wrong), 10_000)
     assert metrics(inspect_page) == {
-        "MNIST accuracy": f"{(10_000 - len(wrong)) / 100:.2f} %",
+        "Accuracy": f"{(10_000 - len(wrong)) / 100:.2f} %",
         "Errors": f"{len(wrong)} of 10,000",
         "95 % interval": f"{round(low * 10_000) / 100:.2f} % to {round(high * 10_000) / 100:.2f} %",
     }
 
 
-def test_the_confusion_matrix_counts_the_answers_and_opens_on_the_most_frequent_error(inspect_page, figures):
+def test_the_confusion_matrix_counts_the_answers_and_opens_on_the_most_frequent_error(turned_to, figures):
+    inspect_page = turned_to("Confusion matrix")
     given, _ = answers(RUN)
     labels = images_and_labels()[1]
     expected = np.array(counted(labels, given))
@@ -62,7 +74,8 @@ def test_the_confusion_matrix_counts_the_answers_and_opens_on_the_most_frequent_
     assert keys == [f"behind_inspected_cell_{index}" for index in behind[:15]]
 
 
-def test_the_worst_errors_are_the_surest_with_their_own_pictures_and_answers(inspect_page, wrong):
+def test_the_worst_errors_are_the_surest_with_their_own_pictures_and_answers(turned_to, wrong):
+    inspect_page = turned_to("What it gets most wrong")
     given, sure = answers(RUN)
     images, labels = images_and_labels()
     shown = {key: value for key, value in galleries(inspect_page).items() if key.startswith("worst_errors_")}
@@ -84,13 +97,17 @@ def test_the_image_that_is_looked_into_is_answered_beside_it(inspect_page, html,
 
 def test_the_maps_are_what_each_convolution_finds_after_its_relu(inspect_page, html, wrong):
     found = forward(RUN, images_and_labels()[0][wrong[:1]])
-    shown = [image for caption, image in images_in(inspect_page, html) if caption.isdigit() and image.ndim == 2]
+    captions, shown = zip(
+        *[(caption, image) for caption, image in images_in(inspect_page, html) if caption[0].isdigit()], strict=True
+    )
+    assert ["none" in caption for caption in captions] == [not image.any() for image in shown]
     assert [image.shape for image in shown] == [(26, 26)] * 8 + [(11, 11)] * 16
     for maps, pictures in ((found["first"][0], shown[:8]), (found["second"][0], shown[8:])):
         np.testing.assert_allclose(np.stack(pictures), maps / maps.max() * 255, atol=0.52)
 
 
-def test_a_filter_is_coloured_by_the_sign_of_its_weights_and_full_at_its_largest(inspect_page, html):
+def test_a_filter_is_coloured_by_the_sign_of_its_weights_and_full_at_its_largest(turned_to, html):
+    inspect_page = turned_to("Its filters")
     shown = [image for caption, image in images_in(inspect_page, html) if caption.isdigit() and image.ndim == 3]
     first, second = weights(RUN)[0], weights(RUN)[2]
     assert [image.shape for image in shown] == [(3, 3, 4)] * 8 + [(3, 8 * 4 - 1, 4)] * 16
@@ -107,13 +124,14 @@ def test_a_filter_is_coloured_by_the_sign_of_its_weights_and_full_at_its_largest
                 np.testing.assert_allclose(seen[..., 3], 255 * (0.14 + 0.86 * share), atol=0.52)
 
 
-def test_what_the_pixels_say_together_is_what_the_ink_adds_to_the_logit(inspect_page, wrong):
-    image = images_and_labels()[0][wrong[0]]
-    with_ink, black = forward(RUN, np.stack([image, np.zeros((28, 28))]))["logits"]
-    digit = int(with_ink.argmax())
+def test_what_the_pixels_say_together_is_what_the_ink_adds_to_the_answers_logit_over_the_digits(inspect_page, wrong):
+    images, labels = images_and_labels()
+    with_ink, black = forward(RUN, np.stack([images[wrong[0]], np.zeros((28, 28))]))["logits"]
+    digit, label = int(with_ink.argmax()), int(labels[wrong[0]])
     told = next(each.value for each in inspect_page.markdown if "Together: " in each.value).replace("−", "-")
     spoke_for, spoke_against, together = (float(number) for number in re.findall(r": ([+-][\d.]+)", told))
-    assert f"spoke for {digit}" in told
-    assert together == pytest.approx(with_ink[digit] - black[digit], abs=0.3)
+    assert f"spoke for {digit} rather than {label}" in told
+    added = with_ink - black
+    assert together == pytest.approx(added[digit] - added[label], abs=0.3)
     assert spoke_for > 0 > spoke_against
     assert together == pytest.approx(spoke_for + spoke_against, abs=0.11)

@@ -1,0 +1,46 @@
+"""Whether a network that says 90 % is right nine times of ten."""
+
+import streamlit as st
+
+from cnnlab.charts.calibration import reliability_figure
+from cnnlab.errors import LabError
+from cnnlab.inference.calibration import Calibration, calibration_of
+from cnnlab.runs.run import Run
+from cnnlab.ui.frame.page import theme_color
+from cnnlab.ui.frame.torch_thread import ask
+from cnnlab.ui.frame.wording import as_text
+
+_GUO = "https://arxiv.org/abs/1706.04599"
+
+
+def reliability_view(run: Run) -> None:
+    """Show how far what a run's network says of itself holds on what people drew, before and after scaling."""
+    try:
+        with st.spinner("Asking the network about the digits that people drew"):
+            found = ask(calibration_of, run)
+    except LabError as error:
+        st.error(as_text(str(error)))
+        return
+    chart, told = st.columns([3, 2], gap="large", vertical_alignment="center")
+    with chart:
+        st.plotly_chart(
+            reliability_figure(found.curve, text_color=theme_color("textColor")),
+            key="reliability",
+            config={"displayModeBar": False},
+        )
+    told.markdown(_sentence(found))
+    told.caption(
+        "The probabilities of an answer come from the softmax, which nobody has told how often the network is right. "
+        "Here its answers to digits that people drew are sorted by how sure it says it is, and counted. On the dotted "
+        "line it is right as often as it says. "
+        f"[Temperature scaling]({_GUO}) divides the ten logits by one number, found on drawings of other people; the "
+        "answers stay the same."
+    )
+
+
+def _sentence(found: Calibration) -> str:
+    way = "too sure of itself" if found.temperature > 1 else "not sure enough of itself"
+    return (
+        f"**It is {way}: its temperature is {found.temperature:.2f}.** What it states and how often it is right lie "
+        f"{found.error_before:.1%} apart in the mean; divided by the temperature, {found.error_after:.1%}."
+    ).replace("%", "\N{NO-BREAK SPACE}%")
