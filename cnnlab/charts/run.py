@@ -17,6 +17,8 @@ from cnnlab.wording import percent
 BATCH_POINTS = 1_000
 # The axis holds them from the start, so that it need not move when the first losses arrive.
 _USUAL_LOSSES = [0.01, 10.0]
+# Of two labels, the ratio of the losses that they stand at: closer, they would cover each other.
+_LABELS_APART = 1.6
 
 
 def batch_curve(batches: pd.DataFrame, steps_per_epoch: int, total_steps: int) -> pd.DataFrame:
@@ -65,6 +67,8 @@ def loss_chart(
 ) -> LiveChart:
     """Return the losses over the epochs: by batch (faint), by epoch (bold), on the test set, and the tutorial's.
 
+    Right of the curves stand their names, each with its newest loss.
+
     Parameters
     ----------
     batches
@@ -85,7 +89,19 @@ def loss_chart(
     names = tuple(name for name in curves if tutorial or name != "tutorial")
     points = pd.concat([curves[name].assign(curve=name) for name in names]).astype({"epoch": float, "loss": float})
     points["loss"] = points["loss"].clip(lower=SMALLEST_LOSS)
-    return LiveChart(points, _loss_spec(names, planned_epochs))
+    return LiveChart(_with_labels(points.reset_index(drop=True)), _loss_spec(names, planned_epochs))
+
+
+def _with_labels(points: pd.DataFrame) -> pd.DataFrame:
+    """Return the points with two more columns: of each curve's last, label and label_loss, where the label stands."""
+    last = points.groupby("curve").tail(1).sort_values("loss")
+    names = last["curve"].str.removesuffix(" loss")
+    labels = [f"{name} {loss:.4f}" for name, loss in zip(names, last["loss"], strict=True)]
+    places: list[float] = []
+    for loss in last["loss"]:
+        places.append(max(loss, places[-1] * _LABELS_APART) if places else loss)
+    labelled = pd.DataFrame({"label": labels, "label_loss": places}, index=last.index)
+    return points.join(labelled)
 
 
 @lru_cache
@@ -105,7 +121,7 @@ def _loss_spec(names: tuple[str, ...], planned_epochs: int) -> dict[str, Any]:
         color=alt.Color(
             "curve:O",
             scale=by_curve(TRAIN_COLOR, TRAIN_COLOR, TEST_COLOR, TUTORIAL_COLOR),
-            legend=alt.Legend(orient="bottom", title=None, columns=4, symbolType="stroke", symbolSize=300),
+            legend=None,
         ),
         opacity=alt.Opacity("curve:O", scale=by_curve(0.4, 1.0, 1.0, 1.0)),
         strokeWidth=alt.StrokeWidth("curve:O", scale=by_curve(1.0, 3.0, 2.0, 2.5)),
@@ -118,8 +134,29 @@ def _loss_spec(names: tuple[str, ...], planned_epochs: int) -> dict[str, Any]:
             alt.Tooltip("loss:Q", format=".4f"),
         ]
     )
-    layers = [lines.mark_line(), dots.mark_point(filled=True, size=45)]
-    return alt.LayerChart(layer=layers).properties(height=330).to_dict()
+    labels = (
+        alt.Chart()
+        .transform_filter("isValid(datum.label)")
+        .encode(
+            x=alt.XValue("width"),
+            y=alt.Y("label_loss:Q"),
+            text="label:N",
+            color=alt.Color(
+                "curve:O", scale=by_curve(TRAIN_COLOR, TRAIN_COLOR, TEST_COLOR, TUTORIAL_COLOR), legend=None
+            ),
+        )
+        .mark_text(align="left", dx=8, fontSize=12)
+    )
+    # It is not seen, and as wide as a label can be: the axis keeps its width when the labels come.
+    widest = (
+        alt.Chart(alt.Data(values=[{}]))
+        .encode(
+            x=alt.XValue("width"), y=alt.YValue(0), text=alt.TextValue("tutorial 0.0000"), opacity=alt.OpacityValue(0)
+        )
+        .mark_text(align="left", dx=8, fontSize=12)
+    )
+    layers = [lines.mark_line(), dots.mark_point(filled=True, size=45), labels, widest]
+    return alt.LayerChart(layer=layers).properties(height=300).to_dict()
 
 
 def accuracy_chart(epochs: pd.DataFrame, planned_epochs: int) -> LiveChart:

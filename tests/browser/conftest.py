@@ -42,35 +42,57 @@ class Lab:
         return [int(pid) for pid in listed.stdout.split()]
 
 
+def started(home: Path, output: Path) -> Lab:
+    """Start a server on a free port, and wait until it answers."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = ["--server.headless", "true", "--server.port", str(port)]
+    with output.open("ab") as file:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "streamlit", "run", "app.py", *options],
+            cwd=ROOT,
+            env={**os.environ, "CNNLAB_HOME": str(home)},
+            stdout=file,
+            stderr=file,
+        )
+    lab = Lab(server, f"http://127.0.0.1:{port}")
+    deadline = time.monotonic() + 60
+    while not answers(f"{lab.url}/_stcore/health"):
+        assert time.monotonic() < deadline, output.read_text(encoding="utf-8", errors="replace")
+        time.sleep(0.05)
+    return lab
+
+
 @pytest.fixture
 def start_lab(lab_home: Path, tmp_path: Path) -> Iterator[Callable[[], Lab]]:
     """Return a function that starts the lab on a free port; those still there at the end are told to end."""
     labs: list[Lab] = []
 
     def start() -> Lab:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        options = ["--server.headless", "true", "--server.port", str(port)]
-        with (tmp_path / "server.txt").open("ab") as output:
-            server = subprocess.Popen(
-                [sys.executable, "-m", "streamlit", "run", "app.py", *options],
-                cwd=ROOT,
-                env={**os.environ, "CNNLAB_HOME": str(lab_home)},
-                stdout=output,
-                stderr=output,
-            )
-        labs.append(Lab(server, f"http://127.0.0.1:{port}"))
-        deadline = time.monotonic() + 60
-        while not answers(f"{labs[-1].url}/_stcore/health"):
-            assert time.monotonic() < deadline, (tmp_path / "server.txt").read_text()
-            time.sleep(0.05)
+        labs.append(started(lab_home, tmp_path / "server.txt"))
         return labs[-1]
 
     yield start
     for lab in labs:
         if lab.process.poll() is None:
             end_in_order(lab)
+
+
+@pytest.fixture(scope="session")
+def lab_to_look_at(tmp_path_factory: pytest.TempPathFactory, decoded_mnist: Path) -> Iterator[Lab]:
+    """Start one lab for all tests that only look at its pages, and train and keep nothing."""
+    home = tmp_path_factory.mktemp("looked_at")
+    (home / "mnist.safetensors").symlink_to(decoded_mnist)
+    lab = started(home, home / "server.txt")
+    yield lab
+    end_in_order(lab)
+
+
+@pytest.fixture
+def look_at(open_tab: Callable[..., Page], lab_to_look_at: Lab) -> Callable[..., Page]:
+    """Return a function that opens a page of the lab that all such tests share."""
+    return lambda path="/", **options: open_tab(lab_to_look_at.url + path, **options)
 
 
 def end_in_order(lab: Lab, sent: signal.Signals = signal.SIGTERM) -> None:

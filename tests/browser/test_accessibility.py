@@ -21,8 +21,8 @@ PAGES = {
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("path", PAGES)
-def test_axe_finds_nothing_serious(path, theme, open_page):
-    page = open_page(path, color_scheme=theme)
+def test_axe_finds_nothing_serious(path, theme, look_at):
+    page = look_at(path, color_scheme=theme)
     expect(page.locator(PAGES[path]).first).to_be_attached()
     page.wait_for_selector(AT_REST)
     page.wait_for_function("!document.querySelector('.stCode pre:not([tabindex])')")

@@ -64,15 +64,15 @@ def test_train_both_draws_two_curves_in_one_chart_and_a_cell_shows_its_images(op
     assert images.first.evaluate("image => image.naturalWidth") == 28
 
 
-def test_on_a_phone_nothing_is_wider_than_the_screen(open_page):
-    page = open_page("/compare", viewport={"width": 390, "height": 844})
+def test_on_a_phone_nothing_is_wider_than_the_screen(look_at):
+    page = look_at("/compare", viewport={"width": 390, "height": 844})
     expect(page.get_by_text("Where they disagree")).to_be_visible(timeout=60_000)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert page.locator(".stMainBlockContainer").bounding_box()["width"] <= 390
 
 
-def test_on_a_laptop_the_conclusion_and_the_curves_stand_on_the_first_screen(open_page):
-    page = open_page("/compare", viewport={"width": 1280, "height": 800})
+def test_on_a_laptop_the_conclusion_and_the_curves_stand_on_the_first_screen(look_at):
+    page = look_at("/compare", viewport={"width": 1280, "height": 800})
     conclusion = page.get_by_text("they are one network")
     expect(conclusion).to_be_visible(timeout=60_000)
     plot = page.get_by_test_id("stVegaLiteChart").first.locator("svg.marks .background").first

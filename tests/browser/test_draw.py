@@ -56,8 +56,8 @@ def expect_answer(page: Page, digit: int | str) -> None:
     expect(page.locator(".answer").first).to_have_attribute("data-digit", str(digit))
 
 
-def test_a_drawn_digit_is_answered_undone_cleared_and_outlives_a_page_switch(open_page, wait_for):
-    page = open_page(REFERENCE)
+def test_a_drawn_digit_is_answered_undone_cleared_and_outlives_a_page_switch(look_at, wait_for):
+    page = look_at(REFERENCE)
     expect(page.get_by_text("Nothing drawn yet")).to_be_visible()
     draw(page, SEVEN)
     expect_answer(page, 7)
@@ -116,8 +116,8 @@ def test_a_round_keeps_one_digit_after_the_other(open_page):
     assert my_digits().labels.tolist() == [0, 1]
 
 
-def test_a_test_image_can_be_drawn_on(open_page):
-    page = open_page(REFERENCE)
+def test_a_test_image_can_be_drawn_on(look_at):
+    page = look_at(REFERENCE)
     page.get_by_role("button", name="Start from a picture").click()
     page.get_by_role("button", name="Show").click()
     expect(page.get_by_text("Test image 0: a 7")).to_be_visible()
@@ -143,8 +143,8 @@ def test_a_stroke_that_ends_just_before_a_button_is_pressed_is_not_lost(open_pag
     assert len(my_digits().digits[0].strokes) == 2
 
 
-def test_a_finger_draws_on_a_phone(open_page):
-    page = open_page(REFERENCE, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+def test_a_finger_draws_on_a_phone(look_at):
+    page = look_at(REFERENCE, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
     expect(page.get_by_text("Nothing drawn yet")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     box = canvas(page).bounding_box()

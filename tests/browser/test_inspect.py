@@ -8,8 +8,8 @@ from playwright.sync_api import Locator, Page, expect
 pytestmark = pytest.mark.browser
 
 
-def open_inspect(open_page, **options) -> Page:
-    page = open_page("/inspect", **options)
+def open_inspect(look_at, **options) -> Page:
+    page = look_at("/inspect", **options)
     expect(page.get_by_text("Together")).to_be_visible(timeout=60_000)
     return page
 
@@ -23,8 +23,8 @@ def sides(image: Locator) -> list[int]:
     return image.evaluate("image => [image.naturalWidth, image.naturalHeight]")
 
 
-def test_from_the_landing_page_to_a_cell_its_images_and_into_one_of_them(open_page):
-    page = open_page("/")
+def test_from_the_landing_page_to_a_cell_its_images_and_into_one_of_them(look_at):
+    page = look_at("/")
     page.get_by_role("link", name="Inspect").click()
     expect(page).to_have_url(re.compile(r"/inspect\?run=reference-sequential$"), timeout=60_000)
     expect(page.get_by_text("Together")).to_be_visible(timeout=60_000)
@@ -50,16 +50,16 @@ def test_from_the_landing_page_to_a_cell_its_images_and_into_one_of_them(open_pa
     expect(page.get_by_role("heading", name="Draw", exact=True)).to_be_visible()
 
 
-def test_the_image_its_answer_and_the_pixels_that_spoke_stand_on_the_first_screen(open_page):
-    page = open_inspect(open_page, viewport={"width": 1280, "height": 800})
+def test_the_image_its_answer_and_the_pixels_that_spoke_stand_on_the_first_screen(look_at):
+    page = open_inspect(look_at, viewport={"width": 1280, "height": 800})
     for part in (".answer", ".pictures >> nth=0", ".pictures >> nth=1", ".st-key-accuracy"):
         box = page.locator(part).bounding_box()
         assert box["y"] > 0, part
         assert box["y"] + box["height"] < 800, part
 
 
-def test_on_a_phone_nothing_is_wider_than_the_screen(open_page):
-    page = open_inspect(open_page, viewport={"width": 390, "height": 844})
+def test_on_a_phone_nothing_is_wider_than_the_screen(look_at):
+    page = open_inspect(look_at, viewport={"width": 390, "height": 844})
     page.get_by_role("tab", name="Confusion matrix").click()
     expect(page.locator(".js-plotly-plot")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

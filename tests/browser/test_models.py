@@ -49,8 +49,8 @@ def test_from_the_landing_page_to_the_graphs_and_the_proof(open_page):
     assert top_of_the_chart(page) == pytest.approx(shown_at, abs=1)
 
 
-def test_on_a_phone_nothing_is_wider_than_the_screen(open_page):
-    page = open_page("/models", viewport={"width": 390, "height": 844})
+def test_on_a_phone_nothing_is_wider_than_the_screen(look_at):
+    page = look_at("/models", viewport={"width": 390, "height": 844})
     expect_the_proof(page)
     expect(page.get_by_test_id("stGraphVizChart").first.locator("svg")).to_be_visible(timeout=30_000)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

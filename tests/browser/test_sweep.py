@@ -49,8 +49,8 @@ def test_a_sweep_of_two_by_two_answers_over_seeds_and_leads_to_compare(open_page
     }
 
 
-def test_on_a_phone_nothing_is_wider_than_the_screen(open_page):
-    page = open_page("/sweep", viewport={"width": 390, "height": 844})
+def test_on_a_phone_nothing_is_wider_than_the_screen(look_at):
+    page = look_at("/sweep", viewport={"width": 390, "height": 844})
     expect(page.get_by_role("button", name="Start the sweep")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
@@ -73,8 +73,8 @@ def test_on_a_laptop_the_form_and_the_answer_stand_beside_each_other_on_the_firs
     assert answer.bounding_box()["x"] > start.bounding_box()["x"] + start.bounding_box()["width"]
 
 
-def test_what_was_typed_is_there_after_a_visit_to_another_page(open_page):
-    page = open_page("/sweep")
+def test_what_was_typed_is_there_after_a_visit_to_another_page(look_at):
+    page = look_at("/sweep")
     fill(page, "Learning rate", "0.005, 0.05")
     fill(page, "Epochs of each", "7")
     page.get_by_role("link", name="Compare").click()

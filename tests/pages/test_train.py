@@ -73,6 +73,19 @@ def test_the_preset_for_drawing_fills_the_fields(train_page):
     assert choice(train_page, "Trained on").value == "mnist+pen"
 
 
+def test_a_click_sent_before_the_browser_has_seen_my_own_does_not_bring_the_recipe_back(train_page):
+    known_to_the_browser = choice(train_page, "Recipe").key
+    number(train_page, "Epochs").set_value(12).run()
+    assert choice(train_page, "Recipe").value == "own"
+    assert choice(train_page, "Recipe").key != known_to_the_browser  # so "tutorial" there is no choice of anybody's
+
+
+def test_a_recipe_that_was_chosen_stays_in_the_list_that_it_was_chosen_from(train_page):
+    focused = choice(train_page, "Recipe").key
+    choice(train_page, "Recipe").set_value("drawing").run()
+    assert (choice(train_page, "Recipe").key, choice(train_page, "Recipe").value) == (focused, "drawing")
+
+
 def test_the_speedrun_fills_the_fields(train_page):
     choice(train_page, "Recipe").set_value("speedrun").run()
     assert number(train_page, "Batch size").value == PRESETS["speedrun"]["batch_size"]

@@ -53,14 +53,16 @@ _STYLE = """
 
 def answers_view(runs: Sequence[Run], prepared: Preparation | None) -> None:
     """Show the answer of each run as bars over the ten digits, in places that stay where they are."""
-    cards = []
+    cards, told = [], []
     for run, label in zip(runs, labels_of(runs), strict=True):
         try:
             answers = ask(answers_of, run, _inputs(prepared)) if prepared else None
             cards.append(_card(run, label, answers))
+            told += [f"{label}: {answer.digit}, {_percent(answer.confidence)}." for answer in (answers or [])[:1]]
         except LabError as error:
             cards.append(_card(run, label, None, str(error)))
     st.html(f'{_STYLE}<div class="answers" style="--bar: {theme_color("primaryColor")}">{"".join(cards)}</div>')
+    st.html(f'<p class="unseen" role="status">{html.escape(" ".join(told))}</p>')  # for those who do not see it
 
 
 def answer_view(run: Run, image: np.ndarray) -> None:

@@ -121,9 +121,9 @@ def begin_page(title: str) -> None:
         menu_items={"Get help": None, "Report a bug": None, "About": _ABOUT},
     )
     # On the theme's own colour, the name of what is chosen could hardly be read.
-    st.html(f"{_STYLE}<style>[data-selected='true'] p {{ color: {theme_color('textColor')}; }}</style>")
-    st.html('<a class="skip" href="#content">Skip to the page</a>')
-    st.html(_SCRIPT, unsafe_allow_javascript=True)
+    selected = f"<style>[data-selected='true'] p {{ color: {theme_color('textColor')}; }}</style>"
+    skip = '<a class="skip" href="#content">Skip to the page</a>'
+    st.html(_STYLE + selected + skip + _SCRIPT, unsafe_allow_javascript=True)
     with st.container(horizontal=True, key="navigation", vertical_alignment="center"):
         for path, label, icon in _PAGES:
             st.page_link(path, label=label, icon=icon)

@@ -16,7 +16,7 @@ class Key(StrEnum):
     RUN_ERROR = "run_error"  # what went wrong with an action on runs, until it is shown
 
     # Train
-    PRESET = "preset"  # whose values the fields of the recipe hold
+    PRESET_NUMBER = "preset_number"  # how often the list of recipes was made anew
     PRESET_CHOSEN = "preset_chosen"  # the one chosen last
     JUST_STARTED = "just_started"  # the page goes to the run, on a phone
     RUN_SEARCH = "run_search"

@@ -28,13 +28,20 @@ _BESIDES = ("seed", "device", "threads", "kernels")
 def recipe_and_network() -> None:
     """Show the recipe by its name, and the network."""
     _set_missing_fields()
-    st.session_state[Key.PRESET] = _preset_now()
+    presets, now = list(_PRESET_TITLES), _preset_now()
+    number = st.session_state.get(Key.PRESET_NUMBER, 0)
+    if st.session_state.get(_preset_key(number), now) != now:
+        # Typing has changed which recipe it is. The list is made anew, not told so: a click that is on its way would
+        # bring back the value that the browser knows, as if somebody had chosen it over what was typed.
+        number = st.session_state[Key.PRESET_NUMBER] = number + 1
     st.selectbox(
         "Recipe",
-        list(_PRESET_TITLES),
+        presets,
+        index=presets.index(now),
         format_func=_PRESET_TITLES.__getitem__,
-        key=Key.PRESET,
+        key=_preset_key(number),
         on_change=_take_preset,
+        args=(number,),
         filter_mode=None,
         help=_PRESET_HELP,
     )
@@ -170,8 +177,12 @@ def _key(field: str) -> str:
     return f"recipe_{field}"
 
 
-def _take_preset() -> None:
-    if (preset := st.session_state[Key.PRESET]) != _OWN:
+def _preset_key(number: int) -> str:
+    return f"preset_{number}"
+
+
+def _take_preset(number: int) -> None:
+    if (preset := st.session_state[_preset_key(number)]) != _OWN:
         _set_fields(preset)
 
 

@@ -50,6 +50,14 @@ def test_a_definition_without_losses_of_the_tutorial_has_no_such_curve():
     assert "tutorial" not in chart.spec["layer"][0]["encoding"]["color"]["scale"]["domain"]
 
 
+def test_each_curve_is_labelled_with_its_newest_loss_and_no_label_covers_another():
+    chart = loss_chart(BATCHES, EPOCHS, (0.23, 0.1), steps_per_epoch=469, total_steps=4690)
+    labelled = chart.points.dropna(subset="label").sort_values("label_loss")
+    assert set(labelled["label"]) == {"batch 0.8000", "train 0.1000", "test 0.1000", "tutorial 0.1000"}
+    assert labelled["label_loss"].iloc[0] == 0.1
+    assert (labelled["label_loss"] / labelled["label_loss"].shift(1)).dropna().min() == pytest.approx(1.6)
+
+
 def test_the_accuracy_axis_reaches_down_to_a_bad_run():
     bad = EPOCHS.assign(test_accuracy=[0.12, 0.1])
     assert accuracy_chart(bad, 10).spec["layer"][0]["encoding"]["y"]["scale"]["domain"] == [0.1, 1.0]
