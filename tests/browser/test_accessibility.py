@@ -14,7 +14,7 @@ PAGES = {
     "/train?run=reference-module": "table",
     "/compare?runs=reference-module,reference-sequential": "[data-testid=stVegaLiteChart], .js-plotly-plot",
     "/draw?runs=reference-module": ".answer",
-    "/inspect?run=reference-module": "table, .js-plotly-plot, [data-testid=stVegaLiteChart]",
+    "/inspect?run=reference-module": ".answer",
     "/sweep": "input",
 }
 

@@ -36,9 +36,11 @@ _ABOUT = (
 _STYLE = """
 <style>
 .stMainBlockContainer { max-width: 76rem; margin-inline: auto; padding-top: 1rem !important; }
-/* The menu stands beside the navigation, or over it on a phone, and takes no clicks but its own. */
+/* The menu stands beside the navigation, or over it on a phone, and takes no clicks but its own. Streamlit's Stop beside it
+   would stop the page, not the run. */
 .stAppHeader, .stAppToolbar { background: none; pointer-events: none; }
 .stMainMenu { pointer-events: auto; }
+.stStatusWidget, [data-testid="stStatusWidget"] { display: none; }
 .stMainMenu button[aria-haspopup] > * { display: none; }
 .stMainMenu button[aria-haspopup]::after { content: "◐"; font-size: 1.3rem; line-height: 1; }
 .st-key-navigation { padding-inline-end: 3rem; }
