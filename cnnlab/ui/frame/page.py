@@ -36,8 +36,8 @@ _ABOUT = (
 _STYLE = """
 <style>
 .stMainBlockContainer { max-width: 76rem; margin-inline: auto; padding-top: 1rem !important; }
-/* The menu stands beside the navigation, or over it on a phone, and takes no clicks but its own. Beside it Streamlit would
-   show a Stop that stops the page, not the run. */
+/* The menu stands beside the navigation, or over it on a phone, and takes no clicks but its own. Beside it Streamlit
+   would show a Stop that stops the page, not the run. */
 .stAppHeader, .stAppToolbar { background: none; pointer-events: none; }
 .stMainMenu { pointer-events: auto; }
 .stStatusWidget, [data-testid="stStatusWidget"] { display: none; }
