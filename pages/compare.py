@@ -52,9 +52,7 @@ def complete_and_choose(experiments: list[Experiment], seeds: range, runs: list[
         there = by_seed(experiment, runs)
         for seed in seeds:
             is_there = seed in there
-            chosen.append(
-                there[seed].id if is_there else start(DEFINITIONS[experiment.model], experiment.with_seed(seed))
-            )
+            chosen.append(there[seed].id if is_there else start(experiment.definition, experiment.with_seed(seed)))
     CHOICE.choose(chosen)
 
 

@@ -1,4 +1,5 @@
-"""The command line: ``python -m cnnlab`` with train, runs, predict, export, import, sweep, equivalence or bench."""
+"""The command line: ``python -m cnnlab`` with train, runs, predict, translate, export, import, sweep,
+equivalence or bench."""
 
 import sys
 from io import TextIOWrapper
@@ -10,6 +11,7 @@ from cnnlab.cli.predict import predict
 from cnnlab.cli.runs import export, import_files, runs
 from cnnlab.cli.sweep import train_sweep
 from cnnlab.cli.train import train
+from cnnlab.cli.translate import translate
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -20,5 +22,5 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-for command in (train, runs, prove_equivalence, predict, export, import_files, train_sweep, measure_loops):
+for command in (train, runs, prove_equivalence, predict, translate, export, import_files, train_sweep, measure_loops):
     main.add_command(command)

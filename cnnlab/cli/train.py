@@ -5,12 +5,16 @@ import signal
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import click
 
+from cnnlab.cli.translate import source_in
 from cnnlab.errors import LabError
-from cnnlab.models.definitions import DEFINITIONS, UnknownDefinition, definition_named
+from cnnlab.models.definitions import DEFINITIONS, Definition, UnknownDefinition
+from cnnlab.models.reading.network import CannotRead
+from cnnlab.networks.shelf import UnfitName, keep_network, network_named
 from cnnlab.runs.folder import NoSuchRun
 from cnnlab.runs.log import Status
 from cnnlab.runs.names import InvalidName
@@ -62,7 +66,11 @@ def _option(name: str, setting: Setting) -> Callable[[Callable[..., None]], Call
 
 
 @click.command()
-@click.option("--model", help=f"One of {', '.join(DEFINITIONS)}  [default: {next(iter(DEFINITIONS))}]")
+@click.option(
+    "--model",
+    help=f"One of {', '.join(DEFINITIONS)}, one of your own by its name, or a FILE.py that holds one  "
+    f"[default: {next(iter(DEFINITIONS))}]",
+)
 @click.option("--preset", type=click.Choice(list(PRESETS)), help="A recipe to begin with  [default: tutorial]")
 @recipe_options
 @click.option("--name", help="What to call the run.")
@@ -84,7 +92,7 @@ def train(
         elif resume is None:
             if processes:
                 chosen = {"threads": processes.threads_of_each()} | chosen
-            definition = definition_named(model or next(iter(DEFINITIONS)))
+            definition = _network(model or next(iter(DEFINITIONS)))
             config = TrainingConfig(**(PRESETS[preset or "tutorial"] | chosen))
             device_for(config)  # a device that is not here is a bad argument, not a failed run
             if processes:
@@ -108,10 +116,17 @@ def train(
             processes.part()
     except InvalidConfig as error:
         raise click.BadParameter(str(error), param_hint=f"--{error.field.replace('_', '-')}") from error
-    except (UnknownDefinition, NoSuchRun, RunBusy, RunFinished, InvalidName) as error:
+    except (UnknownDefinition, CannotRead, UnfitName, NoSuchRun, RunBusy, RunFinished, InvalidName) as error:
         raise click.UsageError(str(error)) from error
     except LabError as error:
         raise click.ClickException(str(error)) from error
+
+
+def _network(model: str) -> Definition:
+    """Return the network of a name, or the one that a file holds, which is kept under the file's name."""
+    if not model.endswith(".py"):
+        return network_named(model)
+    return keep_network(Path(model).stem, source_in(model))
 
 
 def _end_after_restart(run: Run, processes: Processes) -> None:

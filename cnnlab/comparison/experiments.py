@@ -1,12 +1,14 @@
 """Experiments: runs that differ in nothing but their seed. And how experiments differ."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 
 import pandas as pd
 
 from cnnlab.comparison.labels import labels_of_groups
-from cnnlab.models.definitions import DEFINITIONS
+from cnnlab.models.definitions import Definition, UnknownDefinition
+from cnnlab.models.sources import definition_of
 from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
 from cnnlab.training.recipe import SETTINGS, TrainingConfig
@@ -36,9 +38,21 @@ class Experiment:
 
     @property
     def is_registered(self) -> bool:
-        """Whether a new run would train the same network: the definition is there, and as it was."""
-        definition = DEFINITIONS.get(self.model)
-        return definition is not None and definition.source == self.source
+        """Whether a new run would train the same network: the definition is there, and as it was, or can be read."""
+        with suppress(UnknownDefinition):
+            return bool(self.definition)
+        return False
+
+    @property
+    def definition(self) -> Definition:
+        """The network.
+
+        Raises
+        ------
+        UnknownDefinition
+            If there is none any more.
+        """
+        return definition_of(self.model, self.source)
 
 
 def experiment_of(run: Run) -> Experiment:

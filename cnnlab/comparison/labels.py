@@ -99,7 +99,7 @@ def _parts_of(runs: Sequence[Run], *, with_seed: bool = True) -> list[list[str]]
                 own.append(said(name, getattr(run.config, name)))
     for run, own in zip(runs, parts, strict=True):
         definition = DEFINITIONS.get(run.model)
-        if definition is None or definition.source != run.source:
+        if definition is not None and definition.source != run.source:
             own.append("other source")
     return parts
 

@@ -8,7 +8,6 @@ from cnnlab.comparison.experiments import by_experiment, by_seed, experiment_of,
 from cnnlab.comparison.outcomes import outcome
 from cnnlab.comparison.statistics import accuracy_interval
 from cnnlab.data.mnist import TEST_IMAGES
-from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
 
@@ -96,9 +95,9 @@ def over_seeds(runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def _beside_tutorial(run: Run, epoch: int, train_loss: float) -> float | None:
-    losses = DEFINITIONS[run.model].tutorial_losses if experiment_of(run).is_registered else ()
+    losses = run.definition.tutorial_losses if experiment_of(run).is_registered else ()
     return train_loss - losses[epoch - 1] if epoch <= len(losses) else None
 
 
 def _parameters_of(run: Run) -> int | None:
-    return DEFINITIONS[run.model].parameters if experiment_of(run).is_registered else None
+    return run.definition.parameters if experiment_of(run).is_registered else None

@@ -9,7 +9,7 @@ from safetensors.torch import load
 from torch import nn
 
 from cnnlab.errors import LabError
-from cnnlab.models.definitions import Definition, UnknownDefinition, definition_named
+from cnnlab.models.definitions import Definition, UnknownDefinition
 from cnnlab.runs.run import Run
 
 _MOST_NETWORKS = 64  # of 120 kB each
@@ -47,7 +47,10 @@ def newest_network_of(run: Run) -> Network:
         If the run has no weights yet, or its network is not registered any more or is another one now.
     """
     weights = newest_weights_of(run)
-    definition = _definition_of(run)
+    try:
+        definition = run.definition
+    except UnknownDefinition as error:
+        raise _does_not_fit(run) from error
     fingerprint = fingerprint_of(weights)
     key = (run.source, fingerprint)
     with _lock:
@@ -77,16 +80,6 @@ def newest_weights_of(run: Run) -> bytes:
 def fingerprint_of(weights: bytes) -> str:
     """Return the SHA-256 sum of a file of weights, in hexadecimal digits."""
     return sha256(weights).hexdigest()
-
-
-def _definition_of(run: Run) -> Definition:
-    try:
-        definition = definition_named(run.model)
-    except UnknownDefinition as error:
-        raise _does_not_fit(run) from error
-    if definition.source != run.source:
-        raise _does_not_fit(run)
-    return definition
 
 
 def _network_with(run: Run, weights: bytes, definition: Definition) -> nn.Module:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from cnnlab.errors import LabError
-from cnnlab.models.definitions import Definition, definition_named
+from cnnlab.models.definitions import Definition
 from cnnlab.runs.folder import EXPORTED_FILES, MANIFEST, DamagedRun, runs_folder
 from cnnlab.runs.log import Status, status_said_by
 from cnnlab.runs.run import Run
@@ -80,13 +80,9 @@ def _checked(run: Run) -> Run:
             if len(line) > _LONGEST_LINE or lines > most_lines:
                 raise DamagedRun(run.log_path)
     try:
-        definition = definition_named(run.model)
+        definition = run.definition
     except LabError as error:
-        raise UnfitRun(str(error)) from error
-    if definition.source != run.source:
-        raise UnfitRun(
-            f"its network, {definition.title}, is written differently in this lab's cnnlab/models/definitions.py."
-        )
+        raise UnfitRun(f"{error}.") from error
     history = run.history()
     numbers = history.epochs.to_numpy(dtype=float), history.batches.to_numpy(dtype=float)
     if not all(np.isfinite(each).all() for each in numbers):

@@ -22,8 +22,8 @@ import torch
 from safetensors.torch import load
 from torch import Tensor
 
-from cnnlab.errors import LabError
-from cnnlab.models.definitions import definition_named
+from cnnlab.models.definitions import DEFINITIONS, Definition
+from cnnlab.models.sources import definition_of
 from cnnlab.runs.folder import (
     REFERENCE_RUNS,
     DamagedRun,
@@ -140,10 +140,19 @@ class Run(RunFolder):
     @property
     def title(self) -> str:
         """What the pages call the definition; its name, if it is not registered any more."""
-        try:
-            return definition_named(self.model).title
-        except LabError:
-            return self.model
+        registered = DEFINITIONS.get(self.model)
+        return registered.title if registered else self.model
+
+    @property
+    def definition(self) -> Definition:
+        """The network that the run trains: the registered one, if it is written so, else what its source says.
+
+        Raises
+        ------
+        UnknownDefinition
+            If it is written otherwise, and the source cannot be read.
+        """
+        return definition_of(self.model, self.source)
 
     @property
     def steps_per_epoch(self) -> int:

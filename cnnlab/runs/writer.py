@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from cnnlab.errors import LabError
-from cnnlab.models.definitions import DEFINITIONS
+from cnnlab.models.definitions import UnknownDefinition
 from cnnlab.runs.folder import FORMAT, DamagedRun, unreadable
 from cnnlab.runs.log import Line, Record, Status, drop_torn_line, line_of, status_said_by, training_line
 from cnnlab.runs.run import Run
@@ -183,12 +183,13 @@ def require_same_network(run: Run) -> None:
     CannotGoOn
         If it is not, or is not registered any more.
     """
-    definition = DEFINITIONS.get(run.model)
-    if definition is None or definition.source != run.source:
+    try:
+        run.definition  # noqa: B018
+    except UnknownDefinition as error:
         raise CannotGoOn(
-            f"{run.name} cannot be trained: cnnlab/models/definitions.py has no {run.title}, or has changed it since "
-            "the run was made. Put its source back (the run's training script has it), or start a new run."
-        )
+            f"{run.name} cannot be trained: {error}. Put its source back (the run's training script has it), or start "
+            "a new run."
+        ) from error
 
 
 # What a file system takes for the longest line that tells how a run ended.

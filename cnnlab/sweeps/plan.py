@@ -8,7 +8,8 @@ from itertools import product
 from typing import Any
 
 from cnnlab.errors import LabError
-from cnnlab.models.definitions import DEFINITIONS, Definition, definition_named
+from cnnlab.models.definitions import DEFINITIONS, Definition
+from cnnlab.networks.shelf import network_named
 from cnnlab.runs.run import Run
 from cnnlab.training.recipe import SETTINGS, TrainingConfig
 from cnnlab.training.setting_kinds import Whole
@@ -174,7 +175,7 @@ class Plan:
 
     def recipe(self, settings: Mapping[str, Any]) -> tuple[Definition, TrainingConfig]:
         """Return the run with some settings, one value for each that the plan names."""
-        definition = definition_named(settings.get("model", next(iter(DEFINITIONS))))
+        definition = network_named(settings.get("model", next(iter(DEFINITIONS))))
         config = TrainingConfig(**{name: value for name, value in settings.items() if name != "model"})
         if self.search and not config.validation:
             config = replace(config, validation=_VALIDATION)

@@ -17,7 +17,8 @@ from cnnlab.data import mnist as data
 from cnnlab.data.mnist import MNIST, DataError
 from cnnlab.drawing.pen import PenData, load_pen_data
 from cnnlab.errors import LabError, NotEnoughMemory, is_memory_error
-from cnnlab.models.definitions import definition_named
+from cnnlab.models.definitions import UnknownDefinition
+from cnnlab.models.sources import definition_of
 from cnnlab.runs.log import Record
 from cnnlab.runs.run import Run
 from cnnlab.storage.home import writing_to_home
@@ -141,12 +142,10 @@ def _train(
     run: Assignment, writer: Record, is_abandoned: Callable[[], bool], mnist: MNIST | None, team: Team | None
 ) -> Iterator[Event]:
     flushes = flush_denormal()
-    definition = definition_named(run.model)
-    if definition.source != run.source:
-        raise OtherNetwork(
-            f"{definition.title} is written differently in this machine's cnnlab/models/definitions.py: give it the "
-            "lab's files of the machine that began the run."
-        )
+    try:
+        definition = definition_of(run.model, run.source)
+    except UnknownDefinition as error:
+        raise OtherNetwork(f"{error}. Give this machine the lab's files of the one that began the run.") from error
     model = definition.build(run.config.seed)
     state = TrainingState(model, run.config, team)
     if checkpoint := run.load_checkpoint():

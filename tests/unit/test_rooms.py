@@ -28,9 +28,11 @@ ROOMS = (
     "charts",
     "proof",
     "runs",
+    "networks",
     "training",
     "engine",
     "models",
+    "models/reading",
     "fused",
     "drawing",
     "data",
@@ -44,7 +46,8 @@ MOST_FILES, MOST_LINES = 9, 400
 def room_of(module):
     """Return the room that a module stands in; None for what belongs to the whole house."""
     path = module.removeprefix("cnnlab").replace(".", "/").strip("/")
-    return next((room for room in ROOMS if path == room or path.startswith(f"{room}/")), None)
+    around = [room for room in ROOMS if path == room or path.startswith(f"{room}/")]
+    return max(around, key=len, default=None)
 
 
 @cache

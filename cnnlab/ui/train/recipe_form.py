@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 
 from cnnlab.models.definitions import DEFINITIONS, Definition
+from cnnlab.networks.shelf import all_networks, network_named
 from cnnlab.training.recipe import PRESETS, SETTINGS, InvalidConfig, TrainingConfig, available_devices
 from cnnlab.training.setting_kinds import Choice, Number, Switch, Whole
 from cnnlab.ui.frame.session import Key
@@ -28,6 +29,9 @@ _BESIDES = ("seed", "device", "threads", "kernels")
 def recipe_and_network() -> None:
     """Show the recipe by its name, and the network."""
     _set_missing_fields()
+    networks = all_networks()
+    if st.session_state.get(_key("definition")) not in networks:  # deleted from the home, by hand
+        st.session_state[_key("definition")] = next(iter(networks))
     presets, now = list(_PRESET_TITLES), _preset_now()
     number = st.session_state.get(Key.PRESET_NUMBER, 0)
     if st.session_state.get(_preset_key(number), now) != now:
@@ -47,12 +51,13 @@ def recipe_and_network() -> None:
     )
     st.selectbox(
         "Network",
-        list(DEFINITIONS),
-        format_func=lambda name: DEFINITIONS[name].title,
+        list(networks),
+        format_func=lambda name: networks[name].title,
         key=_key("definition"),
         persist_state="session",
         filter_mode=None,
-        help="\n".join(f"- *{each.title}*: {each.description}" for each in DEFINITIONS.values()),
+        help="\n".join(f"- *{each.title}*: {each.description}" for each in DEFINITIONS.values())
+        + "\n- Those that you write on the page *Write*.",
     )
 
 
@@ -75,7 +80,7 @@ def chosen_recipe() -> tuple[Definition, TrainingConfig]:
     InvalidConfig
         If the recipe is not allowed.
     """
-    return DEFINITIONS[st.session_state[_key("definition")]], _recipe()
+    return network_named(st.session_state[_key("definition")]), _recipe()
 
 
 def train_both_button(threads: int) -> TrainingConfig | None:

@@ -3,6 +3,8 @@ import shutil
 from dataclasses import replace
 
 import pytest
+import torch
+from torch import nn
 
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs.folder import DamagedRun
@@ -104,15 +106,28 @@ def test_a_run_that_was_cut_off_before_its_first_checkpoint_begins_anew():
     enqueue(run)
 
 
-def test_a_run_whose_network_was_changed_does_not_go_on_with_another_one(monkeypatch):
+def test_a_run_whose_network_was_changed_goes_on_with_its_own(monkeypatch):
     run = stopped_run()
+    expected = run.definition.build(1).state_dict()
     monkeypatch.setitem(
         DEFINITIONS, "sequential", replace(DEFINITIONS["sequential"], factory=DEFINITIONS["residual"].factory)
     )
-    with pytest.raises(CannotGoOn, match=r"definitions\.py has no nn\.Sequential, or has changed it"):
-        enqueue(run)
-    monkeypatch.delitem(DEFINITIONS, "sequential")
-    with pytest.raises(CannotGoOn):
+    found = run.definition.build(1).state_dict()
+    assert list(found) == list(expected)
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    enqueue(run)
+
+
+def unreadable():
+    layers = [nn.Flatten() for _ in range(2)]
+    return nn.Sequential(*layers, nn.Linear(784, 10))
+
+
+def test_a_run_whose_network_is_gone_and_cannot_be_read_does_not_go_on():
+    run = create_run(replace(DEFINITIONS["sequential"], factory=unreadable), CONFIG)
+    with pytest.raises(
+        CannotGoOn, match=r"definitions\.py has no nn\.Sequential, or has changed it.*Line 2: a compreh"
+    ):
         enqueue(run)
 
 

@@ -1,0 +1,60 @@
+import json
+
+import pytest
+
+from cnnlab.models.definitions import DEFINITIONS, UnknownDefinition
+from cnnlab.models.reading.network import CannotRead
+from cnnlab.networks.shelf import (
+    UnfitName,
+    all_networks,
+    damaged_networks,
+    keep_network,
+    kept_networks,
+    network_named,
+    networks_folder,
+)
+
+ROWS = "nn.Sequential(nn.Flatten(), nn.Linear(784, 10))"
+HIDDEN = "nn.Sequential(nn.Flatten(), nn.Linear(784, 20), nn.ReLU(), nn.Linear(20, 10))"
+
+
+def test_a_network_stands_beside_the_labs_own_and_each_change_is_a_version():
+    first, again, second = keep_network("Rows", ROWS), keep_network(" Rows ", ROWS), keep_network("Rows", HIDDEN)
+    assert first is again
+    assert [first.name, second.name] == ["Rows", "Rows v2"]
+    assert list(all_networks()) == [*DEFINITIONS, "Rows v2", "Rows"]
+    assert network_named("Rows").source == ROWS
+    assert network_named("Rows v2").source == HIDDEN
+    assert [kept.version for kept in kept_networks()] == [2, 1]
+
+
+@pytest.mark.parametrize("name", ["", "  ", "x" * 41, "a\x1bb", "module", "nn.Sequential"])
+def test_a_name_that_cannot_be_used_is_refused(name):
+    with pytest.raises(UnfitName):
+        keep_network(name, ROWS)
+    assert kept_networks() == []
+
+
+def test_what_cannot_be_trained_is_not_kept():
+    with pytest.raises(CannotRead, match="Line 1"):
+        keep_network("Rows", ROWS.replace("784", "785"))
+    assert kept_networks() == []
+
+
+def test_an_unknown_name_is_told_with_those_that_are_known():
+    keep_network("Rows", ROWS)
+    with pytest.raises(UnknownDefinition, match=r"no network named 'Lines': choose one of sequential, .*Rows"):
+        network_named("Lines")
+
+
+def test_a_file_that_was_changed_or_is_of_a_newer_version_is_left_out_and_named():
+    keep_network("Rows", ROWS)
+    (path,) = networks_folder().iterdir()
+    told = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(told | {"name": "Lines"}), encoding="utf-8")
+    newer = networks_folder() / "20990101-000000-000.json"
+    newer.write_text(json.dumps({"format": 2, "name": "New", "version": 1, "source": ROWS}), encoding="utf-8")
+    assert kept_networks() == []
+    assert damaged_networks() == [path, newer]
+    assert keep_network("Rows", HIDDEN).name == "Rows"
+    assert path.exists()
