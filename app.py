@@ -19,7 +19,7 @@ from cnnlab.ui.train.list import run_links
 NEWEST_SHOWN = 4
 REFRESH_SECONDS = 1.0
 STEPS = (
-    ("pages/models.py", "Write it", ":material/schema:", "the network, as a list and as a class"),
+    ("pages/write.py", "Write it", ":material/edit_note:", "the network, as a list and as a class"),
     (
         "pages/train.py",
         "Train it",

@@ -10,7 +10,7 @@ AT_REST = "[data-testid=stApp][data-test-script-state=notRunning]"
 LEFT = {"color-contrast": ("It was a …", 'class="token'), "svg-img-alt": ("role-mark",)}
 PAGES = {
     "/": ".answer",
-    "/models": "text=two tables differ",
+    "/write": "text=two tables of losses differ",
     "/train?run=reference-module": "table",
     "/compare?runs=reference-module,reference-sequential": "[data-testid=stVegaLiteChart], .js-plotly-plot",
     "/draw?runs=reference-module": ".answer",

@@ -66,7 +66,7 @@ def test_the_address_chooses_the_runs_and_the_choice_outlives_a_page_switch(draw
     assert chosen(draw_page) == [run.id, "reference-module"]
     assert "gone" in draw_page.warning[0].value
     draw_page.query_params.clear()
-    draw_page.switch_page("pages/models.py").run()
+    draw_page.switch_page("pages/write.py").run()
     draw_page.switch_page("pages/draw.py").run()
     assert chosen(draw_page) == [run.id, "reference-module"]
 

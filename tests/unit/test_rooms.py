@@ -13,6 +13,7 @@ LIBRARY = Path(__file__).parents[2] / "cnnlab"
 # From the top of the house down: a room imports from itself and from the rooms below it.
 ROOMS = (
     "cli",
+    "ui/write",
     "ui/compare",
     "ui/sweep",
     "ui/draw",

@@ -15,6 +15,12 @@ class Key(StrEnum):
     PROJECTION = "projection"  # larger type, fewer words
     RUN_ERROR = "run_error"  # what went wrong with an action on runs, until it is shown
 
+    # Write
+    SOURCE = "source"  # what stands in the editor
+    STARTED_FROM = "started_from"  # the example that was put there last
+    NETWORK_NAME = "network_name"
+    WRITE_PART = "write_part"  # the tab
+
     # Train
     PRESET_NUMBER = "preset_number"  # how often the list of recipes was made anew
     PRESET_CHOSEN = "preset_chosen"  # the one chosen last

@@ -83,6 +83,12 @@ def chosen_recipe() -> tuple[Definition, TrainingConfig]:
     return network_named(st.session_state[_key("definition")]), _recipe()
 
 
+def choose_network(name: str) -> None:
+    """Choose a network for the fields of the page Train."""
+    _set_missing_fields()
+    st.session_state[_key("definition")] = name
+
+
 def train_both_button(threads: int) -> TrainingConfig | None:
     """Show a button that trains several definitions alike, and beside it the recipe.
 

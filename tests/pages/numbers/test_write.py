@@ -1,4 +1,8 @@
+import re
+
 import pytest
+
+from cnnlab.models.definitions import DEFINITIONS
 
 # By hand: a convolution of n filters over c channels has n (9 c + 1) numbers, and reads 9 c for each of its outputs.
 TUTORIAL = [
@@ -27,7 +31,9 @@ BRANCH = [
     [("sequential", TUTORIAL), ("module", TUTORIAL), ("residual", [*TUTORIAL[:3], *BRANCH, *TUTORIAL[3:]])],
 )
 def test_the_table_of_layers_is_the_one_worked_out_by_hand(name, rows, open_page):
-    page = open_page("models")
+    page = open_page("write")
+    page.session_state["write_part"] = "The tutorial's two"
+    page.run()
     page.segmented_control[0].set_value(name).run()
     table = page.table[0].value
     columns = ["Kind", "Output shape", "Parameters", "Multiply-adds"]
@@ -36,7 +42,25 @@ def test_the_table_of_layers_is_the_one_worked_out_by_hand(name, rows, open_page
     assert shown[-1] == ("", "", sum(row[2] for row in rows), sum(row[3] for row in rows))
 
 
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [("sequential", TUTORIAL), ("module", TUTORIAL), ("residual", [*TUTORIAL[:3], *BRANCH, *TUTORIAL[3:]])],
+)
+def test_the_lines_of_a_typed_network_have_the_costs_worked_out_by_hand(name, rows, open_page):
+    page = open_page("write")
+    page.text_area(key="source").set_value(DEFINITIONS[name].source).run()
+    table = page.table[0].value
+    shown = list(table[["Out", "Parameters", "Multiply-adds"]].itertuples(index=False, name=None))
+    assert shown == [row[1:] for row in rows] + [("", sum(row[2] for row in rows), sum(row[3] for row in rows))]
+    assert table["In"].tolist()[:2] == ["1 × 28 × 28", rows[0][1]]
+    lines = DEFINITIONS[name].source.splitlines()
+    kinds = {"Conv2d": "conv|branch", "Linear": "fc|Linear", "Flatten": "latten", "Add": r"x \+"}
+    for line, (kind, *_) in zip(table["Line"], rows, strict=False):
+        assert re.search(kinds.get(kind, "relu|ReLU|pool|Pool"), lines[int(line) - 1], re.IGNORECASE)
+
+
 def test_the_tutorials_last_losses_are_named(open_page):
-    assert any(
-        "0.0431 for nn.Sequential and 0.0359 for nn.Module" in each.value for each in open_page("models").markdown
-    )
+    page = open_page("write")
+    page.session_state["write_part"] = "The proof"
+    page.run()
+    assert any("0.0431 for nn.Sequential and 0.0359 for nn.Module" in each.value for each in page.markdown)

@@ -1,0 +1,144 @@
+"""What the lab makes of a source: its other form, its mistakes, its lines."""
+
+from collections.abc import Hashable
+
+import pandas as pd
+import streamlit as st
+import torch
+
+from cnnlab.charts.network import network_graph
+from cnnlab.data.mnist import load_test_set
+from cnnlab.errors import LabError
+from cnnlab.models.layers import layers_of_definition, shape_text
+from cnnlab.models.reading.building import build
+from cnnlab.models.reading.source import read
+from cnnlab.models.reading.understanding import Fix, Mistake, Understood, understand
+from cnnlab.models.sources import read_definition
+from cnnlab.models.writing import CannotBeSequential, as_module, as_sequential
+from cnnlab.networks.shelf import UnfitName, keep_network
+from cnnlab.proof.weights import carry_weights
+from cnnlab.training.evaluation import predict_logits
+from cnnlab.ui.frame.session import Key
+from cnnlab.ui.frame.torch_thread import ask
+from cnnlab.ui.frame.wording import as_text
+from cnnlab.ui.train.recipe_form import choose_network
+from cnnlab.ui.write.editor import HEIGHT
+
+_IMAGES = 1_000
+_FORMS = {"sequential": "nn.Sequential", "module": "nn.Module"}
+
+
+def other_form(understood: Understood) -> None:
+    """Show the network in the form that was not typed, and that the two are one; or why there is none."""
+    is_list = understood.network.form == "sequential"
+    to = "module" if is_list else "sequential"
+    st.markdown(f"The same network as {_FORMS[to]}", help="Written by the lab, from what it read on the left.")
+    if not understood.can_train:
+        st.caption("It is written here when what is wrong is mended:")
+        return
+    try:
+        written = as_module(understood) if is_list else as_sequential(understood)
+    except CannotBeSequential as error:
+        st.info(as_text(f"No nn.Sequential can say this. {error}"))
+        return
+    with st.container(height=HEIGHT - 28, border=False, key="written"):
+        st.code(written)
+    difference = ask(_difference, st.session_state[Key.SOURCE], written)
+    st.caption(
+        f"{'The same network' if difference == 0 else 'Not the same network'}: with the same weights, the largest "
+        f"difference of their logits over {_IMAGES:,} test images is {difference:g}."
+    )
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _difference(typed: str, written: str) -> float:
+    """Return the largest difference of the two forms' logits, from the same weights."""
+    with torch.random.fork_rng(devices=[]):
+        one, other = (build(read(source)) for source in (typed, written))
+    carry_weights(one, other)
+    images = load_test_set()[0][:_IMAGES]
+    return (predict_logits(one, images) - predict_logits(other, images)).abs().max().item()
+
+
+def mistakes_view(mistakes: tuple[Mistake, ...], source: str) -> None:
+    """Show each mistake with its line, and a button where there is something that mends it."""
+    for number, mistake in enumerate(mistakes):
+        with st.container(horizontal=True, vertical_alignment="center", key=f"mistake_{number}"):
+            told = f"**Line {mistake.line}.** {as_text(mistake.told)}"
+            (st.error if mistake.prevents else st.warning)(told, width="stretch")
+            if mistake.fix:
+                st.button(as_text(mistake.fix.told), key=f"fix_{number}", on_click=_apply, args=(mistake.fix, source))
+
+
+def _apply(fix: Fix, source: str) -> None:
+    if st.session_state[Key.SOURCE] == source:  # else the lines have moved under the button
+        st.session_state[Key.SOURCE] = fix.span.replaced_in(source, fix.new)
+
+
+def lines_view(understood: Understood) -> None:
+    """Show each step with its line, its shapes and its cost, and the totals."""
+    rows = []
+    for step, cost in zip(understood.network.steps, understood.costs, strict=True):
+        rows.append(
+            {
+                "Line": str(step.line),
+                "Layer": f"{step.layer}: {step.kind}" if step.layer else step.kind,
+                "In": shape_text(cost.before) if cost.before else "?",
+                "Out": shape_text(cost.after) if cost.after else "?",
+                "Parameters": cost.parameters,
+                "Multiply-adds": cost.multiply_adds,
+            }
+        )
+    total = {"Line": "", "Layer": "**Total**", "In": "", "Out": ""}
+    rows.append({**total, "Parameters": understood.parameters, "Multiply-adds": understood.multiply_adds})
+    numbers: list[Hashable] = ["Parameters", "Multiply-adds"]
+    st.table(
+        pd.DataFrame(rows).style.format(lambda count: f"{count:,}" if count else "–", subset=numbers), hide_index=True
+    )
+    st.caption(
+        "Parameters are the numbers that training changes. A multiply-add is one multiplication with its addition; "
+        "counted are those for one image."
+    )
+
+
+def graph_view(source: str, understood: Understood) -> None:
+    """Show the network as a graph."""
+    if not understood.can_train:
+        st.info("The graph is drawn when the mistakes are mended.")
+        return
+    try:
+        layers = ask(layers_of_definition, read_definition("Your network", source))
+    except LabError as error:
+        st.info(as_text(str(error)))
+        return
+    st.graphviz_chart(network_graph(layers), alt="The layers of your network as a graph")
+
+
+def keep_and_train(source: str, understood: Understood) -> None:
+    """Show a field for a name and a button that keeps the network and turns to Train with it."""
+    name = st.text_input("Name", "My network", key=Key.NETWORK_NAME, persist_state="session", max_chars=40, width=200)
+    pressed = st.button(
+        "Train it",
+        type="primary",
+        icon=":material/model_training:",
+        disabled=not understood.can_train,
+        help="Keeps it under this name, a new version for each change, and turns to Train.",
+    )
+    if pressed:
+        try:
+            choose_network(keep_network(name, source).name)
+        except (UnfitName, LabError) as error:
+            st.error(as_text(str(error)))
+            return
+        st.switch_page("pages/train.py")
+
+
+def understood_of(source: str) -> Understood:
+    """Return what the lab understands of a source.
+
+    Raises
+    ------
+    CannotRead
+        If it understands nothing of it.
+    """
+    return understand(read(source))

@@ -1,0 +1,98 @@
+"""Write a network in one of its two forms, and see the other written, each line's shape and cost, and each mistake."""
+
+import streamlit as st
+
+from cnnlab.models.reading.network import CannotRead
+from cnnlab.networks.shelf import damaged_networks, kept_networks
+from cnnlab.ui.frame.page import begin_page
+from cnnlab.ui.frame.session import Key
+from cnnlab.ui.frame.wording import as_text
+from cnnlab.ui.write.editor import editor, mark_lines
+from cnnlab.ui.write.examples import EXAMPLES
+from cnnlab.ui.write.findings import (
+    graph_view,
+    keep_and_train,
+    lines_view,
+    mistakes_view,
+    other_form,
+    understood_of,
+)
+from cnnlab.ui.write.proof import proof_in_a_line, proof_view
+from cnnlab.ui.write.tutorial import tutorials_two, what_a_list_cannot_say
+from cnnlab.wording import plural
+
+LINES, GRAPH, TUTORIAL, NO_LIST, PROOF = PARTS = (
+    "Line by line",
+    "Graph",
+    "The tutorial's two",
+    "What a list cannot say",
+    "The proof",
+)
+
+
+def start_from() -> None:
+    """Put a network into the editor: one to start from, or one of one's own."""
+    if chosen := st.session_state[Key.STARTED_FROM]:
+        st.session_state[Key.SOURCE] = sources()[chosen]
+        if chosen not in EXAMPLES:
+            st.session_state[Key.NETWORK_NAME] = own[chosen].name
+
+
+def sources() -> dict[str, str]:
+    return {**{title: kept.source for title, kept in own.items()}, **EXAMPLES}
+
+
+begin_page("Write")
+own = {kept.title: kept for kept in kept_networks()}
+st.session_state.setdefault(Key.SOURCE, next(iter(EXAMPLES.values())))
+proof_in_a_line()
+with st.container(horizontal=True, vertical_alignment="bottom"):
+    st.selectbox(
+        "Start from",
+        list(sources()),
+        index=None,
+        key=Key.STARTED_FROM,
+        on_change=start_from,
+        placeholder="An example, or one of your own",
+        width=280,
+    )
+    training = st.container(horizontal=True, vertical_alignment="bottom", width="content")
+    told = st.container(width="content")
+if damaged := damaged_networks():
+    st.warning(as_text(f"{plural(len(damaged), 'network')} of your own cannot be read: {damaged[0]}."))
+typed_column, written_column = st.columns(2, gap="medium")
+with typed_column:
+    source = editor()
+try:
+    understood = understood_of(source)
+except CannotRead as error:
+    mark_lines([error.line])
+    with written_column:
+        st.error(as_text(str(error)))
+    understood = None
+if understood:
+    mark_lines({mistake.line for mistake in understood.mistakes})
+    told.markdown(
+        f"**{understood.parameters:,}** parameters  \n**{understood.multiply_adds:,}** multiply-adds an image"
+    )
+    with written_column:
+        other_form(understood)
+        mistakes_view(understood.mistakes, source)
+    with training:
+        keep_and_train(source, understood)
+
+parts = st.tabs(PARTS, key=Key.WRITE_PART, on_change="rerun")
+for name, part in zip(PARTS, parts, strict=True):
+    if not part.open:
+        continue
+    with part:
+        if name == LINES and understood:
+            lines_view(understood)
+        elif name == GRAPH and understood:
+            graph_view(source, understood)
+        elif name == TUTORIAL:
+            tutorials_two()
+        elif name == NO_LIST:
+            what_a_list_cannot_say()
+        elif name == PROOF:
+            proof_view()
