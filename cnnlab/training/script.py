@@ -6,9 +6,13 @@ It trains with PyTorch's own kernels, as a run with ``kernels="torch"`` does, to
 import ast
 import inspect
 from string import Template
+from textwrap import indent
 
 from cnnlab.data import augmentation
 from cnnlab.data.mnist import IMAGE_SHAPE, import_torchvision
+from cnnlab.models.reading.source import read
+from cnnlab.models.reading.understanding import understand
+from cnnlab.models.writing import as_sequential
 from cnnlab.training.evaluation import EVALUATION_BATCH_SIZE, predict_logits
 from cnnlab.training.loop import random_changes, shuffled
 from cnnlab.training.optimizers import OPTIMIZERS
@@ -96,12 +100,12 @@ def training_script(source: str, config: TrainingConfig) -> str:
     Parameters
     ----------
     source
-        The definition: one function or class that takes no arguments and gives the module.
+        The definition: a function or a class that takes no arguments and gives the module, or a source that the lab
+        can read.
     config
         The recipe.
     """
-    factory = ast.parse(source).body[0]
-    assert isinstance(factory, ast.FunctionDef | ast.ClassDef)
+    source, factory = _with_factory(source)
     sources, statements = _at_each_step(config)
     arguments = ", ".join(f"{name}={value!r}" for name, value in optimizer_arguments(config).items())
     return _TEMPLATE.substitute(
@@ -121,11 +125,21 @@ def training_script(source: str, config: TrainingConfig) -> str:
         at_each_step="".join(f"        {statement}\n" for statement in statements),
         threads=config.threads,
         device=_FASTEST_DEVICE if config.device == "auto" else repr(config.device),
-        factory=factory.name,
+        factory=factory,
         optimizer=OPTIMIZERS[config.optimizer].__name__,
         arguments=arguments,
         evaluation_batch_size=EVALUATION_BATCH_SIZE,
     )
+
+
+def _with_factory(source: str) -> tuple[str, str]:
+    """Return a source that makes a function or a class that gives the module, and its name."""
+    made = [each for each in ast.parse(source).body if isinstance(each, ast.FunctionDef | ast.ClassDef)]
+    if made:
+        imports = "from collections import OrderedDict\n\n\n" if "OrderedDict" in source else ""
+        return f"{imports}{source}", made[-1].name
+    layers = as_sequential(understand(read(source))).replace("model = ", "return ", 1)
+    return f"def network() -> nn.Module:\n{indent(layers, '    ')}", "network"
 
 
 def _at_each_step(config: TrainingConfig) -> tuple[list[str], list[str]]:

@@ -13,6 +13,7 @@ from torch import nn
 from cnnlab.data import mnist as data
 from cnnlab.drawing.pen import load_pen_data
 from cnnlab.models.definitions import DEFINITIONS
+from cnnlab.models.sources import read_definition
 from cnnlab.training.events import EpochEvent
 from cnnlab.training.loop import train
 from cnnlab.training.recipe import PRESETS, TrainingConfig
@@ -91,3 +92,20 @@ def test_the_script_leaves_out_the_images_for_validation(tmp_path):
     expected = rows(train(definition.build(config.seed), data.load(), config))
     shutil.copytree(data.ARCHIVES, tmp_path / "data" / "MNIST" / "raw")
     assert printed_by_script(definition.source, config, tmp_path)[-1:] == expected
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import torch.nn as nn\n# rows\n"
+        "model = nn.Sequential(nn.Flatten(), nn.Linear(784, 20), nn.ReLU(), nn.Linear(20, 10))\n",
+        "from torch import nn\nclass Rows(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.rows = nn.Sequential(OrderedDict([('fc', nn.Linear(784, 10))]))\n\n"
+        "    def forward(self, x):\n        return self.rows(x.flatten(1))\n\nmodel = Rows()\n",
+    ],
+    ids=["a list", "a class"],
+)
+def test_a_network_of_ones_own_has_its_losses_in_the_script(source, first_images, tmp_path):
+    config = TrainingConfig(epochs=1, seed=3, threads=2, kernels="torch")
+    expected = rows(train(read_definition("mine", source).build(config.seed), first_images, config))
+    assert printed_by_script(source, config, tmp_path)[-1:] == expected
