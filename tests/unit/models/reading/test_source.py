@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from listings import LISTINGS
 from torch import nn
 
 from cnnlab.models.definitions import DEFINITIONS
@@ -199,3 +200,15 @@ def test_the_listings_here_are_the_tutorials():
     text = shared.read_text(encoding="utf-8")
     for listing in (TUTORIALS_LIST, TUTORIALS_CLASS):
         assert all(line in text for line in listing.strip().splitlines())
+
+
+@pytest.mark.parametrize("name", LISTINGS)
+def test_listings_in_the_style_of_tutorials_are_read_or_refused_for_what_they_are(name):
+    source, refused = LISTINGS[name]
+    if refused is None:
+        understood = understand(read(source))
+        assert understood.can_train, understood.mistakes
+        assert build(understood.network)(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
+    else:
+        with pytest.raises(CannotRead, match=rf"^Line \d+: {re.escape(refused)}"):
+            read(source)
