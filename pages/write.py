@@ -15,6 +15,7 @@ from cnnlab.ui.write.findings import (
     lines_view,
     mistakes_view,
     other_form,
+    totals_view,
     understood_of,
 )
 from cnnlab.ui.write.proof import proof_in_a_line, proof_view
@@ -72,9 +73,8 @@ except CannotRead as error:
     understood = None
 if understood:
     mark_lines({mistake.line for mistake in understood.mistakes})
-    told.markdown(
-        f"**{understood.parameters:,}** parameters  \n**{understood.multiply_adds:,}** multiply-adds an image"
-    )
+    with told:
+        totals_view(source, understood)
     with written_column:
         other_form(understood)
         mistakes_view(understood.mistakes, source)

@@ -109,6 +109,16 @@ def fuses_all_convolutions(network: nn.Module) -> bool:
     return all(module in fused for module in modules if isinstance(module, nn.Conv2d))
 
 
+def count_blocks(model: nn.Module) -> tuple[int, int]:
+    """Return how many blocks of a network `fuse` would replace, and how many convolutions it has."""
+    try:
+        graph_module = fx.symbolic_trace(model)
+    except Exception:  # it runs the model's code, which is anybody's
+        return 0, 0
+    blocks = [node for node in graph_module.graph.nodes if _block_ending_in(node, graph_module)]
+    return len(blocks), sum(isinstance(module, nn.Conv2d) for module in model.modules())
+
+
 def _block_ending_in(node: fx.Node, model: fx.GraphModule) -> tuple[fx.Node, fx.Node] | None:
     """Return the convolution and the pooling of the block that a node of a graph ends, or None if it ends none."""
     if not _is_pooling(node, model):

@@ -1,6 +1,7 @@
 """What the lab makes of a source: its other form, its mistakes, its lines."""
 
 from collections.abc import Hashable
+from functools import lru_cache
 
 import pandas as pd
 import streamlit as st
@@ -9,6 +10,7 @@ import torch
 from cnnlab.charts.network import network_graph
 from cnnlab.data.mnist import load_test_set
 from cnnlab.errors import LabError
+from cnnlab.fused.rewrite import count_blocks
 from cnnlab.models.layers import layers_of_definition, shape_text
 from cnnlab.models.reading.building import build
 from cnnlab.models.reading.source import read
@@ -23,6 +25,7 @@ from cnnlab.ui.frame.torch_thread import ask
 from cnnlab.ui.frame.wording import as_text
 from cnnlab.ui.train.recipe_form import choose_network
 from cnnlab.ui.write.editor import HEIGHT
+from cnnlab.wording import plural
 
 _IMAGES = 1_000
 _FORMS = {"sequential": "nn.Sequential", "module": "nn.Module"}
@@ -50,7 +53,7 @@ def other_form(understood: Understood) -> None:
     )
 
 
-@st.cache_data(max_entries=256, show_spinner=False)
+@lru_cache(maxsize=256)
 def _difference(typed: str, written: str) -> float:
     """Return the largest difference of the two forms' logits, from the same weights."""
     with torch.random.fork_rng(devices=[]):
@@ -58,6 +61,25 @@ def _difference(typed: str, written: str) -> float:
     carry_weights(one, other)
     images = load_test_set()[0][:_IMAGES]
     return (predict_logits(one, images) - predict_logits(other, images)).abs().max().item()
+
+
+def totals_view(source: str, understood: Understood) -> None:
+    """Say what the whole network costs, and how much of it the lab's own kernels compute."""
+    served = ""
+    if understood.can_train:
+        blocks, convolutions = ask(_served, source)
+        served = f" · {blocks} of {plural(convolutions, 'convolution')} fused" if convolutions else ""
+    st.markdown(
+        f"**{understood.parameters:,}** parameters  \n**{understood.multiply_adds:,}** multiply-adds an image{served}",
+        help="Fused: the lab's own kernels do a 3 × 3 convolution, its ReLU and a 2 × 2 max pooling in one pass, which "
+        "is faster. PyTorch's do the others.",
+    )
+
+
+@lru_cache(maxsize=256)
+def _served(source: str) -> tuple[int, int]:
+    with torch.random.fork_rng(devices=[]):
+        return count_blocks(build(read(source)))
 
 
 def mistakes_view(mistakes: tuple[Mistake, ...], source: str) -> None:
