@@ -88,11 +88,10 @@ def network_named(name: str) -> Definition:
     UnknownDefinition
         If there is none.
     """
-    networks = all_networks()
     try:
-        return networks[name]
+        return DEFINITIONS.get(name) or all_networks()[name]
     except (KeyError, TypeError):  # TypeError: what somebody wrote into a plan is a list
-        known = ", ".join(networks)
+        known = ", ".join(all_networks())
         raise UnknownDefinition(f"There is no network named {name!r}: choose one of {known}.") from None
 
 

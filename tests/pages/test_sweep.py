@@ -1,5 +1,7 @@
 import pytest
 
+from cnnlab.models.definitions import DEFINITIONS
+from cnnlab.networks.shelf import keep_network
 from cnnlab.runs.log import Status
 from cnnlab.runs.shelf import all_runs
 from cnnlab.sweeps.plan import Between, Plan
@@ -155,3 +157,13 @@ def test_a_search_does_not_search_over_the_seed(sweep_page):
     assert not any(each.label == "Seed" for each in sweep_page.text_input)
     button(sweep_page, "Start the sweep").click().run()
     assert "seed" not in all_sweeps()[0].plans[0].settings
+
+
+def test_networks_of_ones_own_can_be_tried_beside_the_labs(sweep_page):
+    keep_network("Rows", "nn.Sequential(nn.Flatten(), nn.Linear(784, 10))")
+    sweep_page.multiselect(key="sweep_fields").set_value(["model"]).run()
+    assert sweep_page.multiselect(key="sweep_model").value == list(DEFINITIONS)
+    sweep_page.multiselect(key="sweep_model").set_value(["module", "Rows"]).run()
+    button(sweep_page, "Start the sweep").click().run()
+    assert not sweep_page.exception
+    assert {run.model for run in all_runs()} == {"module", "Rows"}

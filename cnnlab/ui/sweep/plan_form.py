@@ -11,6 +11,7 @@ import streamlit as st
 from cnnlab.charts.sweep import title_of
 from cnnlab.errors import LabError
 from cnnlab.models.definitions import DEFINITIONS
+from cnnlab.networks.shelf import all_networks
 from cnnlab.runs.log import Status
 from cnnlab.runs.shelf import all_runs
 from cnnlab.storage.cores import available_cores
@@ -56,9 +57,9 @@ def plan_form() -> Plan | None:
     settings: dict[str, Any] = {}
     for name in tried:
         if name == "model" or isinstance(SETTINGS[name], Choice | Switch):
-            options = _TRIED[name]
+            options = tuple(all_networks()) if name == "model" else _TRIED[name]
             settings[name] = tuple(
-                st.multiselect(title_of(name), options, options, key=f"sweep_{name}", persist_state="session")
+                st.multiselect(title_of(name), options, _TRIED[name], key=f"sweep_{name}", persist_state="session")
             )
         else:
             numbers = ", ".join(f"{number:g}" for number in _TRIED[name])
