@@ -20,6 +20,7 @@ from cnnlab.runs.run import Run
 from cnnlab.ui.answers.bars import answers_view, steps_view
 from cnnlab.ui.answers.explanation import explanation_view
 from cnnlab.ui.draw.canvas import SHOWN_SIDE, Picture, canvas, clear_canvas, drawing_now, put_on_canvas, undo_stroke
+from cnnlab.ui.draw.diagram import network_diagram
 from cnnlab.ui.draw.my_digits import asked_digit, is_round, keep_choices, my_digits_view
 from cnnlab.ui.draw.pen import live_pen
 from cnnlab.ui.frame.actions import show_error
@@ -62,21 +63,32 @@ def draw_and_answer(chosen: list[Run]) -> None:
         steps_view(prepared, drawing.picture.steps if drawing.picture else None)
         for refusal in live_pen(chosen):
             st.caption(as_text(refusal))
-    if prepared and chosen:
-        inside_view(chosen, prepared.centred)
+    if chosen:
+        inside_view(chosen, prepared.centred if prepared else None)
 
 
 def any_is_active(runs: list[Run]) -> bool:
     return any(run.status.is_active for run in runs)
 
 
-def inside_view(chosen: list[Run], image: np.ndarray) -> None:
-    """Show, on demand, what one of the runs makes of the drawing."""
+def inside_view(chosen: list[Run], image: np.ndarray | None) -> None:
+    """Show one of the networks as a diagram that moves with the pen and, on demand, what it makes of the drawing."""
     names = labels_of(chosen)
     place = 0
+    if st.session_state.get(Key.LOOKED_INSIDE, 0) >= len(chosen):
+        del st.session_state[Key.LOOKED_INSIDE]
     if len(chosen) > 1:
-        place = st.selectbox("Look inside", range(len(chosen)), format_func=names.__getitem__, width=420)
-    explanation_view(chosen[place], image, key="drawn")
+        place = st.selectbox(
+            "Look inside",
+            range(len(chosen)),
+            format_func=lambda place: f"Look inside {names[place]}",
+            width=420,
+            key=Key.LOOKED_INSIDE,
+            label_visibility="collapsed",
+        )
+    network_diagram(chosen[place])
+    if image is not None:
+        explanation_view(chosen[place], image, key="drawn")
 
 
 def put_test_image(index: int, test_set: TestSet = "mnist") -> None:
@@ -118,8 +130,6 @@ def examples_popover() -> None:
 
 
 begin_page("Draw")
-st.caption("Draw a digit: every chosen network answers while the pen moves.")
-
 runs, names = runs_and_names()
 if sent := st.session_state.pop(Key.CANVAS_IMAGE, None):  # by Inspect, with the network that answered there
     test_set, index, run_id = sent
@@ -130,7 +140,7 @@ CHOICE.take_from_address(
 )
 show_error(Key.PICTURE_ERROR)
 st.multiselect(
-    "Networks that answer",
+    "Networks that answer while you draw",
     list(runs),
     format_func=names.__getitem__,
     key=CHOICE.key,

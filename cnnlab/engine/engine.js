@@ -3,11 +3,10 @@
 
 /** Return a network: a function from an image to the values of all layers, the last of which are the logits. */
 export function networkOf(layers, weights) {
-  const parts = layers.map((layer) => {
+  const parts = withWeights(layers, weights).map((layer) => {
     const compute = LAYERS[layer.op];
     if (!compute) throw new Error(`The engine knows no layer ${layer.op}.`);
-    const taken = ([start, length]) => weights.subarray(start, start + length);
-    return { ...layer, compute, weight: layer.weight && taken(layer.weight), bias: layer.bias && taken(layer.bias) };
+    return { ...layer, compute };
   });
   const shapeOf = (place) => (place < 0 ? [1, 28, 28] : parts[place].shape);
   return (image) => {
@@ -19,6 +18,12 @@ export function networkOf(layers, weights) {
     }
     return values;
   };
+}
+
+/** Return layers with their weights in the place of where these are. */
+export function withWeights(layers, weights) {
+  const taken = (place) => place && weights.subarray(place[0], place[0] + place[1]);
+  return layers.map((layer) => ({ ...layer, weight: taken(layer.weight), bias: taken(layer.bias) }));
 }
 
 /** Return the probabilities that belong to logits. */

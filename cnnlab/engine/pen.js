@@ -2,7 +2,7 @@
 // writes the answers into the cards that the server has made. When the pen is lifted the server answers too, with the
 // same numbers; without this module it is the only one that does.
 
-import { networkOf, softmax } from "./engine.js";
+import { networkOf, softmax, withWeights } from "./engine.js";
 import { prepare, shrink } from "./preparation.js";
 
 const CANVAS_SIDE = 280;
@@ -19,15 +19,25 @@ export default function ({ data }) {
   const paper = reader.getContext("2d", { willReadFrequently: true });
   let isDrawing = false;
   let frame = 0;
+  let answered = 0; // how much ink there was
 
   const answer = () => {
     frame = 0;
-    const steps = prepare(inkOn(paper), CANVAS_SIDE);
+    const ink = inkOn(paper);
+    answered = sumOf(ink);
+    const steps = prepare(ink, CANVAS_SIDE);
     const shrunk = steps && shrink(steps.drawn, CANVAS_SIDE);
-    for (const [run, network] of networks) {
+    for (const { run, layers, network } of networks) {
+      const values = steps && network(steps.centred);
+      const shares = steps && softmax(values.at(-1));
       for (const card of document.querySelectorAll(`.answer[data-run="${CSS.escape(run)}"]`)) {
-        write(card, steps && [steps.centred, shrunk].map((image) => softmax(network(image).at(-1))));
+        write(card, steps && [shares, softmax(network(shrunk).at(-1))]);
       }
+      // For the diagram, which shows one of the runs.
+      const detail = steps
+        ? { run, layers, values, shares, image: steps.centred }
+        : { run, layers, values: layers.map(emptyOf), shares: Array(10).fill(0), image: new Float32Array(784) };
+      document.dispatchEvent(new CustomEvent("cnnlab:values", { detail }));
     }
     showSteps({ Fitted: steps?.fitted, Centred: steps?.centred, "Plain shrink": shrunk });
   };
@@ -43,12 +53,18 @@ export default function ({ data }) {
   };
   const listeners = { pointerdown: begin, pointermove: move, pointerup: end, pointercancel: end };
   for (const [name, listener] of Object.entries(listeners)) document.addEventListener(name, listener, true);
+  document.addEventListener("cnnlab:ask", soon);
   if (canvasesOf(document.querySelector(FRAME)).length) soon(); // newer weights answer to what is drawn
   tidy();
-  const tidying = setInterval(tidy, TIDY_MILLISECONDS);
+  const tidying = setInterval(() => {
+    tidy();
+    // While the server takes a stroke, the canvas is empty for a moment; and what it puts there moves no pen.
+    if (!isDrawing && sumOf(inkOn(paper)) !== answered) soon();
+  }, TIDY_MILLISECONDS);
   stop = () => {
     clearInterval(tidying);
     cancelAnimationFrame(frame);
+    document.removeEventListener("cnnlab:ask", soon);
     for (const [name, listener] of Object.entries(listeners)) document.removeEventListener(name, listener, true);
   };
   return () => stop();
@@ -65,13 +81,18 @@ function tidy() {
   }
 }
 
-/** Return each run's network, by the run's identifier. The data are a header in JSON, its length before it, and floats. */
+const emptyOf = ({ shape }) => new Float32Array(shape.reduce((one, other) => one * other, 1));
+
+/** Return each run's network and its layers with their weights. The data are a header in JSON, its length, and floats. */
 function unpacked(data) {
   const bytes = new Uint8Array(data);
   const length = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
   const runs = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + length)));
   const floats = new Float32Array(bytes.slice(4 + length).buffer);
-  return runs.map(({ id, layers, start, count }) => [id, networkOf(layers, floats.subarray(start, start + count))]);
+  return runs.map(({ id, layers, start, count }) => {
+    const weights = floats.subarray(start, start + count);
+    return { run: id, layers: withWeights(layers, weights), network: networkOf(layers, weights) };
+  });
 }
 
 /** Return the canvases that lie on each other in a frame: what lies below, the finished strokes, the one being drawn. */
@@ -95,6 +116,7 @@ function inkOn(paper) {
   return Float32Array.from({ length: CANVAS_SIDE * CANVAS_SIDE }, (_, place) => 1 - data[4 * place] / 255);
 }
 
+const sumOf = (numbers) => numbers.reduce((one, other) => one + other, 0);
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
 const mostOf = (shares) => shares.indexOf(Math.max(...shares));
 

@@ -29,7 +29,7 @@ from cnnlab.runs.writer import RunWriter
 from cnnlab.training.events import BatchEvent
 from cnnlab.training.recipe import TrainingConfig
 
-PAGES = ("Home", "Models", "Train", "Compare", "Draw", "Inspect")
+PAGES = ("Home", "Write", "Train", "Compare", "Draw", "Inspect")
 PROGRESS = re.compile(r"step ([\d,]+) of")
 WATCHED_SECONDS = 15
 LONG_RUN = TrainingConfig(epochs=130, threads=1)

@@ -1,105 +1,85 @@
-"""How long from a move of the pen to the changed bars, in a real browser.
+"""How long from a move of the pen to the changed bars, and to the diagram through which the drawing passes.
 
-    PYTHONPATH=. python tests/benchmarks/live_pen.py
+    PYTHONPATH=. python tests/benchmarks/live_pen.py [--moves 500]
 
-It opens the lab on a free port, in a home of its own, draws with 500 moves on Draw with one, two and twelve runs, and
-prints for each the median and the 95th percentile of the milliseconds from the browser's pointer event until the bars
-are written.
+It opens Draw in a real browser, in a home of its own, draws with one, two and twelve runs, the diagram of the first one
+shown, and prints for each the median and the 95th percentile of the milliseconds from the browser's pointer event until
+all bars are written and the diagram is drawn: first while nothing else is done, then while a run trains.
 """
 
+import argparse
 import os
-import shutil
-import socket
-import subprocess
-import sys
 import tempfile
-import time
-import urllib.request
-from pathlib import Path
 from statistics import median, quantiles
 
-from playwright.sync_api import sync_playwright
+from lab_in_browser import AT_REST, chromium, server, wait_until
+from playwright.sync_api import Browser, sync_playwright
 
-ROOT = Path(__file__).parents[2]
-MOVES = 500
+# The diagram listens to the same event, and has listened longer: it is drawn when this is called.
 WATCH = """
-() => {
+(last) => {
   window.waits = [];
   let since = null;
   document.addEventListener("pointermove", () => { since ??= performance.now(); }, true);
-  new MutationObserver(() => {
-    if (since !== null) window.waits.push(performance.now() - since);
+  document.addEventListener("cnnlab:values", ({ detail }) => {
+    if (since === null || detail.run !== last) return;
+    window.waits.push(performance.now() - since);
     since = null;
-  }).observe(document.body, { subtree: true, attributes: true, attributeFilter: ["style"] });
+  });
 }
 """
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--moves", type=int, default=500)
+    moves = parser.parse_args().moves
     with tempfile.TemporaryDirectory() as home, sync_playwright() as playwright:
         os.environ["CNNLAB_HOME"] = home
+        from cnnlab.models.definitions import DEFINITIONS
         from cnnlab.runs.archive import export_run, import_run
-        from cnnlab.runs.shelf import reference_runs
+        from cnnlab.runs.queue import enqueue
+        from cnnlab.runs.shelf import create_run, reference_runs
+        from cnnlab.training.recipe import TrainingConfig
 
         runs = [run.id for run in reference_runs()]
         content = export_run(reference_runs()[0])
         runs += [import_run(content).id for _ in range(12 - len(runs))]
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        server = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "streamlit",
-                "run",
-                "app.py",
-                "--server.headless",
-                "true",
-                "--server.port",
-                str(port),
-            ],
-            cwd=ROOT,
-            stdout=subprocess.DEVNULL,
-        )
-        try:
-            while not is_up(port):
-                time.sleep(0.1)
-            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        browser = chromium(playwright)
+        with server(home) as lab:
             for count in (1, 2, 12):
-                waits = waits_on(browser.new_page(viewport={"width": 1280, "height": 900}), port, runs[:count])
-                cuts = quantiles(waits, n=20)
-                print(
-                    f"{count} runs: median {median(waits):.1f} ms, 95 % within {cuts[-1]:.1f} ms ({len(waits)} changes)"
-                )
-            browser.close()
-        finally:
-            server.terminate()
-            server.wait()
+                print_waits(f"{count} runs", waits_on(browser, lab.url, runs[:count], moves))
+        training = create_run(DEFINITIONS["module"], TrainingConfig(epochs=400, threads=1))
+        enqueue(training)
+        with server(home) as lab:
+            browser.new_page().goto(f"{lab.url}/train")
+            wait_until(lambda: training.history().step)
+            print_waits("2 runs, while another trains", waits_on(browser, lab.url, runs[:2], moves))
 
 
-def waits_on(page, port: int, runs: list[str]) -> list[float]:
-    page.goto(f"http://127.0.0.1:{port}/draw?runs={','.join(runs)}")
+def print_waits(what: str, waits: list[float]) -> None:
+    told = f"median {median(waits):.1f} ms, 95 % within {quantiles(waits, n=20)[-1]:.1f} ms ({len(waits)} frames)"
+    print(f"{what}: {told}", flush=True)
+
+
+def waits_on(browser: Browser, url: str, runs: list[str], moves: int) -> list[float]:
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto(f"{url}/draw?runs={','.join(runs)}")
     page.wait_for_selector("canvas.upper-canvas[aria-label]")
-    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
-    page.evaluate(WATCH)
+    page.wait_for_selector(AT_REST)
+    page.locator(".st-key-network_diagram canvas").wait_for()
+    page.evaluate(WATCH, runs[-1])
     box = page.locator("canvas.upper-canvas").bounding_box()
     page.mouse.move(box["x"] + 60, box["y"] + 60)
     page.mouse.down()
-    for move in range(MOVES):
+    page.evaluate("window.waits.length = 0")
+    for move in range(moves):
         across, down = 60 + (move * 7) % 210, 60 + (move * 3) % 220
         page.mouse.move(box["x"] + across, box["y"] + down)
-    waits = page.evaluate("window.waits")
+    waits: list[float] = page.evaluate("window.waits")
     page.mouse.up()
     page.close()
     return waits
-
-
-def is_up(port: int) -> bool:
-    try:
-        return urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=1).status == 200
-    except OSError:
-        return False
 
 
 if __name__ == "__main__":

@@ -42,6 +42,7 @@ class Key(StrEnum):
     CANVAS_PICTURE = "canvas_picture"  # what lies below the strokes
     CANVAS_IMAGE = "canvas_image"  # what Inspect sends: the test set, the image and the run
     BRUSH = "brush"  # its width, in pixels
+    LOOKED_INSIDE = "looked_inside"  # the place among the chosen runs of the one that is
     TEST_IMAGE = "test_image"
     UPLOADED_PICTURE = "uploaded_picture"
     PICTURE_ERROR = "picture_error"
