@@ -14,7 +14,7 @@ from torch import nn
 from cnnlab.fused import block, compiler
 from cnnlab.fused.block import FusedBlock
 from cnnlab.fused.compiler import CannotFuse
-from cnnlab.fused.rewrite import fuse
+from cnnlab.fused.rewrite import count_blocks, fuse
 from cnnlab.models.definitions import DEFINITIONS
 
 
@@ -129,6 +129,9 @@ def test_a_block_is_found_however_it_is_written(forward):
         Written(lambda convolution, x: F.avg_pool2d(F.relu(convolution(x)), 2)),
         Written(lambda convolution, x: F.max_pool2d(F.gelu(convolution(x)), 2)),
         Written(lambda convolution, x: F.max_pool2d((y := F.relu(convolution(x))), 2) + y.mean()),
+        Written(lambda convolution, x: F.max_pool2d(F.relu(y := convolution(x)), 2) + y.mean()),
+        Written(lambda convolution, x: F.max_pool2d(F.relu(convolution(x)), 2, dilation=(1, 2))),
+        Written(lambda convolution, x: F.max_pool2d(F.relu(convolution(x)), 2, padding=(0, 1))),
         Written(lambda convolution, x: F.max_pool2d(F.relu(convolution(x)), 2), kernel_size=5),
         Written(lambda convolution, x: F.max_pool2d(F.relu(convolution(x)), 2), padding=1),
         Written(lambda convolution, x: F.max_pool2d(F.relu(convolution(x)), 2), stride=2),
@@ -138,6 +141,12 @@ def test_a_block_is_found_however_it_is_written(forward):
 def test_what_is_not_such_a_block_is_left_to_pytorch(model):
     with pytest.raises(CannotFuse, match="no 3×3 convolution"):
         fuse(model, (1, 28, 28), threads=2)
+
+
+def test_blocks_are_counted_beside_all_convolutions():
+    model = nn.Sequential(*layers(1, 4), nn.Conv2d(4, 4, 5), nn.ReLU(), *layers(4, 8))
+    assert count_blocks(model) == (2, 3)
+    assert count_blocks(Written(lambda convolution, x: x if x.sum() > 0 else -x)) == (0, 0)
 
 
 def test_code_that_asks_for_values_cannot_be_followed_and_says_so():
