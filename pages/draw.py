@@ -3,7 +3,6 @@
 import random
 from functools import partial
 
-import numpy as np
 import streamlit as st
 
 from cnnlab.comparison.labels import labels_of
@@ -60,19 +59,20 @@ def draw_and_answer(chosen: list[Run]) -> None:
             st.info(f"This looks like {count} digits. The networks were trained to read one: they answer all the same.")
         if not is_round():
             keep_choices(can_keep)
-        steps_view(prepared, drawing.picture.steps if drawing.picture else None)
         for refusal in live_pen(chosen):
             st.caption(as_text(refusal))
-    if chosen:
-        inside_view(chosen, prepared.centred if prepared else None)
+    looked_into = looked_into_view(chosen) if chosen else None
+    steps_view(prepared, drawing.picture.steps if drawing.picture else None)
+    if prepared and looked_into:
+        explanation_view(looked_into, prepared.centred, key="drawn")
 
 
 def any_is_active(runs: list[Run]) -> bool:
     return any(run.status.is_active for run in runs)
 
 
-def inside_view(chosen: list[Run], image: np.ndarray | None) -> None:
-    """Show one of the networks as a diagram that moves with the pen and, on demand, what it makes of the drawing."""
+def looked_into_view(chosen: list[Run]) -> Run:
+    """Show one of the networks as a diagram that moves with the pen, and return its run."""
     names = labels_of(chosen)
     place = 0
     if st.session_state.get(Key.LOOKED_INSIDE, 0) >= len(chosen):
@@ -87,8 +87,7 @@ def inside_view(chosen: list[Run], image: np.ndarray | None) -> None:
             label_visibility="collapsed",
         )
     network_diagram(chosen[place])
-    if image is not None:
-        explanation_view(chosen[place], image, key="drawn")
+    return chosen[place]
 
 
 def put_test_image(index: int, test_set: TestSet = "mnist") -> None:
