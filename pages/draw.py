@@ -24,7 +24,7 @@ from cnnlab.ui.draw.my_digits import asked_digit, is_round, keep_choices, my_dig
 from cnnlab.ui.draw.pen import live_pen
 from cnnlab.ui.frame.actions import show_error
 from cnnlab.ui.frame.live import live
-from cnnlab.ui.frame.page import begin_page
+from cnnlab.ui.frame.page import begin_page, scroll_to
 from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.torch_thread import ask
 from cnnlab.ui.frame.wording import as_text
@@ -96,6 +96,7 @@ def put_test_image(index: int, test_set: TestSet = "mnist") -> None:
     images, labels = ask(images_of, test_set)
     enlarged = images[index, 0].numpy().repeat(CANVAS_SIDE // 28, axis=0).repeat(CANVAS_SIDE // 28, axis=1)
     put_on_canvas(Picture(enlarged, f"Test image {index:,}: a {labels[index]}"))
+    st.session_state[Key.TURN_TO_CANVAS] = True
 
 
 def put_uploaded() -> None:
@@ -104,6 +105,7 @@ def put_uploaded() -> None:
     try:
         steps = picture_steps(file.getvalue())
         put_on_canvas(Picture(steps.ink, file.name, steps))
+        st.session_state[Key.TURN_TO_CANVAS] = True
     except LabError as error:
         if drawing_now().picture:  # else the answers to the one before would stand below the error
             clear_canvas()
@@ -160,5 +162,7 @@ try:
     )
     examples_popover()
     my_digits_view(chosen)
+    if st.session_state.pop(Key.TURN_TO_CANVAS, False):
+        scroll_to("draw_row")
 except NoSuchRun:  # deleted from another tab just now
     st.rerun()

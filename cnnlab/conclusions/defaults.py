@@ -40,7 +40,9 @@ def pair_to_compare(runs: Iterable[Run], swept: Set[str]) -> list[Run]:
     """
     found: dict[TrainingConfig, dict[str, Run]] = {}
     for run in runs:
-        if run.model in _TUTORIALS and run.id not in swept and _can_be_shown(run):
+        if not (run.model in _TUTORIALS and run.source == DEFINITIONS[run.model].source):
+            continue  # it is another network by now
+        if run.id not in swept and _can_be_shown(run):
             pair = found.setdefault(run.config, {})
             pair.setdefault(run.model, run)
             if len(pair) == len(_TUTORIALS):

@@ -144,6 +144,9 @@ def _forward(understood: Understood, names: dict[str, str]) -> list[str]:
         if place == last:
             lines.append(f"        return {written[place]}{shape}")
             break
+        if step.kind == "Identity" and written[place] in variables.values():
+            variables[place] = written.pop(place)  # another name for the same would be a line that does nothing
+            continue
         waiting = {each for later in network.steps[place + 1 :] for each in later.inputs if each <= place} - {place}
         name = "x" if not any(variables.get(each) == "x" for each in waiting) else _new_name(variables, waiting)
         lines.append(f"        {name} = {written.pop(place)}{shape}")

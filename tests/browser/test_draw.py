@@ -40,6 +40,7 @@ def draw(page: Page, strokes) -> None:
     """Draw with the mouse, and wait after each stroke until the page has it."""
     expect(canvas(page)).to_have_count(1)  # for a moment, the one before may still be there
     expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+    canvas(page).hover()  # when the page has turned to it
     box = canvas(page).bounding_box()
     scale = box["width"] / CANVAS_SIDE
     for (x, y), *others in strokes:
@@ -65,8 +66,8 @@ def test_a_drawn_digit_is_answered_undone_cleared_and_outlives_a_page_switch(loo
     expect(page.locator(".answer .shrunk")).to_have_text(re.compile(r"After a plain shrink: \d, \d+\.\d %"))
     picture = drawn_picture(page).get_attribute("src")
 
-    page.get_by_role("link", name="Models").click()
-    expect(page.get_by_role("heading", name="One network, written twice")).to_be_visible()
+    page.get_by_role("link", name="Write", exact=True).click()
+    expect(page.get_by_role("textbox", name="Your network")).to_be_visible()
     page.get_by_role("link", name="Draw").click()
     expect_answer(page, 7)
     assert drawn_picture(page).get_attribute("src") == picture
@@ -104,6 +105,7 @@ def test_what_was_meant_is_kept_as_the_strokes_that_were_answered(open_page):
 def test_a_round_keeps_one_digit_after_the_other(open_page):
     page = open_page(REFERENCE)
     page.get_by_role("button", name="Draw each digit three times").click()
+    page.wait_for_function("document.querySelector('.st-key-draw_row').getBoundingClientRect().top >= 0")
     for digit in (0, 1):
         expect(page.get_by_text(f"Draw a {digit}")).to_be_visible()
         expect(page.get_by_text("Nothing drawn yet")).to_be_visible()

@@ -104,6 +104,7 @@ def test_for_a_projector_the_type_is_larger_and_captions_are_gone(look_at):
 
 def test_from_the_start_of_the_page_to_start_training_are_at_most_twelve_tabs(look_at):
     page = look_at("/train")
+    expect(page.get_by_role("button", name="Start training")).to_be_visible()
     page.wait_for_selector(AT_REST)
     presses = 0
     focused = ""

@@ -200,6 +200,7 @@ def _take_back() -> None:
 def _start_round() -> None:
     clear_canvas()
     st.session_state[Key.ROUND] = 0
+    st.session_state[Key.TURN_TO_CANVAS] = True
     st.session_state[Key.KEPT] = []
 
 

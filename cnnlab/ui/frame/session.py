@@ -41,6 +41,7 @@ class Key(StrEnum):
     CANVAS_NOW = "canvas_now"  # the drawing that it last sent
     CANVAS_PICTURE = "canvas_picture"  # what lies below the strokes
     CANVAS_IMAGE = "canvas_image"  # what Inspect sends: the test set, the image and the run
+    TURN_TO_CANVAS = "turn_to_canvas"  # somebody far below has put something on it, or begins a round
     BRUSH = "brush"  # its width, in pixels
     LOOKED_INSIDE = "looked_inside"  # the place among the chosen runs of the one that is
     TEST_IMAGE = "test_image"
