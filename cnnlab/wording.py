@@ -36,3 +36,8 @@ def plural(count: int, noun: str) -> str:
 def in_one_line(text: str) -> str:
     """Return a text from outside, such as a file's name, with what cannot be printed as its code: a\\tb."""
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+def shape_text(shape: tuple[int, ...]) -> str:
+    """Return a shape as the pages write it: 8 × 26 × 26."""
+    return " × ".join(f"{size:,}" for size in shape)

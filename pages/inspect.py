@@ -1,6 +1,7 @@
 """Look inside one run: what its network makes of an image, where it errs, and what it is made of."""
 
 import random
+from functools import partial
 
 import numpy as np
 import streamlit as st
@@ -21,6 +22,7 @@ from cnnlab.ui.answers.reliability import reliability_view
 from cnnlab.ui.frame.page import begin_page
 from cnnlab.ui.frame.pictures import picture_rows
 from cnnlab.ui.frame.session import Key
+from cnnlab.ui.frame.tabs import show_tabs
 from cnnlab.ui.frame.torch_thread import ask
 from cnnlab.ui.frame.wording import as_text
 from cnnlab.ui.train.choice import runs_and_names
@@ -33,13 +35,7 @@ ORIGINS: dict[TestSet, str] = {
     "mnist": "MNIST's digits were written with ink on paper, in the USA.",
     "pen": "These digits were drawn with a pen on a tablet, by people whose digits no network here is trained on.",
 }
-ONE_IMAGE, MATRIX, WORST, FILTERS, SURENESS = PARTS = (
-    "One image",
-    "Confusion matrix",
-    "What it gets most wrong",
-    "Its filters",
-    "How sure, how right",
-)
+ONE_IMAGE = "One image"
 
 
 def take_choice_from_address(runs: dict[str, Run]) -> None:
@@ -198,18 +194,13 @@ try:
 except NoSuchRun:  # deleted from another tab just now
     st.rerun()
 
-parts = st.tabs(PARTS, key=Key.INSPECTED_PART, on_change="rerun")
-for name, part in zip(PARTS, parts, strict=True):
-    if not part.open:
-        continue
-    with part:
-        if name == ONE_IMAGE:
-            st.fragment(one_image_view)(run, test_set, labels, predictions)
-        elif name == MATRIX:
-            st.fragment(confusion_matrix_view)(test_set, labels, predictions)
-        elif name == WORST:
-            st.fragment(worst_errors_view)(test_set, labels, predictions)
-        elif name == FILTERS:
-            filters_view(run)
-        elif name == SURENESS:
-            reliability_view(run)
+show_tabs(
+    {
+        ONE_IMAGE: partial(st.fragment(one_image_view), run, test_set, labels, predictions),
+        "Confusion matrix": partial(st.fragment(confusion_matrix_view), test_set, labels, predictions),
+        "What it gets most wrong": partial(st.fragment(worst_errors_view), test_set, labels, predictions),
+        "Its filters": partial(filters_view, run),
+        "How sure, how right": partial(reliability_view, run),
+    },
+    key=Key.INSPECTED_PART,
+)

@@ -1,11 +1,14 @@
 """Write a network in one of its two forms, and see the other written, each line's shape and cost, and each mistake."""
 
+from functools import partial
+
 import streamlit as st
 
 from cnnlab.models.reading.network import CannotRead
 from cnnlab.networks.shelf import damaged_networks, kept_networks
 from cnnlab.ui.frame.page import begin_page
 from cnnlab.ui.frame.session import Key
+from cnnlab.ui.frame.tabs import show_tabs
 from cnnlab.ui.frame.wording import as_text
 from cnnlab.ui.write.editor import editor, mark_lines
 from cnnlab.ui.write.examples import EXAMPLES
@@ -21,14 +24,6 @@ from cnnlab.ui.write.findings import (
 from cnnlab.ui.write.proof import proof_in_a_line, proof_view
 from cnnlab.ui.write.tutorial import tutorials_two, what_a_list_cannot_say
 from cnnlab.wording import plural
-
-LINES, GRAPH, TUTORIAL, NO_LIST, PROOF = PARTS = (
-    "Line by line",
-    "Graph",
-    "The tutorial's two",
-    "What a list cannot say",
-    "The proof",
-)
 
 
 def start_from() -> None:
@@ -76,23 +71,18 @@ if understood:
     with told:
         totals_view(source, understood)
     with written_column:
-        other_form(understood)
+        other_form(source, understood)
         mistakes_view(understood.mistakes, source)
     with training:
         keep_and_train(source, understood)
 
-parts = st.tabs(PARTS, key=Key.WRITE_PART, on_change="rerun")
-for name, part in zip(PARTS, parts, strict=True):
-    if not part.open:
-        continue
-    with part:
-        if name == LINES and understood:
-            lines_view(understood)
-        elif name == GRAPH and understood:
-            graph_view(source, understood)
-        elif name == TUTORIAL:
-            tutorials_two()
-        elif name == NO_LIST:
-            what_a_list_cannot_say()
-        elif name == PROOF:
-            proof_view()
+show_tabs(
+    {
+        "Line by line": partial(lines_view, understood) if understood else lambda: None,
+        "Graph": partial(graph_view, source, understood) if understood else lambda: None,
+        "The tutorial's two": tutorials_two,
+        "What a list cannot say": what_a_list_cannot_say,
+        "The proof": proof_view,
+    },
+    key=Key.WRITE_PART,
+)

@@ -7,8 +7,9 @@ import pandas as pd
 
 from cnnlab.charts.palette import TEST_COLOR, TRAIN_COLOR, TUTORIAL_COLOR
 from cnnlab.data.mnist import IMAGE_SHAPE
-from cnnlab.models.layers import INPUT, Layer, shape_text
+from cnnlab.models.layers import INPUT, Layer
 from cnnlab.proof.equivalence import TrainedBoth
+from cnnlab.wording import shape_text
 
 _UNDERLYING_COLOR = "#a9bafc"
 

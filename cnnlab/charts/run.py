@@ -110,6 +110,8 @@ def _loss_spec(names: tuple[str, ...], planned_epochs: int) -> dict[str, Any]:
         # Said to be ordinal: Vega-Lite would spread opacities and widths evenly between the first and the last.
         return alt.Scale(type="ordinal", domain=list(names), range=list(values[: len(names)]))
 
+    color = alt.Color("curve:O", scale=by_curve(TRAIN_COLOR, TRAIN_COLOR, TEST_COLOR, TUTORIAL_COLOR), legend=None)
+    beside: dict[str, Any] = {"align": "left", "dx": 8, "fontSize": 12}
     lines = alt.Chart().encode(
         x=_epoch_axis(planned_epochs),
         y=alt.Y(
@@ -118,11 +120,7 @@ def _loss_spec(names: tuple[str, ...], planned_epochs: int) -> dict[str, Any]:
             scale=alt.Scale(type="log", nice=True, domain=alt.DomainUnionWith(unionWith=_USUAL_LOSSES)),
             axis=alt.Axis(values=LOSS_TICKS, format="~g"),
         ),
-        color=alt.Color(
-            "curve:O",
-            scale=by_curve(TRAIN_COLOR, TRAIN_COLOR, TEST_COLOR, TUTORIAL_COLOR),
-            legend=None,
-        ),
+        color=color,
         opacity=alt.Opacity("curve:O", scale=by_curve(0.4, 1.0, 1.0, 1.0)),
         strokeWidth=alt.StrokeWidth("curve:O", scale=by_curve(1.0, 3.0, 2.0, 2.5)),
         strokeDash=alt.StrokeDash("curve:O", scale=by_curve([1, 0], [1, 0], [1, 0], [2, 4])),
@@ -141,11 +139,9 @@ def _loss_spec(names: tuple[str, ...], planned_epochs: int) -> dict[str, Any]:
             x=alt.XValue("width"),
             y=alt.Y("label_loss:Q"),
             text="label:N",
-            color=alt.Color(
-                "curve:O", scale=by_curve(TRAIN_COLOR, TRAIN_COLOR, TEST_COLOR, TUTORIAL_COLOR), legend=None
-            ),
+            color=color,
         )
-        .mark_text(align="left", dx=8, fontSize=12)
+        .mark_text(**beside)
     )
     # It is not seen, and as wide as a label can be: the axis keeps its width when the labels come.
     widest = (
@@ -153,7 +149,7 @@ def _loss_spec(names: tuple[str, ...], planned_epochs: int) -> dict[str, Any]:
         .encode(
             x=alt.XValue("width"), y=alt.YValue(0), text=alt.TextValue("tutorial 0.0000"), opacity=alt.OpacityValue(0)
         )
-        .mark_text(align="left", dx=8, fontSize=12)
+        .mark_text(**beside)
     )
     layers = [lines.mark_line(), dots.mark_point(filled=True, size=45), labels, widest]
     return alt.LayerChart(layer=layers).properties(height=300).to_dict()

@@ -9,6 +9,7 @@ from cnnlab.models.reading.network import CannotRead
 from cnnlab.models.reading.source import MOST_CHARACTERS, read
 from cnnlab.models.reading.understanding import Understood, understand
 from cnnlab.models.writing import IMPORTS, CannotBeSequential, as_module, as_sequential
+from cnnlab.wording import shape_text
 
 _MOST_BYTES = 4 * MOST_CHARACTERS
 
@@ -68,7 +69,7 @@ def translate(context: click.Context, file: str, to: str | None, check: bool) ->
 def _print_table(understood: Understood) -> None:
     rows = [("line", "layer", "shape", "parameters", "multiply-adds")]
     for step, cost in zip(understood.network.steps, understood.costs, strict=True):
-        shape = " × ".join(map(str, cost.after)) if cost.after else "?"
+        shape = shape_text(cost.after) if cost.after else "?"
         name = f"{step.layer}: {step.kind}" if step.layer else step.kind
         rows.append((str(step.line), name, shape, f"{cost.parameters:,}", f"{cost.multiply_adds:,}"))
     rows.append(("", "total", "", f"{understood.parameters:,}", f"{understood.multiply_adds:,}"))

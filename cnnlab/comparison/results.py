@@ -1,13 +1,15 @@
 """The results of several runs as one data frame, run by run or over seeds."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import pandas as pd
 
-from cnnlab.comparison.experiments import by_experiment, by_seed, experiment_of, folded_labels_of
+from cnnlab.comparison.experiments import by_experiment, by_seed, folded_labels_of
 from cnnlab.comparison.outcomes import outcome
 from cnnlab.comparison.statistics import accuracy_interval
 from cnnlab.data.mnist import TEST_IMAGES
+from cnnlab.models.definitions import UnknownDefinition
 from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
 
@@ -94,10 +96,19 @@ def over_seeds(runs: Sequence[Run]) -> pd.DataFrame:
     ).reset_index()
 
 
+def tutorial_losses_of(run: Run) -> tuple[float, ...]:
+    """Return the losses that the tutorial prints for a run's network, one for each epoch; none where it prints none."""
+    with suppress(UnknownDefinition):
+        return run.definition.tutorial_losses
+    return ()
+
+
 def _beside_tutorial(run: Run, epoch: int, train_loss: float) -> float | None:
-    losses = run.definition.tutorial_losses if experiment_of(run).is_registered else ()
+    losses = tutorial_losses_of(run)
     return train_loss - losses[epoch - 1] if epoch <= len(losses) else None
 
 
 def _parameters_of(run: Run) -> int | None:
-    return run.definition.parameters if experiment_of(run).is_registered else None
+    with suppress(UnknownDefinition):
+        return run.definition.parameters
+    return None

@@ -144,18 +144,3 @@ DEFINITIONS: dict[str, Definition] = {
         ),
     )
 }
-
-
-def definition_named(name: str) -> Definition:
-    """Return the definition that is registered under a name.
-
-    Raises
-    ------
-    UnknownDefinition
-        If there is none.
-    """
-    try:
-        return DEFINITIONS[name]
-    except (KeyError, TypeError):  # TypeError: what somebody wrote into a plan is a list
-        known = ", ".join(DEFINITIONS)
-        raise UnknownDefinition(f"There is no network named {name!r}: choose one of {known}.") from None

@@ -88,11 +88,6 @@ def layers_of_definition(definition: Definition) -> tuple[Layer, ...]:
     return tuple(layers_of(definition.build(seed=0)))
 
 
-def shape_text(shape: tuple[int, ...]) -> str:
-    """Return a shape as the pages write it: 8 × 26 × 26."""
-    return " × ".join(f"{size:,}" for size in shape)
-
-
 CONVOLUTION = "Conv2d"
 
 

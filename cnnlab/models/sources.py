@@ -7,6 +7,7 @@ from cnnlab.models.definitions import DEFINITIONS, Definition, UnknownDefinition
 from cnnlab.models.reading.building import build
 from cnnlab.models.reading.network import CannotRead
 from cnnlab.models.reading.source import read
+from cnnlab.models.reading.understanding import require_trainable
 
 
 @dataclass(frozen=True)
@@ -31,16 +32,15 @@ def read_definition(name: str, source: str) -> ReadDefinition:
         If the source is not understood, or has a mistake that prevents training.
     """
     network = read(source)
+    require_trainable(network)
     registered = DEFINITIONS.get(name)
-    definition = ReadDefinition(
+    return ReadDefinition(
         name=name,
         title=registered.title if registered else name,
         description="A network of one's own.",
         factory=partial(build, network),
         text=source,
     )
-    definition.build(seed=0)  # says what is wrong, if something is
-    return definition
 
 
 def definition_of(name: str, source: str) -> Definition:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from cnnlab.errors import LabError
@@ -64,13 +65,24 @@ def damaged_networks() -> list[Path]:
 
 
 def _kept_in(path: Path) -> Kept | None:
+    """Return what a file holds; None if it cannot be read. It is read again when it has changed."""
     try:
-        told = unsealed(json.loads(path.read_text(encoding="utf-8")))
+        found = path.stat()
+        return _kept_at(path, found.st_size, found.st_mtime_ns)
+    except OSError:
+        return None
+
+
+@lru_cache(maxsize=1024)
+def _kept_at(path: Path, _size: int, _modified: int) -> Kept | None:
+    content = path.read_text(encoding="utf-8")
+    try:
+        told = unsealed(json.loads(content))
         if told["format"] > FORMAT:
             return None
         kept = Kept(str(told["name"]), int(told["version"]), str(told["source"]))
         read_definition(kept.title, kept.source)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError, CannotRead):
+    except (ValueError, KeyError, TypeError, RecursionError, CannotRead):
         return None
     return kept
 

@@ -5,7 +5,8 @@ from difflib import SequenceMatcher
 from torch import nn
 
 from cnnlab.errors import LabError
-from cnnlab.models.layers import Layer, layers_of, shape_text
+from cnnlab.models.layers import Layer, layers_of
+from cnnlab.wording import shape_text
 
 
 class CannotCarryWeights(LabError):

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from cnnlab.errors import LabError
 from cnnlab.models.definitions import UnknownDefinition
+from cnnlab.models.sources import definition_of
 from cnnlab.runs.folder import FORMAT, DamagedRun, unreadable
 from cnnlab.runs.log import Line, Record, Status, drop_torn_line, line_of, status_said_by, training_line
 from cnnlab.runs.run import Run
@@ -184,7 +185,7 @@ def require_same_network(run: Run) -> None:
         If it is not, or is not registered any more.
     """
     try:
-        run.definition  # noqa: B018
+        definition_of(run.model, run.source)
     except UnknownDefinition as error:
         raise CannotGoOn(
             f"{run.name} cannot be trained: {error}. Put its source back (the run's training script has it), or start "

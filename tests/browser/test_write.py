@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from listings import TUTORIALS_LIST
 from playwright.sync_api import Page, expect
 
 from cnnlab.models.definitions import DEFINITIONS
@@ -12,16 +13,6 @@ from cnnlab.ui.write.examples import EXAMPLES
 pytestmark = pytest.mark.browser
 
 ADD = re.compile("^Add$")
-LISTING = """import torch.nn as nn
-# define the model
-model1 = nn.Sequential(
-    nn.Conv2d(1,8,3),nn.ReLU(),nn.MaxPool2d((2,2)),
-    nn.Conv2d(8,16,3),nn.ReLU(),nn.MaxPool2d((2,2)),
-    nn.Flatten(),
-    nn.Linear(5*5*16,64),nn.ReLU(),
-    nn.Linear(64,32),nn.ReLU(),
-    nn.Linear(32,10))
-"""
 
 
 def paste(page: Page, source: str) -> None:
@@ -36,7 +27,7 @@ def test_a_pasted_listing_is_changed_mended_trained_compared_and_drawn_for(open_
     page = open_page("/write")
     written = page.locator(".st-key-written code")
     expect(written).to_contain_text("self.conv1 = nn.Conv2d(1, 8, kernel_size=3)")
-    paste(page, LISTING.replace("1,8,3", "1,16,3").replace("8,16,3", "16,32,3"))
+    paste(page, TUTORIALS_LIST.lstrip().replace("1,8,3", "1,16,3").replace("8,16,3", "16,32,3"))
     expect(page.get_by_text("nn.Linear takes 400 numbers, and is given 800.")).to_be_visible()
     expect(page.locator(".numbers b")).to_have_text("7")
     assert page.evaluate("document.activeElement.tagName") == "TEXTAREA"  # one can go on typing

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cnnlab.models.reading.kinds import sides_of
-from cnnlab.models.reading.network import IMAGE, Arguments, CannotRead, Network, Step
-from cnnlab.models.reading.understanding import understand
+from cnnlab.models.reading.network import IMAGE, Arguments, Network, Step
+from cnnlab.models.reading.understanding import require_trainable
 
 # What a function of forward does. What holds numbers, or drops some, is a layer.
 _FUNCTIONS: dict[str, Callable[..., Tensor]] = {
@@ -45,9 +45,7 @@ def build(network: Network) -> nn.Module:
     CannotRead
         If the network has a mistake that prevents training.
     """
-    for mistake in understand(network).mistakes:
-        if mistake.prevents:
-            raise CannotRead(mistake.line, mistake.told)
+    require_trainable(network)
     layers = [(each.path, _layer(each.kind, each.arguments)) for each in network.declared]
     if network.form == "sequential":
         return _with(nn.Sequential(), layers)

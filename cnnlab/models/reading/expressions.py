@@ -69,7 +69,7 @@ def span_of(node: ast.AST) -> Span:
     return Span(line, column, getattr(node, "end_lineno", line), getattr(node, "end_col_offset", column))
 
 
-def in_characters(parsed: ast.AST, text: str) -> ast.AST:
+def in_characters(parsed: ast.AST, text: str) -> None:
     """Count the columns of a source's parts in characters, where `ast` counts bytes."""
     lines = [line.encode() for line in text.split("\n")]
     if any(len(line) != len(plain) for line, plain in zip(lines, text.split("\n"), strict=True)):
@@ -77,7 +77,6 @@ def in_characters(parsed: ast.AST, text: str) -> ast.AST:
             for line, column in (("lineno", "col_offset"), ("end_lineno", "end_col_offset")):
                 if (number := getattr(node, line, None)) is not None:
                     setattr(node, column, len(lines[number - 1][: getattr(node, column)].decode()))
-    return parsed
 
 
 def refusal(node: ast.AST, told: str = "") -> CannotRead:
@@ -89,10 +88,8 @@ def refusal(node: ast.AST, told: str = "") -> CannotRead:
 def imported(node: ast.Import | ast.ImportFrom) -> dict[str, str]:
     """Return what names stand for after an import of torch or of collections; others are refused."""
     if isinstance(node, ast.Import):
-        names = {
-            each.asname or each.name.split(".")[0]: each.name if each.asname else each.name.split(".")[0]
-            for each in node.names
-        }
+        names = {each.asname: each.name for each in node.names if each.asname}
+        names |= {package: package for each in node.names if not each.asname for package in each.name.split(".")[:1]}
     else:
         names = {each.asname or each.name: f"{node.module}.{each.name}" for each in node.names}
     for name in names.values():
@@ -123,7 +120,7 @@ class Names:
         return ".".join([self.modules.get(node.id, node.id), *reversed(parts)])
 
     def value(self, node: ast.AST) -> Any:
-        """Return a number, a text, True, False, None, or several of them, where a node is one; else refusal it."""
+        """Return a number, a text, True, False, None, or several of them, where a node is one; else refuse it."""
         match node:
             case ast.Constant(value=value) if value is None or isinstance(value, bool | int | float | str):
                 return self._bounded(node, value)

@@ -10,6 +10,7 @@ from math import prod
 from typing import Any
 
 from cnnlab.models.reading.network import Arguments
+from cnnlab.wording import shape_text
 
 Shape = tuple[int, ...]
 REQUIRED = object()
@@ -127,7 +128,11 @@ def _sides(value: Any) -> Any:
 
 
 flag = only(False, True)
-both_of = lambda value: value if isinstance(value, tuple) else (value, value)  # noqa: E731
+
+
+def both_of(value: Any) -> Any:
+    """Return a number for the height and one for the width, where one may stand for both."""
+    return value if isinstance(value, tuple) else (value, value)
 
 
 def _image(shape: Shape) -> Shape:
@@ -192,7 +197,7 @@ def _linear(arguments: Arguments, shape: Shape) -> Shape:
     expected = arguments["in_features"]
     if len(shape) == 3:
         size = prod(shape)
-        told = f"takes {expected:,} numbers in a row, and is given {' × '.join(map(str, shape))}"
+        told = f"takes {expected:,} numbers in a row, and is given {shape_text(shape)}"
         raise Misfit(f"{told}: flatten first", needs_flatten=True, argument="in_features", should_be=size)
     if shape[0] != expected:
         raise Misfit(f"takes {expected:,} numbers, and is given {shape[0]:,}", "in_features", shape[0])
@@ -377,5 +382,4 @@ KINDS: dict[str, Kind] = {
     "Softmax": _OVER_LOGITS,
     "LogSoftmax": _OVER_LOGITS,
 }
-ACTIVATIONS = ("ReLU", "SiLU", "LeakyReLU", "GELU", "Tanh", "Sigmoid")
-HAS_NUMBERS = ("Conv2d", "Linear", "BatchNorm1d", "BatchNorm2d", "GroupNorm")
+HAS_NUMBERS = tuple(name for name, kind in KINDS.items() if kind.parameters is not _nothing)

@@ -5,7 +5,8 @@ from math import prod
 
 from cnnlab.data.mnist import IMAGE_SHAPE
 from cnnlab.models.reading.kinds import KINDS, Misfit, Shape
-from cnnlab.models.reading.network import IMAGE, Declared, Network, Span, Step
+from cnnlab.models.reading.network import IMAGE, CannotRead, Declared, Network, Span, Step
+from cnnlab.wording import shape_text
 
 DIGITS = 10
 MOST_PARAMETERS = 2_000_000
@@ -134,12 +135,25 @@ def understand(network: Network) -> Understood:
     return Understood(network, tuple(costs), tuple(sorted(mistakes, key=lambda mistake: mistake.line)))
 
 
+def require_trainable(network: Network) -> None:
+    """Check that a network has no mistake that prevents training.
+
+    Raises
+    ------
+    CannotRead
+        If it has one, which says the line.
+    """
+    for mistake in understand(network).mistakes:
+        if mistake.prevents:
+            raise CannotRead(mistake.line, mistake.told)
+
+
 def _passed(step: Step, shape: Shape) -> Shape:
     return KINDS[step.kind].shape(step.arguments, shape)
 
 
 def _joined(step: Step, shapes: list[Shape]) -> Shape:
-    said = " and ".join(" × ".join(map(str, shape)) for shape in shapes)
+    said = " and ".join(shape_text(shape) for shape in shapes)
     if step.kind == "Add":
         if len(set(shapes)) > 1:
             raise Misfit(f"adds {said}: only equal shapes are added number by number")
@@ -190,7 +204,7 @@ def _at_the_end(network: Network, costs: list[Cost], declared: dict[str, Declare
         )
         found.append(Mistake(last.line, told, prevents=False, fix=_without(last, network)))
     if shape is not None and shape != (DIGITS,):
-        said = f"{shape[0]:,} numbers" if len(shape) == 1 else f"maps of {' × '.join(map(str, shape))}"
+        said = f"{shape[0]:,} numbers" if len(shape) == 1 else f"maps of {shape_text(shape)}"
         layer = next(
             (declared[step.layer] for step in reversed(network.steps) if step.kind == "Linear" and step.layer), None
         )

@@ -12,11 +12,11 @@ from cnnlab.inference.answers import answers_of
 from cnnlab.inference.networks import newest_network_of
 from cnnlab.inference.test_set import DIGITS
 from cnnlab.models.insight import attribution, feature_maps, filters_of
-from cnnlab.models.layers import shape_text
 from cnnlab.runs.run import Run
 from cnnlab.ui.frame.pictures import picture_rows
 from cnnlab.ui.frame.torch_thread import ask
 from cnnlab.ui.frame.wording import as_text
+from cnnlab.wording import shape_text
 
 # Of one convolution: more could not be told apart.
 _PICTURES_SHOWN = 64

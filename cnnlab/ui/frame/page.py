@@ -40,7 +40,7 @@ _STYLE = """
    would show a Stop that stops the page, not the run. */
 .stAppHeader, .stAppToolbar { background: none; pointer-events: none; }
 .stMainMenu { pointer-events: auto; }
-.stStatusWidget, [data-testid="stStatusWidget"] { display: none; }
+.stStatusWidget { display: none; }
 .stMainMenu button[aria-haspopup] > * { display: none; }
 .stMainMenu button[aria-haspopup]::after { content: "◐"; font-size: 1.3rem; line-height: 1; }
 .st-key-navigation { padding-inline-end: 3rem; }
@@ -168,12 +168,12 @@ def _spare_the_imported_modules(count: int) -> None:
 
 def scroll_to_on_a_phone(key: str) -> None:
     """Bring the container with a key to the top of a window that is as narrow as a phone's."""
-    _run(f"if (innerWidth <= 640) {_SCROLL.format(key=key)}")
+    run_script(f"if (innerWidth <= 640) {_SCROLL.format(key=key)}")
 
 
 def scroll_to(key: str) -> None:
     """Bring the container with a key to the top of the window."""
-    _run(_SCROLL.format(key=key))
+    run_script(_SCROLL.format(key=key))
 
 
 _SCROLL = """{{
@@ -182,9 +182,10 @@ _SCROLL = """{{
 }}"""
 
 
-def _run(script: str) -> None:
+def run_script(script: str) -> None:
+    """Let the browser run a script, each time that this is called."""
     # The number makes each call another script: the browser runs none again that is there already.
-    number = st.session_state[Key.SCROLLS] = st.session_state.get(Key.SCROLLS, 0) + 1
+    number = st.session_state[Key.SCRIPTS] = st.session_state.get(Key.SCRIPTS, 0) + 1
     st.html(f'<script data-number="{number}">{script}</script>', unsafe_allow_javascript=True)
 
 

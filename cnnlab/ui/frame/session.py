@@ -11,7 +11,7 @@ class Key(StrEnum):
 
     # Every page
     VIEWER = "viewer"  # who looks, for the pace of live parts
-    SCROLLS = "scrolls"  # how often the page was scrolled by itself
+    SCRIPTS = "scripts"  # how many the browser was given
     PROJECTION = "projection"  # larger type, fewer words
     RUN_ERROR = "run_error"  # what went wrong with an action on runs, until it is shown
 

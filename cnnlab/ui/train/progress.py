@@ -1,14 +1,13 @@
 """The progress of a run, live while it trains."""
 
 import math
-from contextlib import suppress
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from cnnlab.charts.run import accuracy_chart, loss_chart
-from cnnlab.models.definitions import UnknownDefinition
+from cnnlab.comparison.results import tutorial_losses_of
 from cnnlab.runs.log import History, Status
 from cnnlab.runs.queue import waiting_runs
 from cnnlab.runs.run import Run
@@ -23,7 +22,7 @@ def progress_view(run: Run) -> None:
     status, history = run.status, run.history()
     st.progress(min(1.0, history.step / run.total_steps), text=_progress_line(run, status, history))
     _results(history)
-    tutorial_losses = _tutorial_losses(run)
+    tutorial_losses = tutorial_losses_of(run)
     losses = loss_chart(
         history.batches,
         history.epochs,
@@ -39,12 +38,6 @@ def progress_view(run: Run) -> None:
     st.vega_lite_chart(accuracy.points, accuracy.spec, key=f"accuracy_chart_{run.id}")
     table = epoch_table(history.epochs, tutorial_losses, run.config.epochs)
     st.table(table, hide_index=True, height=460 if len(table) > _TABLE_ROWS else "content")
-
-
-def _tutorial_losses(run: Run) -> tuple[float, ...]:
-    with suppress(UnknownDefinition):
-        return run.definition.tutorial_losses
-    return ()
 
 
 def _difference(row: dict[Any, Any] | None, tutorial_losses: tuple[float, ...], epoch: int) -> str:
@@ -100,7 +93,7 @@ def result_sentence(run: Run) -> str:
     if (last := run.last_epoch()) is None:
         return ""
     came_to = f"**{last.train_loss:.4f}** after {plural(last.epoch, 'epoch')}"
-    losses = _tutorial_losses(run)
+    losses = tutorial_losses_of(run)
     beside = f"; the tutorial printed {losses[last.epoch - 1]:.4f} there" if last.epoch <= len(losses) else ""
     people = "" if last.pen_accuracy is None else f", and {percent(last.pen_accuracy)} of those that people drew"
     return f"{came_to}{beside}. **{percent(last.test_accuracy)}** of the test images are right{people}."

@@ -5,6 +5,7 @@ from collections.abc import Collection
 import streamlit as st
 
 from cnnlab.models.reading.source import MOST_CHARACTERS
+from cnnlab.ui.frame.page import run_script
 from cnnlab.ui.frame.session import Key
 
 HEIGHT = 440
@@ -21,7 +22,6 @@ _STYLE = """
 </style>
 """
 _SCRIPT = """
-<script>
 (function numbered(waited = 0) {
   const area = document.querySelector(".st-key-source textarea");
   // Streamlit is still loading it, or has not put the text into it.
@@ -62,7 +62,6 @@ _SCRIPT = """
     else if (area.value !== area.numbered) area.number();
   }, 200);
 })();
-</script>
 """
 
 
@@ -82,7 +81,4 @@ def editor() -> str:
 
 def mark_lines(lines: Collection[int]) -> None:
     """Number the editor's lines, and mark those with a mistake."""
-    # The text in a comment makes it another script each time, so that the browser runs it again.
-    number = st.session_state[Key.SCROLLS] = st.session_state.get(Key.SCROLLS, 0) + 1
-    script = _SCRIPT % {"marked": sorted(lines), "wait": _WAIT}
-    st.html(script.replace("<script>", f'<script data-number="{number}">'), unsafe_allow_javascript=True)
+    run_script(_SCRIPT % {"marked": sorted(lines), "wait": _WAIT})

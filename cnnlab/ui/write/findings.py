@@ -1,25 +1,21 @@
 """What the lab makes of a source: its other form, its mistakes, its lines."""
 
-from collections.abc import Hashable
 from contextlib import suppress
 from functools import lru_cache
 from statistics import median
 
-import pandas as pd
 import streamlit as st
-import torch
 
 from cnnlab.charts.network import network_graph
 from cnnlab.data.mnist import TRAIN_IMAGES, load_test_set
 from cnnlab.errors import LabError
 from cnnlab.fused.rewrite import count_blocks
-from cnnlab.models.layers import layers_of_definition, shape_text
-from cnnlab.models.reading.building import build
+from cnnlab.models.layers import layers_of_definition
 from cnnlab.models.reading.source import read
 from cnnlab.models.reading.understanding import Fix, Mistake, Understood, understand
 from cnnlab.models.sources import read_definition
 from cnnlab.models.writing import CannotBeSequential, as_module, as_sequential
-from cnnlab.networks.shelf import UnfitName, keep_network
+from cnnlab.networks.shelf import keep_network
 from cnnlab.proof.weights import carry_weights
 from cnnlab.runs.shelf import all_runs
 from cnnlab.training.evaluation import predict_logits
@@ -27,15 +23,17 @@ from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.torch_thread import ask
 from cnnlab.ui.frame.wording import as_text
 from cnnlab.ui.train.recipe_form import choose_network
+from cnnlab.ui.write.costs import costs_table
 from cnnlab.ui.write.editor import HEIGHT
-from cnnlab.wording import duration, plural
+from cnnlab.wording import duration, plural, shape_text
 
+_NAME = "Your network"
 _IMAGES = 1_000
 _RUNS_ASKED = 20
 _FORMS = {"sequential": "nn.Sequential", "module": "nn.Module"}
 
 
-def other_form(understood: Understood) -> None:
+def other_form(source: str, understood: Understood) -> None:
     """Show the network in the form that was not typed, and that the two are one; or why there is none."""
     is_list = understood.network.form == "sequential"
     to = "module" if is_list else "sequential"
@@ -50,7 +48,7 @@ def other_form(understood: Understood) -> None:
         return
     with st.container(height=HEIGHT - 28, border=False, key="written"):
         st.code(written)
-    difference = ask(_difference, st.session_state[Key.SOURCE], written)
+    difference = ask(_difference, source, written)
     st.caption(
         f"{'The same network' if difference == 0 else 'Not the same network'}: with the same weights, the largest "
         f"difference of their logits over {_IMAGES:,} test images is {difference:g}."
@@ -60,8 +58,7 @@ def other_form(understood: Understood) -> None:
 @lru_cache(maxsize=256)
 def _difference(typed: str, written: str) -> float:
     """Return the largest difference of the two forms' logits, from the same weights."""
-    with torch.random.fork_rng(devices=[]):
-        one, other = (build(read(source)) for source in (typed, written))
+    one, other = (read_definition(_NAME, source).build(seed=0) for source in (typed, written))
     carry_weights(one, other)
     images = load_test_set()[0][:_IMAGES]
     return (predict_logits(one, images) - predict_logits(other, images)).abs().max().item()
@@ -95,8 +92,7 @@ def seconds_an_epoch(understood: Understood) -> float | None:
 
 @lru_cache(maxsize=256)
 def _served(source: str) -> tuple[int, int]:
-    with torch.random.fork_rng(devices=[]):
-        return count_blocks(build(read(source)))
+    return count_blocks(read_definition(_NAME, source).build(seed=0))
 
 
 def mistakes_view(mistakes: tuple[Mistake, ...], source: str) -> None:
@@ -130,14 +126,7 @@ def lines_view(understood: Understood) -> None:
         )
     total = {"Line": "", "Layer": "**Total**", "In": "", "Out": ""}
     rows.append({**total, "Parameters": understood.parameters, "Multiply-adds": understood.multiply_adds})
-    numbers: list[Hashable] = ["Parameters", "Multiply-adds"]
-    st.table(
-        pd.DataFrame(rows).style.format(lambda count: f"{count:,}" if count else "–", subset=numbers), hide_index=True
-    )
-    st.caption(
-        "Parameters are the numbers that training changes. A multiply-add is one multiplication with its addition; "
-        "counted are those for one image."
-    )
+    costs_table(rows)
 
 
 def graph_view(source: str, understood: Understood) -> None:
@@ -146,7 +135,7 @@ def graph_view(source: str, understood: Understood) -> None:
         st.info("The graph is drawn when the mistakes are mended.")
         return
     try:
-        layers = ask(layers_of_definition, read_definition("Your network", source))
+        layers = ask(layers_of_definition, read_definition(_NAME, source))
     except LabError as error:
         st.info(as_text(str(error)))
         return
@@ -166,7 +155,7 @@ def keep_and_train(source: str, understood: Understood) -> None:
     if pressed:
         try:
             choose_network(keep_network(name, source).name)
-        except (UnfitName, LabError) as error:
+        except LabError as error:
             st.error(as_text(str(error)))
             return
         st.switch_page("pages/train.py")

@@ -1,18 +1,17 @@
 """The tutorial's network in its two ways, row by row, each in full, and what a list cannot say."""
 
-import pandas as pd
 import streamlit as st
-from pandas.io.formats.style import Styler
 
 from cnnlab.charts.network import network_graph
 from cnnlab.errors import LabError
 from cnnlab.models.alignment import aligned_rows, source_diff
 from cnnlab.models.definitions import DEFINITIONS, Definition
-from cnnlab.models.layers import Layer, layers_of_definition, shape_text
+from cnnlab.models.layers import Layer, layers_of_definition
 from cnnlab.ui.frame.torch_thread import ask
 from cnnlab.ui.frame.wording import as_text
 from cnnlab.ui.train.recipe_form import choose_network
-from cnnlab.wording import percent
+from cnnlab.ui.write.costs import costs_table
+from cnnlab.wording import percent, shape_text
 
 _SEQUENTIAL, _MODULE, _RESIDUAL = (DEFINITIONS[name] for name in ("sequential", "module", "residual"))
 # On a phone, the lines of the rows fit in without scrolling.
@@ -97,24 +96,19 @@ def _in_full(definition: Definition) -> None:
         source_and_table.info(as_text(str(error)))
         return
     with source_and_table:
-        st.table(_layer_table(layers), hide_index=True)
-        st.caption(
-            "Parameters are the numbers that training changes. A multiply-add is one multiplication with its addition; "
-            "counted are those for one image."
-        )
+        _layers_table(layers)
     graph.graphviz_chart(network_graph(layers), alt=f"The layers of {definition.title} as a graph")
 
 
-def _layer_table(layers: tuple[Layer, ...]) -> Styler:
-    """Return a row for each layer, and the totals."""
+def _layers_table(layers: tuple[Layer, ...]) -> None:
+    """Show a row for each layer, and the totals."""
     rows = [
         (layer.name, layer.kind, shape_text(layer.output_shape), layer.parameters, layer.multiply_adds)
         for layer in layers
     ]
     rows.append(("**Total**", "", "", _parameters_of(layers), sum(layer.multiply_adds for layer in layers)))
-    table = pd.DataFrame(rows, columns=["Name", "Kind", "Output shape", "Parameters", "Multiply-adds"])
-    # Formatted, not turned into text: Streamlit puts numbers to the right.
-    return table.style.format(lambda count: f"{count:,}" if count else "–", subset=["Parameters", "Multiply-adds"])
+    columns = ("Name", "Kind", "Output shape", "Parameters", "Multiply-adds")
+    costs_table([dict(zip(columns, row, strict=True)) for row in rows])
 
 
 def _parameters_of(layers: tuple[Layer, ...]) -> int:

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from cnnlab.models.definitions import DEFINITIONS, UnknownDefinition, definition_named
+from cnnlab.models.definitions import DEFINITIONS
 
 
 @pytest.mark.parametrize("name", DEFINITIONS)
@@ -39,9 +39,3 @@ def test_the_source_shown_is_the_definition():
 def test_the_residual_network_is_of_the_size_of_the_others():
     sizes = {name: sum(p.numel() for p in DEFINITIONS[name].build(seed=0).parameters()) for name in DEFINITIONS}
     assert sizes["residual"] == pytest.approx(sizes["module"], rel=0.03)
-
-
-@pytest.mark.parametrize("name", ["resnet", ["module"]])
-def test_an_unknown_name_is_refused_with_the_known_ones(name):
-    with pytest.raises(UnknownDefinition, match=": choose one of sequential, module"):
-        definition_named(name)

@@ -8,7 +8,8 @@ from torch import nn
 
 from cnnlab.models.definitions import DEFINITIONS, Net
 from cnnlab.models.insight import attribution, feature_maps, filters_of
-from cnnlab.models.layers import IMAGE_SHAPE, INPUT, CannotTrace, layers_of, layers_of_definition, shape_text
+from cnnlab.models.layers import IMAGE_SHAPE, INPUT, CannotTrace, layers_of, layers_of_definition
+from cnnlab.wording import shape_text
 
 # By hand. A convolution: outputs x (input channels x 3 x 3) multiply-adds, and as many weights as one output channel
 # has inputs, times the output channels, with a bias for each. A linear layer: inputs x outputs, and the biases.

@@ -58,3 +58,9 @@ def test_a_file_that_was_changed_or_is_of_a_newer_version_is_left_out_and_named(
     assert damaged_networks() == [path, newer]
     assert keep_network("Rows", HIDDEN).name == "Rows"
     assert path.exists()
+
+
+@pytest.mark.parametrize("name", ["resnet", ["module"]])
+def test_an_unknown_name_is_refused_with_the_known_ones(name):
+    with pytest.raises(UnknownDefinition, match=": choose one of sequential, module"):
+        network_named(name)

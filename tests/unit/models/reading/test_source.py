@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from listings import LISTINGS
+from listings import LISTINGS, TUTORIALS_CLASS, TUTORIALS_LIST
 from torch import nn
 
 from cnnlab.models.definitions import DEFINITIONS
@@ -13,49 +13,6 @@ from cnnlab.models.reading.network import CannotRead
 from cnnlab.models.reading.source import MOST_CHARACTERS, read
 from cnnlab.models.reading.understanding import understand
 
-TUTORIALS_LIST = """
-import torch.nn as nn
-# define the model
-model1 = nn.Sequential(
-    nn.Conv2d(1,8,3),nn.ReLU(),nn.MaxPool2d((2,2)),
-    nn.Conv2d(8,16,3),nn.ReLU(),nn.MaxPool2d((2,2)),
-    nn.Flatten(),
-    nn.Linear(5*5*16,64),nn.ReLU(),
-    nn.Linear(64,32),nn.ReLU(),
-    nn.Linear(32,10))
-import torch.optim as optim
-# use CrossEntropyLoss here since we don't apply softmax for the last layer
-criterion = nn.CrossEntropyLoss(reduction='mean')
-# choose RMSprop optimizer
-optimizer = optim.RMSprop(model1.parameters(),lr=0.001,momentum=0.9)
-"""
-TUTORIALS_CLASS = """
-import torch.nn as nn
-import torch.nn.functional as F
-# channel first
-class Net(nn.Module):
-    def __init__(self):
-        super(Net,self).__init__()
-        # layers
-        self.conv1 = nn.Conv2d(1,8,3)   # (1,28,28) => (8,26,26)
-        self.conv2 = nn.Conv2d(8,16,3)  # (8,13,13) => (16,11,11)
-        self.fc1 = nn.Linear(5*5*16,64)
-        self.fc2 = nn.Linear(64,32)
-        self.fc3 = nn.Linear(32,10)
-    def forward(self,x):
-        # forward propagation
-        x = F.max_pool2d(F.relu(self.conv1(x)),(2,2))
-        x = F.max_pool2d(F.relu(self.conv2(x)),(2,2))
-        # flatten
-        x = x.view(-1, torch.numel(x[0]))
-        x = F.relu(self.fc1(x))
-        x = F.relu(self.fc2(x))
-        x = self.fc3(x)
-        return x
-model2 = Net()
-# use the same code for training
-# 1	loss:	0.2158
-"""
 RUN = {"torch": torch, "nn": nn, "F": F}
 
 
