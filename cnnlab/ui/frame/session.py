@@ -41,8 +41,9 @@ class Key(StrEnum):
     CANVAS_NOW = "canvas_now"  # the drawing that it last sent
     CANVAS_PICTURE = "canvas_picture"  # what lies below the strokes
     CANVAS_IMAGE = "canvas_image"  # what Inspect sends: the test set, the image and the run
+    ERASES = "erases"  # the pen is turned round
     BRUSH = "brush"  # its width, in pixels
-    LOOKED_INSIDE = "looked_inside"  # the place among the chosen runs of the one that is
+    LOOKED_INTO_RUN = "looked_into_run"  # the one whose diagram is shown
     TEST_IMAGE = "test_image"
     UPLOADED_PICTURE = "uploaded_picture"
     PICTURE_ERROR = "picture_error"
