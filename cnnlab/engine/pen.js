@@ -40,7 +40,7 @@ export default function ({ data }) {
         : { run, layers, values: layers.map(emptyOf), shares: Array(10).fill(0), image: new Float32Array(784) };
       document.dispatchEvent(new CustomEvent("cnnlab:values", { detail }));
     }
-    if (steps) showDrawn(paper.canvas, steps.box);
+    if (steps && isDrawing) showDrawn(paper.canvas, steps.box); // afterwards the server shows them, sharper
     showSteps({ Fitted: steps?.fitted, Centred: steps?.centred, "Plain shrink": shrunk });
   };
   const soon = () => (frame ||= requestAnimationFrame(answer));
