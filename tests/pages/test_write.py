@@ -8,6 +8,10 @@ from cnnlab.models.reading.understanding import understand
 from cnnlab.models.writing import as_module, as_sequential
 from cnnlab.networks.shelf import kept_networks, networks_folder
 from cnnlab.proof.process import Proof, end_proofs
+from cnnlab.runs.shelf import create_run
+from cnnlab.runs.writer import RunWriter
+from cnnlab.training.events import EpochEvent
+from cnnlab.training.recipe import TrainingConfig
 from cnnlab.ui.frame.wording import as_text
 from cnnlab.ui.write.examples import EXAMPLES
 
@@ -207,3 +211,15 @@ def test_a_home_that_cannot_be_written_is_said_to_be_so(app, monkeypatch):
     button(page, "Train it").click().run()
     assert as_text("The lab's home /proc/nowhere cannot be used") in page.error[0].value
     assert not page.exception
+
+
+def test_the_time_of_an_epoch_is_that_of_as_many_multiply_adds_in_the_newest_runs(write_page):
+    assert not any("an epoch here" in text for text in texts(write_page))  # no run tells how fast this machine is
+    run = create_run(SEQUENTIAL, TrainingConfig(epochs=1, threads=1))
+    with RunWriter.claim(run) as writer:
+        writer.started(step=0, device="cpu")
+        writer.append_training(EpochEvent(1, 469, 0.2, 0.2, 0.95, 3.0, 20_000.0))
+        writer.finished()
+    type_in(write_page, RESIDUAL.source)
+    seconds = 60_000 / 20_000 * understand(read(RESIDUAL.source)).multiply_adds / 216_032
+    assert any(f"about {round(seconds)} s an epoch here" in text for text in texts(write_page))

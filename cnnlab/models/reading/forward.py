@@ -14,7 +14,7 @@ _AVERAGE = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad"
 # Functions of torch and of torch.nn.functional, what each does, and what its places after the first mean.
 _FUNCTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "relu": ("ReLU", ("inplace",)),
-    "relu_": ("ReLU", ()),
+    "relu_": ("ReLU", ("inplace",)),
     "silu": ("SiLU", ("inplace",)),
     "tanh": ("Tanh", ()),
     "leaky_relu": ("LeakyReLU", ("negative_slope", "inplace")),
@@ -60,7 +60,7 @@ class Class:
     Attributes
     ----------
     names
-        What names stand for in its ``__init__``.
+        What names stand for around it.
     layers, numbers
         Its attributes.
     calls_super
@@ -98,9 +98,8 @@ def steps_of(function: ast.FunctionDef, made: Class) -> list[Step]:
             ):
                 forward.known[name] = forward.value(value)
             case ast.AugAssign(target=ast.Name(id=name) as target, op=ast.Add() as op, value=value):
-                known = ast.copy_location(ast.Name(target.id, ast.Load()), target)
-                joined = ast.copy_location(ast.BinOp(known, op, value), statement)
-                forward.known[name] = forward.value(joined)
+                known = forward.value(ast.copy_location(ast.Name(target.id, ast.Load()), target))
+                forward.known[name] = forward.joined(statement, op, known, forward.value(value), in_place=True)
             case ast.Expr(value=ast.Constant()) | ast.Pass():
                 pass
             case _:
@@ -142,7 +141,7 @@ class _Forward:
             case ast.Subscript(value=value, slice=index):
                 return self._indexed(node, self.value(value), self.value(index))
             case ast.BinOp(left=left, op=op, right=right):
-                return self._joined(node, op, self.value(left), self.value(right))
+                return self.joined(node, op, self.value(left), self.value(right))
             case ast.UnaryOp(op=ast.USub(), operand=operand):
                 return -self._plain(operand)
             case ast.Tuple(elts=parts) | ast.List(elts=parts):
@@ -171,10 +170,10 @@ class _Forward:
             return _BATCH
         raise refusal(node)
 
-    def _joined(self, node: ast.AST, op: ast.operator, left: Any, right: Any) -> Any:
+    def joined(self, node: ast.AST, op: ast.operator, left: Any, right: Any, *, in_place: bool = False) -> Any:
         if isinstance(left, _Result) and isinstance(right, _Result):
             if isinstance(op, ast.Add):
-                return self._step("Add", {}, (left, right), node)
+                return self._step("Add", {"inplace": in_place}, (left, right), node)
             raise refusal(node, "two results are joined by + or torch.cat alone")
         if any(isinstance(each, bool) or not isinstance(each, int | float) for each in (left, right)):
             raise refusal(node)
@@ -243,7 +242,7 @@ class _Forward:
         if name in ("cat", "concat", "concatenate"):
             return self._cat(first, rest, named, node)
         if name == "add" and len(rest) == 1 and not named:
-            return self._joined(node, ast.Add(), first, rest[0])
+            return self.joined(node, ast.Add(), first, rest[0])
         if name == "numel" and isinstance(first, _Of) and first.what == "first" and not rest and not named:
             return _Of("numbers", first.place)
         if not isinstance(first, _Result):
@@ -297,9 +296,10 @@ class _Forward:
         if name in ("view", "reshape") and not named:
             return self._reshaped(on, given, node)
         if name in ("add", "add_") and len(given) == 1 and not named:
-            return self._joined(node, ast.Add(), on, given[0])
+            return self.joined(node, ast.Add(), on, given[0], in_place=name == "add_")
         if name in _METHODS:
-            return self._known_function(name, on, given, named, node)
+            in_place = {"inplace": True} if name == "relu_" else {}
+            return self._known_function(name, on, given, named | in_place, node)
         raise refusal(node, f"{name} is not understood")
 
     def _reshaped(self, on: _Result, given: list[Any], node: ast.AST) -> _Result:

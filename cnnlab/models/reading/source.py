@@ -166,7 +166,7 @@ def _network_of_class(node: ast.ClassDef, names: Names) -> Network:
                 raise refusal(statement)
     if "forward" not in methods:
         raise refusal(node, f"{node.name} has no forward method, which says how its layers are joined")
-    made = Class(names.inside())
+    made = Class(names)
     if "__init__" in methods:
         _read_init(methods["__init__"], made)
     declared: list[Declared] = []
@@ -178,7 +178,7 @@ def _network_of_class(node: ast.ClassDef, names: Names) -> Network:
 
 
 def _read_init(function: ast.FunctionDef, made: Class) -> None:
-    names = made.names
+    names = made.names.inside()  # what it names is not known in forward
     names.numbers.update(_numbers_by_default(function.args, names, skip=1))
     for statement in function.body:
         match statement:

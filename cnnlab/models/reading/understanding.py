@@ -127,6 +127,7 @@ def understand(network: Network) -> Understood:
     mistakes += _at_the_end(network, costs, declared)
     mistakes += [_unused(each) for each in network.declared if each.path not in {step.layer for step in network.steps}]
     mistakes += _without_activation(network)
+    mistakes += _changed_in_place(network)
     mistakes += _without_super(network)
     understood = Understood(network, tuple(costs), ())
     mistakes += _too_large(understood)
@@ -237,6 +238,18 @@ def _without_activation(network: Network) -> list[Mistake]:
         elif step.given:
             fix = Fix("Put a ReLU between", step.given.end, ".relu()")
         found.append(Mistake(step.line, told, prevents=False, fix=fix))
+    return found
+
+
+def _changed_in_place(network: Network) -> list[Mistake]:
+    found = []
+    for place, step in enumerate(network.steps):
+        later = [other for other in network.steps[place + 1 :] if step.inputs[0] in other.inputs]
+        if step.arguments.get("inplace") and later:
+            told = (
+                f"This is done in place, and so changes what line {later[0].line} uses too. Give the result a new name."
+            )
+            found.append(Mistake(step.line, told))
     return found
 
 

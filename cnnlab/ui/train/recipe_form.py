@@ -9,7 +9,8 @@ from typing import Any
 import streamlit as st
 
 from cnnlab.models.definitions import DEFINITIONS, Definition
-from cnnlab.networks.shelf import all_networks, network_named
+from cnnlab.networks.shelf import LONGEST_NAME, all_networks, keep_network, network_named
+from cnnlab.runs.run import Run
 from cnnlab.training.recipe import PRESETS, SETTINGS, InvalidConfig, TrainingConfig, available_devices
 from cnnlab.training.setting_kinds import Choice, Number, Switch, Whole
 from cnnlab.ui.frame.session import Key
@@ -81,6 +82,22 @@ def chosen_recipe() -> tuple[Definition, TrainingConfig]:
         If the recipe is not allowed.
     """
     return network_named(st.session_state[_key("definition")]), _recipe()
+
+
+def take_recipe(run: Run) -> None:
+    """Fill the fields with a run's network and recipe, to train it again with one change.
+
+    Raises
+    ------
+    LabError
+        If its network is neither here nor one that can be kept.
+    """
+    registered = all_networks().get(run.model)
+    is_here = registered is not None and registered.source == run.source
+    name = run.model if is_here else keep_network(run.name[:LONGEST_NAME], run.source).name
+    for field in SETTINGS:
+        st.session_state[_key(field)] = getattr(run.config, field)
+    choose_network(name)
 
 
 def choose_network(name: str) -> None:

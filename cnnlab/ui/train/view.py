@@ -18,6 +18,7 @@ from cnnlab.ui.frame.wording import as_text
 from cnnlab.ui.train.downloads import downloads
 from cnnlab.ui.train.list import status_badge
 from cnnlab.ui.train.progress import progress_view, result_sentence
+from cnnlab.ui.train.recipe_form import take_recipe
 from cnnlab.workers.scheduler import scheduler
 
 _REFRESH_SECONDS = 0.5
@@ -114,6 +115,17 @@ def _ending(run: Run, status: Status) -> None:
                     label="Compare it",
                     icon=":material/compare_arrows:",
                     query_params={"runs": ",".join(dict.fromkeys([run.id, _beside(run)]))},
+                )
+                st.page_link(
+                    "pages/inspect.py", label="Inspect it", icon=":material/search:", query_params={"run": run.id}
+                )
+                st.button(
+                    "Again with one change",
+                    icon=":material/replay:",
+                    type="tertiary",
+                    on_click=attempt,
+                    args=(take_recipe, run),
+                    help="Fills the fields with this run's network and recipe.",
                 )
         case Status.FAILED:
             st.error(as_text(reason or "It failed."))

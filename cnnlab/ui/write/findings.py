@@ -1,14 +1,16 @@
 """What the lab makes of a source: its other form, its mistakes, its lines."""
 
 from collections.abc import Hashable
+from contextlib import suppress
 from functools import lru_cache
+from statistics import median
 
 import pandas as pd
 import streamlit as st
 import torch
 
 from cnnlab.charts.network import network_graph
-from cnnlab.data.mnist import load_test_set
+from cnnlab.data.mnist import TRAIN_IMAGES, load_test_set
 from cnnlab.errors import LabError
 from cnnlab.fused.rewrite import count_blocks
 from cnnlab.models.layers import layers_of_definition, shape_text
@@ -19,15 +21,17 @@ from cnnlab.models.sources import read_definition
 from cnnlab.models.writing import CannotBeSequential, as_module, as_sequential
 from cnnlab.networks.shelf import UnfitName, keep_network
 from cnnlab.proof.weights import carry_weights
+from cnnlab.runs.shelf import all_runs
 from cnnlab.training.evaluation import predict_logits
 from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.torch_thread import ask
 from cnnlab.ui.frame.wording import as_text
 from cnnlab.ui.train.recipe_form import choose_network
 from cnnlab.ui.write.editor import HEIGHT
-from cnnlab.wording import plural
+from cnnlab.wording import duration, plural
 
 _IMAGES = 1_000
+_RUNS_ASKED = 20
 _FORMS = {"sequential": "nn.Sequential", "module": "nn.Module"}
 
 
@@ -69,11 +73,24 @@ def totals_view(source: str, understood: Understood) -> None:
     if understood.can_train:
         blocks, convolutions = ask(_served, source)
         served = f" · {blocks} of {plural(convolutions, 'convolution')} fused" if convolutions else ""
+    seconds = seconds_an_epoch(understood)
+    wait = f" · about {duration(max(1, seconds))} an epoch here" if seconds is not None else ""
     st.markdown(
-        f"**{understood.parameters:,}** parameters  \n**{understood.multiply_adds:,}** multiply-adds an image{served}",
+        f"**{understood.parameters:,}** parameters{wait}  \n"
+        f"**{understood.multiply_adds:,}** multiply-adds an image{served}",
         help="Fused: the lab's own kernels do a 3 × 3 convolution, its ReLU and a 2 × 2 max pooling in one pass, which "
-        "is faster. PyTorch's do the others.",
+        "is faster. PyTorch's do the others. The time is that of as many multiply-adds in your newest runs.",
     )
+
+
+def seconds_an_epoch(understood: Understood) -> float | None:
+    """Return about how long an epoch trains, by the multiply-adds a second of the newest runs; None without any."""
+    speeds = []
+    for run in all_runs()[:_RUNS_ASKED]:
+        with suppress(LabError):
+            if (epoch := run.last_epoch()) and not run.config.has_pen_digits:
+                speeds.append(epoch.images_per_second * understood_of(run.source).multiply_adds)
+    return TRAIN_IMAGES * understood.multiply_adds / median(speeds) if speeds else None
 
 
 @lru_cache(maxsize=256)
@@ -155,6 +172,7 @@ def keep_and_train(source: str, understood: Understood) -> None:
         st.switch_page("pages/train.py")
 
 
+@lru_cache(maxsize=256)
 def understood_of(source: str) -> Understood:
     """Return what the lab understands of a source.
 

@@ -156,6 +156,10 @@ REFUSED = {
     "": (1, "no network stands here"),
     "a = nn.Sequential(nn.Flatten())\nb = nn.Sequential(nn.Flatten())": (2, "a second network begins here"),
     "class Net(nn.Module):\n    pass": (1, "Net has no forward method"),
+    "class N(nn.Module):\n    def __init__(s):\n        n = 4\n    def forward(self, x):\n        return F.pad(x, n)": (
+        5,
+        "n is not known here",
+    ),
     "class Net:\n    def forward(self, x):\n        return x": (1, "must inherit from nn.Module alone"),
     "class Net(nn.Module):\n    def forward(self, x):\n        return x": (3, "must return what its last layer gives"),
     "class Net(nn.Module):\n    def forward(self, x):\n        return self.fc(x)": (

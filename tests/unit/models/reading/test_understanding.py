@@ -91,6 +91,18 @@ WRONG = {
         (8, "+ adds 1 × 28 × 28 and 4 × 26 × 26: only equal shapes are added number by number."),
         None,
     ),
+    "a sum in place that is used again": (
+        FORWARD.replace("2704", "784").replace("4, 3)", "1, 3, padding=1)")
+        + "        y = x\n        x += self.conv(x)\n        return self.fc((x + y).flatten(1))\n",
+        (9, "This is done in place, and so changes what line 10 uses too."),
+        None,
+    ),
+    "an activation in place whose image is used again": (
+        FORWARD.replace("2704", "784").replace("4, 3)", "1, 3, padding=1)")
+        + "        y = F.relu(x, inplace=True)\n        return self.fc((self.conv(x) + y).flatten(1))\n",
+        (8, "This is done in place, and so changes what line 9 uses too."),
+        None,
+    ),
     "too many numbers": (
         "nn.Sequential(nn.Flatten(), nn.Linear(784, 3000), nn.ReLU(), nn.Linear(3000, 10))",
         (1, "The network has 2,385,010 parameters; the lab trains at most 2,000,000."),
