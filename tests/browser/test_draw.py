@@ -119,6 +119,28 @@ def test_a_round_keeps_one_digit_after_the_other(open_page):
     assert my_digits().labels.tolist() == [0, 1]
 
 
+def test_the_eraser_takes_ink_away_while_it_moves_and_a_cleared_canvas_has_the_pen(look_at):
+    page = look_at(REFERENCE)
+    expect(page.get_by_text("Nothing drawn yet")).to_be_visible()
+    draw(page, SEVEN)
+    eraser = page.get_by_role("switch", name="Eraser")
+    page.get_by_test_id("stCheckbox").get_by_text("Eraser").click()
+    expect(eraser).to_be_checked()
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+    box = canvas(page).bounding_box()
+    scale = box["width"] / CANVAS_SIDE
+    page.mouse.move(box["x"] + 70 * scale, box["y"] + 70 * scale)
+    page.mouse.down()
+    for x, y in SEVEN[0]:
+        page.mouse.move(box["x"] + x * scale, box["y"] + (y - 8) * scale, steps=8)
+    for x, y in reversed(SEVEN[0]):
+        page.mouse.move(box["x"] + x * scale, box["y"] + (y + 8) * scale, steps=8)
+    expect(page.locator(".answer").first).not_to_have_attribute("data-digit", "7")
+    page.mouse.up()
+    page.get_by_test_id("stButton").get_by_text("Clear").click()
+    expect(eraser).not_to_be_checked()
+
+
 def test_a_test_image_can_be_drawn_on(look_at):
     page = look_at(REFERENCE)
     page.get_by_role("button", name="Start from a picture").click()

@@ -77,7 +77,7 @@ def canvas(stroke_width: int) -> Drawing:
     with st.container(key="canvas_frame", width=SHOWN_SIDE):
         drawn = st_canvas(
             stroke_width=round(stroke_width / _SCALE),
-            stroke_color=PAPER_COLOR if st.session_state.get(Key.ERASES) else INK_COLOR,
+            stroke_color=PAPER_COLOR if st.session_state.get(_eraser_key()) else INK_COLOR,
             background_color=PAPER_COLOR,
             background_image=png_of(_as_shown(1 - picture.ink)) if picture else None,
             initial_drawing=st.session_state[Key.CANVAS_START],
@@ -93,7 +93,7 @@ def canvas_tools() -> None:
     """Show the buttons below the canvas: undo, clear, and the eraser, which is the other end of the pen."""
     st.button("Undo", on_click=_undo_stroke)
     st.button("Clear", on_click=clear_canvas)
-    st.toggle("Eraser", key=Key.ERASES)
+    st.toggle("Eraser", key=_eraser_key())
 
 
 def drawing_now() -> Drawing:
@@ -123,7 +123,9 @@ def clear_canvas() -> None:
 def _undo_stroke() -> None:
     """Take the last stroke off the canvas; with no stroke left, the picture below."""
     if objects := (_newest() or _EMPTY)["objects"]:
+        erases = st.session_state.get(_eraser_key(), False)
         _start_from({"objects": objects[:-1]})
+        st.session_state[_eraser_key()] = erases
     else:
         clear_canvas()
 
@@ -131,8 +133,6 @@ def _undo_stroke() -> None:
 def put_on_canvas(picture: Picture | None) -> None:
     """Take everything off the canvas, and put a picture on it that can be drawn on."""
     st.session_state[Key.CANVAS_PICTURE] = picture
-    if picture is None:
-        st.session_state[Key.ERASES] = False  # there is nothing left that it could take away
     _start_from(_EMPTY)
 
 
@@ -150,3 +150,8 @@ def _start_from(canvas: dict[str, Any]) -> None:
 
 def _key() -> str:
     return f"canvas_{st.session_state.get(Key.CANVAS_NUMBER, 0)}"
+
+
+def _eraser_key() -> str:
+    """Return the key of the eraser's switch: on an empty canvas, one draws."""
+    return f"{Key.ERASES}_{st.session_state.get(Key.CANVAS_NUMBER, 0)}"
