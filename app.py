@@ -10,7 +10,7 @@ from cnnlab.runs.folder import DRAWING_RUN, NoSuchRun
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import all_runs, find_run, reference_runs
 from cnnlab.ui.answers.bars import answers_view
-from cnnlab.ui.draw.canvas import SHOWN_SIDE, canvas, clear_canvas, undo_stroke
+from cnnlab.ui.draw.canvas import SHOWN_SIDE, canvas, canvas_tools
 from cnnlab.ui.draw.pen import live_pen
 from cnnlab.ui.frame.live import live
 from cnnlab.ui.frame.page import begin_page
@@ -35,9 +35,8 @@ def draw_and_answer(run: Run) -> None:
     with st.container(horizontal=True, gap="large", key="draw_row"):
         with st.container(width=SHOWN_SIDE):  # the same canvas as on Draw: what is on it comes along
             drawing = canvas(20)
-            with st.container(horizontal=True, gap="xsmall"):
-                st.button("Undo", on_click=undo_stroke)
-                st.button("Clear", on_click=clear_canvas)
+            with st.container(horizontal=True, gap="small", vertical_alignment="center"):
+                canvas_tools()
         with st.container(key="draw_answers"):
             st.header("Draw a digit", anchor=False)
             answers_view([run], prepare(drawing.ink()))

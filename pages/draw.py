@@ -3,6 +3,7 @@
 import random
 from functools import partial
 
+import numpy as np
 import streamlit as st
 
 from cnnlab.comparison.labels import labels_of
@@ -18,7 +19,7 @@ from cnnlab.runs.folder import NoSuchRun
 from cnnlab.runs.run import Run
 from cnnlab.ui.answers.bars import answers_view, steps_view
 from cnnlab.ui.answers.explanation import explanation_view
-from cnnlab.ui.draw.canvas import SHOWN_SIDE, Picture, canvas, clear_canvas, drawing_now, put_on_canvas, undo_stroke
+from cnnlab.ui.draw.canvas import SHOWN_SIDE, Picture, canvas, canvas_tools, clear_canvas, drawing_now, put_on_canvas
 from cnnlab.ui.draw.diagram import network_diagram
 from cnnlab.ui.draw.my_digits import asked_digit, is_round, keep_choices, my_digits_view
 from cnnlab.ui.draw.pen import live_pen
@@ -41,13 +42,13 @@ def draw_and_answer(chosen: list[Run]) -> None:
     with drawing_column:
         asked_digit()
         drawing = canvas(st.session_state.get(Key.BRUSH, 20))
-        with st.container(horizontal=True, gap="xsmall"):
-            st.button("Undo", on_click=undo_stroke)
-            st.button("Clear", on_click=clear_canvas)
+        with st.container(horizontal=True, gap="small", vertical_alignment="center"):
+            canvas_tools()
             with st.popover("Brush"):
                 st.slider("Brush width", 6, 40, 20, format="%d px", key=Key.BRUSH, persist_state="session")
         if drawing.picture:
             st.caption(as_text(drawing.picture.title))
+        refusals = live_pen(chosen, with_scales=True)
     prepared = prepare(drawing.ink())
     can_keep = prepared is not None and drawing.picture is None
     if is_round():  # near the canvas, for one digit is drawn after the other
@@ -57,37 +58,36 @@ def draw_and_answer(chosen: list[Run]) -> None:
         answers_view(chosen, prepared)
         if prepared and (count := digits_side_by_side(prepared.drawn)) > 1:
             st.info(f"This looks like {count} digits. The networks were trained to read one: they answer all the same.")
+        for refusal in refusals:
+            st.caption(as_text(refusal))
         if not is_round():
             keep_choices(can_keep)
-        for refusal in live_pen(chosen):
-            st.caption(as_text(refusal))
-    looked_into = looked_into_view(chosen) if chosen else None
-    steps_view(prepared, drawing.picture.steps if drawing.picture else None)
-    if prepared and looked_into:
-        explanation_view(looked_into, prepared.centred, key="drawn")
+        steps_view(prepared, drawing.picture.steps if drawing.picture else None)
+    if chosen:
+        inside_view(looked_into(chosen), prepared.centred if prepared else None)
 
 
 def any_is_active(runs: list[Run]) -> bool:
     return any(run.status.is_active for run in runs)
 
 
-def looked_into_view(chosen: list[Run]) -> Run:
-    """Show one of the networks as a diagram that moves with the pen, and return its run."""
-    names = labels_of(chosen)
-    place = 0
-    if st.session_state.get(Key.LOOKED_INSIDE, 0) >= len(chosen):
-        del st.session_state[Key.LOOKED_INSIDE]
-    if len(chosen) > 1:
-        place = st.selectbox(
-            "Look inside",
-            range(len(chosen)),
-            format_func=lambda place: f"Look inside {names[place]}",
-            width=420,
-            key=Key.LOOKED_INSIDE,
-            label_visibility="collapsed",
-        )
-    network_diagram(chosen[place])
-    return chosen[place]
+def inside_view(run: Run, image: np.ndarray | None) -> None:
+    """Show a network as a diagram that moves with the pen and, on demand, what it makes of the drawing."""
+    network_diagram(run)
+    if image is not None:
+        explanation_view(run, image, key="drawn")
+
+
+def looked_into(chosen: list[Run]) -> Run:
+    """Return the run that is looked into: the one that was chosen for it, or the first."""
+    return next((run for run in chosen if run.id == st.session_state.get(Key.LOOKED_INTO_RUN)), chosen[0])
+
+
+def look_inside_choice(chosen: list[Run]) -> None:
+    labels = dict(zip((run.id for run in chosen), labels_of(chosen), strict=True))
+    if st.session_state.get(Key.LOOKED_INTO_RUN) not in labels:
+        st.session_state[Key.LOOKED_INTO_RUN] = chosen[0].id
+    st.selectbox("Look inside", list(labels), format_func=labels.__getitem__, key=Key.LOOKED_INTO_RUN)
 
 
 def put_test_image(index: int, test_set: TestSet = "mnist") -> None:
@@ -140,7 +140,8 @@ CHOICE.take_from_address(
     runs, default=lambda: [run.id for run in networks_to_draw_for(runs.values(), runs_of_sweeps())]
 )
 show_error(Key.PICTURE_ERROR)
-st.multiselect(
+networks_column, inside_column = st.columns([3, 1])
+networks_column.multiselect(
     "Networks that answer while you draw",
     list(runs),
     format_func=names.__getitem__,
@@ -150,6 +151,9 @@ st.multiselect(
 )
 CHOICE.put_into_address()
 chosen = [runs[run_id] for run_id in st.session_state[CHOICE.key]]
+if chosen:
+    with inside_column:
+        look_inside_choice(chosen)
 try:
     is_live = any_is_active(chosen)
     live(

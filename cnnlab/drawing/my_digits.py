@@ -4,8 +4,8 @@ They lie in the lab's home, one JSON object a line, as they are downloaded and u
 
     {"digit": 7, "strokes": [{"width": 20, "points": [[81.5, 60], [190, 62.5]]}]}
 
-with widths and points in pixels of a canvas of 280 by 280. A line of a later format says so ("format": 2), and is kept
-as it is.
+with widths and points in pixels of a canvas of 280 by 280. A stroke of the eraser has "erases": true, and its line
+"format": 2. A line of a later format is kept as it is.
 """
 
 import json
@@ -37,8 +37,8 @@ from cnnlab.storage.files import replacing
 from cnnlab.storage.home import home, writing_to_home
 from cnnlab.storage.locks import exclusive_lock
 
-# Of a line; what has none is 1.
-_FORMAT = 1
+# Of a line; what has none is 1. From 2 on, strokes may erase.
+_FORMATS = (1, 2)
 MOST_DIGITS = 2_000
 MOST_BYTES = 20_000_000
 
@@ -238,9 +238,9 @@ def _digit_in(line: bytes) -> tuple[MyDigit, np.ndarray]:
         record = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise InvalidDigits("it is not JSON.") from error
-    if isinstance(record, dict) and record.get("format", _FORMAT) != _FORMAT:
+    if isinstance(record, dict) and record.get("format", 1) not in _FORMATS:
         raise NewerDigits("it was kept by a newer version of the lab: open it with that version.")
-    if not isinstance(record, dict) or set(record) != {"digit", "strokes"}:
+    if not isinstance(record, dict) or set(record) - {"format"} != {"digit", "strokes"}:
         raise InvalidDigits('it must have "digit" and "strokes", and nothing else.')
     if type(record["digit"]) is not int or record["digit"] not in range(10):
         raise InvalidDigits('"digit" must be a whole number from 0 to 9.')
@@ -258,16 +258,18 @@ def _digit_in(line: bytes) -> tuple[MyDigit, np.ndarray]:
 
 
 def _stroke_in(record: Any) -> Stroke:
-    if isinstance(record, dict) and record.get("format", _FORMAT) != _FORMAT:
+    if isinstance(record, dict) and record.get("format", 1) not in _FORMATS:
         raise NewerDigits("it was kept by a newer version of the lab: open it with that version.")
-    if not isinstance(record, dict) or set(record) != {"width", "points"}:
-        raise InvalidDigits('a stroke must have "width" and "points", and nothing else.')
-    width, points = record["width"], record["points"]
+    if not isinstance(record, dict) or set(record) - {"erases"} != {"width", "points"}:
+        raise InvalidDigits('a stroke must have "width" and "points", and nothing else but "erases".')
+    width, points, erases = record["width"], record["points"], record.get("erases", False)
+    if not isinstance(erases, bool):
+        raise InvalidDigits('"erases" must be true or false.')
     if not is_width(width):
         raise InvalidDigits(f'"width" must be a number from 1 to {MOST_WIDTH}.')
     if not isinstance(points, list) or not points or not all(map(_is_point, points)):
         raise InvalidDigits(f'"points" must be a list of [x, y], numbers from -{FARTHEST:,} to {FARTHEST:,}.')
-    return Stroke(width, tuple((x, y) for x, y in points))
+    return Stroke(width, tuple((x, y) for x, y in points), erases)
 
 
 def _is_point(point: Any) -> bool:
@@ -278,6 +280,10 @@ def _line_of(digit: MyDigit) -> bytes:
     record = asdict(digit)
     for stroke in record["strokes"]:
         stroke["points"] = [[round(x, 1), round(y, 1)] for x, y in stroke["points"]]
+        if stroke["erases"]:
+            record["format"] = 2
+        else:  # earlier versions of the lab read it too
+            del stroke["erases"]
     return json.dumps(record).encode()
 
 

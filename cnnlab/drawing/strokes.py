@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 CANVAS_SIDE = 280  # of the canvas, in pixels
+INK_COLOR, PAPER_COLOR = "#000000", "#ffffff"
 # No drawing of a digit comes near these; one that does would take gigabytes to draw.
 MOST_STROKES = 50
 MOST_POINTS = 5_000  # of all strokes together
@@ -32,10 +33,13 @@ class Stroke:
         Of the pen's round tip, in pixels of the canvas.
     points
         Where the pen was, as (x, y) in pixels from the canvas's upper left corner; at least one.
+    erases
+        Whether it was the eraser, which takes the ink away that was there before.
     """
 
     width: float
     points: tuple[tuple[float, float], ...]
+    erases: bool = False
 
 
 def strokes_on(canvas: dict[str, Any] | None) -> tuple[Stroke, ...]:
@@ -45,7 +49,8 @@ def strokes_on(canvas: dict[str, Any] | None) -> tuple[Stroke, ...]:
     ----------
     canvas
         What Fabric.js writes of a canvas. Its pencil makes a path of each stroke: it moves to the first point, takes
-        each point as the control point of a quadratic curve, and ends with a line to the last one.
+        each point as the control point of a quadratic curve, and ends with a line to the last one. The eraser is a
+        pencil with the paper's colour.
     """
     strokes: list[Stroke] = []
     objects = canvas.get("objects") if isinstance(canvas, dict) else None
@@ -53,7 +58,7 @@ def strokes_on(canvas: dict[str, Any] | None) -> tuple[Stroke, ...]:
         with suppress(LookupError, TypeError, AttributeError):  # the browser may send what it likes
             if each["type"].lower() == "path":
                 points = tuple((step[1], step[2]) for step in each["path"] if step[0] in "QL")
-                strokes.append(Stroke(each["strokeWidth"], points))
+                strokes.append(Stroke(each["strokeWidth"], points, each.get("stroke") == PAPER_COLOR))
     return _within_bounds(strokes)
 
 
@@ -91,22 +96,34 @@ def _can_be_drawn(stroke: Stroke) -> bool:
     )
 
 
-def ink_of(strokes: Sequence[Stroke]) -> np.ndarray:
+def ink_of(strokes: Sequence[Stroke], below: np.ndarray | None = None) -> np.ndarray:
     """Return the ink that strokes leave on the canvas.
+
+    Parameters
+    ----------
+    strokes
+        In the order in which they were drawn.
+    below
+        What they are drawn on, as what is returned; empty paper if left out.
 
     Returns
     -------
     numpy.ndarray
         Shape (280, 280), float32, from 0, empty, to 1, full ink; grey at the edges.
     """
-    image = Image.new("L", (CANVAS_SIDE * _OVERSAMPLING,) * 2)
+    side = (CANVAS_SIDE * _OVERSAMPLING,) * 2
+    if below is None:
+        image = Image.new("L", side)
+    else:
+        image = Image.fromarray((below * 255).round().astype(np.uint8)).resize(side, Image.Resampling.NEAREST)
     pen = ImageDraw.Draw(image)
     for stroke in strokes:
         line = _curve(np.array(stroke.points, np.float64)) * _OVERSAMPLING - 0.5  # Pillow counts from a pixel's middle
         width = stroke.width * _OVERSAMPLING
-        pen.line(line.ravel().tolist(), fill=255, width=round(width))
+        ink = 0 if stroke.erases else 255
+        pen.line(line.ravel().tolist(), fill=ink, width=round(width))
         for x, y in line.tolist():  # round ends and joints
-            pen.circle((x, y), (width - 1) / 2, fill=255)  # the outermost pixels are part of it
+            pen.circle((x, y), (width - 1) / 2, fill=ink)  # the outermost pixels are part of it
     return np.asarray(image.reduce(_OVERSAMPLING), np.float32) / 255
 
 

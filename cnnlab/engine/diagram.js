@@ -1,303 +1,286 @@
 // A network as a diagram through which one sees the drawing pass, at each frame that the pen draws: feature maps as
 // pictures, rows of numbers as strips, the ten answers at the end, and what spoke most for the winner as lines. Point at a
-// map, and the sum behind one of its numbers is written out.
+// number, and the sum behind it is written out.
 
-const HEIGHT = 236;
-const GAP = 26;
-const STRIP = 13;
-const MOST_MAPS = 16;
-const LEAST_SIDE = 40;
-const LINES = 5; // the strongest that lead to a number
-const ACTIVATIONS = new Set(["relu", "leaky_relu", "gelu", "gelu_tanh", "silu", "tanh", "sigmoid"]);
-const ORANGE = [232, 131, 58];
-const BLUE = [79, 116, 238];
+import { cornerOf, layoutOf, middleOf, numberAt, ABOVE, GAP, HEIGHT } from "./layout.js";
+import { titleOf, sumOf } from "./sum.js";
+import { coordinatesOf, shapeAt, valuesAt, waysTo, windowAt } from "./trace.js";
+
+const WAYS = 6; // the strongest, of each layer
+const ORANGE = "232, 131, 58";
+const BLUE = "79, 116, 238";
+const HINT =
+  "Point at a map or a strip, and the sum behind one of its numbers is written out here. Black is zero, and blue below " +
+  "it; white is as far as the layer's numbers go for test images, but for one in a thousand. Lines are the strongest " +
+  "ways to the answer: orange spoke for it, blue against it.";
+const STEPS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
+
+const stops = new WeakMap(); // by the place on the page: Streamlit calls again where a component stays
 
 /** Streamlit calls this when the component appears, and again when another run is looked into. */
 export default function ({ parentElement, data }) {
+  stops.get(parentElement)?.();
   const frame = parentElement.querySelector(".scrolls"); // parentElement is a shadow root
   const canvas = parentElement.querySelector("canvas");
-  const told = parentElement.querySelector("pre");
-  const scales = new Map(); // of each layer, the largest value so far: colours do not jump while one draws
+  const told = parentElement.querySelector(".told");
   let shown = null;
+  let layout = null;
   let pointed = null;
 
-  const draw = ({ detail }) => {
+  const show = () => {
+    if (!shown) return;
+    if (pointed && !layout.at.has(pointed.place)) pointed = null;
+    paint(canvas, shown, layout, pointed);
+    canvas.setAttribute("aria-label", inWords(shown, layout, pointed));
+    told.replaceChildren(...(pointed ? sumOf(shown, layout, pointed) : [HINT]));
+  };
+  const take = ({ detail }) => {
     if (detail.run !== data.run) return;
-    shown = { ...detail, parts: partsOf(detail.layers, detail.values, frame.clientWidth) };
-    paint(canvas, shown, scales, pointed);
-    canvas.setAttribute("aria-label", inWords(shown));
-    told.textContent = pointed ? sumAt(shown, pointed) : HINT;
+    const width = frame.clientWidth;
+    const isSame = detail.layers === shown?.layers || (shown && shapesOf(detail.layers) === shapesOf(shown.layers));
+    if (!isSame || layout.within !== width) layout = { ...layoutOf(detail.layers, width), within: width };
+    shown = detail;
+    show();
   };
   const point = (event) => {
     const box = canvas.getBoundingClientRect();
-    pointed = shown && placeAt(shown, event.clientX - box.left, event.clientY - box.top);
-    if (shown) paint(canvas, shown, scales, pointed);
-    told.textContent = pointed ? sumAt(shown, pointed) : HINT;
+    pointed = layout && numberAt(layout, event.clientX - box.left, event.clientY - box.top);
+    show();
   };
+  const leave = (event) => {
+    if (event.pointerType === "touch") return; // a finger that is lifted still points
+    pointed = null;
+    show();
+  };
+  const press = (event) => {
+    const next = layout && event.key === "Escape" ? null : movedBy(event.key, pointed, layout);
+    if (next === undefined) return;
+    event.preventDefault();
+    pointed = next;
+    show();
+  };
+  const listeners = { pointermove: point, pointerdown: point, pointerleave: leave, keydown: press };
+  for (const [name, listener] of Object.entries(listeners)) canvas.addEventListener(name, listener);
+  document.addEventListener("cnnlab:values", take);
   const ask = () => document.dispatchEvent(new CustomEvent("cnnlab:ask"));
-  const leave = () => point({ clientX: -1e4, clientY: -1e4 });
-  document.addEventListener("cnnlab:values", draw);
-  canvas.addEventListener("pointermove", point);
-  canvas.addEventListener("pointerdown", point);
-  canvas.addEventListener("pointerleave", leave);
   const resized = new ResizeObserver(ask);
   resized.observe(frame);
   ask();
-  return () => {
+  const stop = () => {
     resized.disconnect();
-    document.removeEventListener("cnnlab:values", draw);
-    canvas.removeEventListener("pointermove", point);
-    canvas.removeEventListener("pointerdown", point);
-    canvas.removeEventListener("pointerleave", leave);
+    document.removeEventListener("cnnlab:values", take);
+    for (const [name, listener] of Object.entries(listeners)) canvas.removeEventListener(name, listener);
   };
+  stops.set(parentElement, stop);
+  return stop;
 }
 
-const HINT = "Point at a map: the sum behind one of its numbers is written out here.";
+const shapesOf = (layers) => JSON.stringify(layers.map(({ op, inputs, shape }) => [op, inputs, shape]));
 
-/** Return what is drawn, and where: the image, each layer's maps or strip, the answers. */
-function partsOf(layers, values, width) {
-  const parts = [{ place: -1, shape: [1, 28, 28], name: "image" }];
-  layers.forEach((layer, place) => {
-    const next = layers[place + 1];
-    const isActivatedNext = next && ACTIVATIONS.has(next.op) && next.inputs[0] === place;
-    if (layer.op === "reshape" || isActivatedNext) return;
-    parts.push({ place, shape: layer.shape, name: layer.name });
-  });
-  for (const part of parts) {
-    const [count, rows, columns] = part.shape;
-    if (part.shape.length === 3 && rows * columns > 1) {
-      part.count = Math.min(count, MOST_MAPS);
-      part.across = part.count > 8 ? 4 : part.count > 3 ? 2 : 1;
-      const down = Math.ceil(part.count / part.across);
-      part.side = Math.min(count === 1 ? 84 : 64, Math.floor((HEIGHT - 3 * (down - 1)) / down));
-      part.width = part.across * (part.side + 3) - 3;
-    } else {
-      part.cells = part.shape.reduce((one, other) => one * other, 1);
-      part.width = STRIP;
-    }
+/** Return the number to which a key leads: within a map by arrows, from map to map by page; undefined for other keys. */
+function movedBy(key, pointed, { parts }) {
+  const part = pointed && parts.find(({ place }) => place === pointed.place);
+  const mapsOf = (each) => Array.from({ length: each.count ?? 1 }, (_, map) => ({ part: each, map }));
+  const all = parts.slice(1).flatMap(mapsOf);
+  const size = ({ kind, shape, cells }) => (kind === "maps" ? shape.slice(1) : [cells, 1]);
+  if (!(key in STEPS) && key !== "PageDown" && key !== "PageUp") return undefined;
+  const [map, row, column] = part ? coordinatesOf([0, ...size(part)], pointed.index) : [];
+  if (part && key in STEPS) {
+    const [rows, columns] = size(part);
+    const [down, across] = STEPS[key];
+    const [y, x] = [Math.min(Math.max(row + down, 0), rows - 1), Math.min(Math.max(column + across, 0), columns - 1)];
+    return { place: part.place, index: (map * rows + y) * columns + x };
   }
-  parts.at(-1).width = 74;
-  // Too wide for the window: as many maps, smaller ones, and at last the rest is reached by scrolling.
-  const total = () => parts.reduce((sum, part) => sum + part.width + GAP, -GAP);
-  const tooWide = total() / Math.max(width, 320);
-  if (tooWide > 1) {
-    for (const part of parts.filter((each) => each.side)) {
-      part.side = Math.max(LEAST_SIDE, Math.floor(part.side / tooWide));
-      part.width = part.across * (part.side + 3) - 3;
-    }
-  }
-  let x = 0;
-  for (const part of parts) {
-    part.x = x;
-    x += part.width + GAP;
-  }
-  return Object.assign(parts, { width: x - GAP });
+  const now = part ? all.findIndex((each) => each.part === part && each.map === map) : -1;
+  const next = all[Math.min(Math.max(now + (key === "PageUp" ? -1 : 1), 0), all.length - 1)];
+  const [rows, columns] = size(next.part);
+  const middle = Math.floor(rows / 2) * columns + Math.floor(columns / 2);
+  return { place: next.part.place, index: next.map * rows * columns + middle };
 }
 
-const valuesOf = ({ image, values }, place) => (place < 0 ? image : values[place]);
-
-function paint(canvas, shown, scales, pointed) {
+function paint(canvas, shown, layout, pointed) {
   const ratio = window.devicePixelRatio || 1;
-  const { parts } = shown;
-  const [wide, high] = [Math.ceil(parts.width * ratio), Math.ceil((HEIGHT + 18) * ratio)];
+  const [wide, high] = [Math.ceil(layout.width * ratio), Math.ceil(layout.height * ratio)];
   if (canvas.width !== wide || canvas.height !== high) {
     Object.assign(canvas, { width: wide, height: high });
-    Object.assign(canvas.style, { width: `${parts.width}px`, height: `${HEIGHT + 18}px` });
+    Object.assign(canvas.style, { width: `${layout.width}px`, height: `${layout.height}px` });
   }
   const paper = canvas.getContext("2d");
   const ink = getComputedStyle(canvas).color;
   paper.setTransform(ratio, 0, 0, ratio, 0, 0);
-  paper.clearRect(0, 0, parts.width, HEIGHT + 18);
+  paper.clearRect(0, 0, layout.width, layout.height);
   paper.imageSmoothingEnabled = false;
-  paper.font = "11px sans-serif";
-  paintLines(paper, shown);
+  paintEdges(paper, layout, ink);
+  for (const part of layout.parts) {
+    if (part.kind === "answers") paintAnswers(paper, part, shown, ink);
+    else if (part.kind === "strip") paintStrip(paper, part, shown);
+    else paintMaps(paper, part, shown);
+    paintCaption(paper, part, ink);
+  }
+  const start = pointed ?? { place: shown.layers.length - 1, index: winnerOf(shown) };
+  paintWays(paper, layout, waysTo(shown, start, layout.isShown, WAYS));
+  if (pointed) paintPointed(paper, shown, layout, pointed);
+}
+
+/** Show how the layers are joined: faint lines, and arcs past the columns between. */
+function paintEdges(paper, { parts }, ink) {
+  Object.assign(paper, { strokeStyle: ink, globalAlpha: 0.25, lineWidth: 1.5 });
   for (const part of parts) {
-    const values = valuesOf(shown, part.place);
-    let most = scales.get(part.place) ?? 1e-6;
-    for (const value of values) most = Math.max(most, Math.abs(value));
-    scales.set(part.place, most);
-    if (part === parts.at(-1)) paintAnswers(paper, part, shown, ink);
-    else if (part.cells) paintStrip(paper, part, values, most);
-    else paintMaps(paper, part, values, part.place < 0 ? 1 : most);
-    paper.fillStyle = ink;
-    paper.globalAlpha = 0.75;
-    paper.fillText(part.place < 0 ? "image" : part.shape.join("×"), part.x, HEIGHT + 14);
-    paper.globalAlpha = 1;
-  }
-  if (pointed) {
-    const { part, map, row, column } = pointed;
-    const [x, y] = cornerOf(part, map);
-    const pixel = part.side / part.shape[2];
-    paper.strokeStyle = `rgb(${ORANGE})`;
-    paper.lineWidth = 2;
-    paper.strokeRect(x + column * pixel, y + row * pixel, Math.max(pixel, 3), Math.max(pixel, 3));
-  }
-}
-
-const cornerOf = (part, map) => [
-  part.x + (map % part.across) * (part.side + 3),
-  Math.floor(map / part.across) * (part.side + 3),
-];
-
-function paintMaps(paper, part, values, most) {
-  const [, rows, columns] = part.shape;
-  const picture = new OffscreenCanvas(columns, rows);
-  const pen = picture.getContext("2d");
-  for (let map = 0; map < part.count; map++) {
-    const pixels = new ImageData(columns, rows);
-    for (let i = 0; i < rows * columns; i++) {
-      const share = values[map * rows * columns + i] / most;
-      pixels.data.set([...colorOf(share), 255], 4 * i);
+    for (const before of part.before) {
+      const [from, to] = [
+        [before.x + before.width, before.y + before.height / 2],
+        [part.x, part.y + part.height / 2],
+      ];
+      paper.beginPath();
+      if (part.depth - before.depth > 1) {
+        paper.moveTo(from[0] + 4, before.y + 6);
+        paper.bezierCurveTo(from[0] + 24, 2, from[0] + 24, 5, from[0] + 50, 5);
+        paper.lineTo(to[0] - 50, 5);
+        paper.bezierCurveTo(to[0] - 24, 5, to[0] - 24, 2, to[0] - 4, part.y + 6);
+      } else {
+        paper.moveTo(from[0] + 4, from[1]);
+        paper.bezierCurveTo(from[0] + 16, from[1], to[0] - 16, to[1], to[0] - 4, to[1]);
+      }
+      paper.stroke();
     }
-    pen.putImageData(pixels, 0, 0);
-    paper.drawImage(picture, ...cornerOf(part, map), part.side, part.side);
+  }
+  paper.globalAlpha = 1;
+}
+
+const pictures = new WeakMap();
+
+/** Return a picture of all maps below each other, and its pixels, each one number. They are kept with their part. */
+function pictureOf(part, rows, columns) {
+  if (!pictures.has(part)) {
+    const canvas = new OffscreenCanvas(columns, rows);
+    const image = new ImageData(columns, rows);
+    pictures.set(part, { canvas, image, pixels: new Uint32Array(image.data.buffer), pen: canvas.getContext("2d") });
+  }
+  return pictures.get(part);
+}
+
+/** The colour of each share of a layer's scale, as one number: black is zero, white the most; below zero it is blue. */
+const COLORS = Uint32Array.from({ length: 511 }, (_, place) => {
+  const share = (place - 255) / 255;
+  const [red, green, blue] = share < 0 ? BLUE.split(",").map((part) => -share * part) : Array(3).fill(255 * share);
+  return ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
+});
+
+function fill({ pixels, image, pen, canvas }, values, scale) {
+  for (let i = 0; i < pixels.length; i++) {
+    pixels[i] = COLORS[255 + Math.max(-255, Math.min(255, Math.round((255 * values[i]) / scale)))];
+  }
+  pen.putImageData(image, 0, 0);
+  return canvas;
+}
+
+const scaleOf = (shown, place) => (place < 0 ? 1 : shown.layers[place].scale || 1);
+
+function paintMaps(paper, part, shown) {
+  const [, rows, columns] = part.shape;
+  const [values, scale] = [valuesAt(shown, part.place), scaleOf(shown, part.place)];
+  const picture = fill(pictureOf(part, rows * part.count, columns), values, scale);
+  for (let map = 0; map < part.count; map++) {
+    paper.drawImage(picture, 0, map * rows, columns, rows, ...cornerOf(part, map), ...part.tile);
   }
 }
 
-/** Black is zero, white the most; below zero, which only some activations give, blue. */
-function colorOf(share) {
-  if (share >= 0) return [255 * share, 255 * share, 255 * share];
-  return BLUE.map((part) => -share * part);
-}
-
-function paintStrip(paper, part, values, most) {
-  const cell = HEIGHT / part.cells;
-  for (let i = 0; i < part.cells; i++) {
-    paper.fillStyle = `rgb(${colorOf(values[i] / most)})`;
-    paper.fillRect(part.x, i * cell, STRIP, cell + 0.5);
-  }
+function paintStrip(paper, part, shown) {
+  const picture = fill(pictureOf(part, part.cells, 1), valuesAt(shown, part.place), scaleOf(shown, part.place));
+  paper.imageSmoothingEnabled = part.cells > part.height; // else some would not be seen at all
+  paper.drawImage(picture, part.x, part.y, part.width, part.height);
+  paper.imageSmoothingEnabled = false;
 }
 
 function paintAnswers(paper, part, shown, ink) {
   const most = winnerOf(shown);
-  const cell = HEIGHT / 10;
+  const cell = part.height / 10;
   shown.shares.forEach((share, digit) => {
+    const isMost = digit === most && share > 0;
     paper.fillStyle = ink;
-    paper.font = digit === most ? "bold 14px sans-serif" : "12px sans-serif";
-    paper.fillText(digit, part.x, digit * cell + cell / 2 + 5);
-    paper.fillStyle = `rgb(${digit === most ? BLUE : [128, 136, 152]})`;
-    paper.fillRect(part.x + 14, digit * cell + 5, 60 * share, cell - 10);
+    paper.font = isMost ? "bold 15px sans-serif" : "12px sans-serif";
+    paper.textAlign = "left";
+    paper.fillText(digit, part.x + 2, part.y + digit * cell + cell / 2 + 5);
+    paper.fillStyle = `rgb(${isMost ? ORANGE : "128, 136, 152"})`;
+    paper.fillRect(part.x + 16, part.y + digit * cell + 5, Math.max(1, (part.width - 18) * share), cell - 10);
   });
+}
+
+function paintCaption(paper, part, ink) {
+  Object.assign(paper, { fillStyle: ink, textAlign: part.place < 0 || part.kind === "maps" ? "left" : "center" });
+  const x = paper.textAlign === "left" ? part.x : part.x + part.width / 2;
+  const y = (part.height < HEIGHT / 2 ? part.y + part.height : ABOVE + HEIGHT) + 13;
   paper.font = "11px sans-serif";
+  const few = part.count < part.shape[0] ? `, the first ${part.count}` : "";
+  const lines = part.kind === "answers" ? ["answer"] : [part.shape.join("×") + few];
+  if (part.place >= 0 && part.kind === "maps") lines.unshift(shortened(paper, part.name, part.width + GAP - 6));
+  lines.forEach((line, i) => {
+    paper.globalAlpha = i ? 0.65 : 0.85;
+    paper.fillText(line, x, y + 13 * i);
+  });
+  paper.globalAlpha = 1;
+}
+
+function shortened(paper, text, width) {
+  let short = text;
+  while (short.length > 3 && paper.measureText(short).width > width) short = `${short.replace(/…$/, "").slice(0, -1)}…`;
+  return short;
 }
 
 const winnerOf = ({ shares }) => shares.indexOf(Math.max(...shares));
 
-/** Draw the strongest ways to the winner, from strip to strip: a value times its weight, orange for it, blue against. */
-function paintLines(paper, shown) {
-  const { parts, layers } = shown;
-  let targets = [[winnerOf(shown), 1]];
-  for (let at = parts.length - 1; at > 0; at--) {
-    const [part, before] = [parts[at], parts[at - 1]];
-    const linear = linearBehind(layers, part.place);
-    if (!linear || !before.cells || !valuesOf(shown, before.place)) break;
-    const given = valuesOf(shown, before.place);
-    const ways = targets.flatMap(([target, sign]) => {
-      const row = linear.weight.subarray(target * given.length, (target + 1) * given.length);
-      const shares = Array.from(row, (weight, i) => [i, sign * weight * given[i], target]);
-      return shares.sort((one, other) => Math.abs(other[1]) - Math.abs(one[1])).slice(0, LINES);
-    });
-    const most = Math.max(...ways.map(([, share]) => Math.abs(share)), 1e-6);
-    for (const [from, share, to] of ways) {
-      paper.strokeStyle = `rgb(${share > 0 ? ORANGE : BLUE})`;
-      paper.globalAlpha = 0.15 + 0.75 * (Math.abs(share) / most);
-      paper.lineWidth = 0.5 + 1.5 * (Math.abs(share) / most);
-      paper.beginPath();
-      paper.moveTo(before.x + STRIP, ((from + 0.5) * HEIGHT) / before.cells);
-      paper.lineTo(part.x, ((to + 0.5) * HEIGHT) / (part.cells ?? 10));
-      paper.stroke();
-    }
-    paper.globalAlpha = 1;
-    targets = ways.filter(([, share]) => share !== 0).slice(0, LINES).map(([from, share]) => [from, Math.sign(share)]);
+function paintWays(paper, layout, ways) {
+  const most = new Map(); // of each layer, the strongest way that begins there
+  for (const { from, share } of ways) most.set(from.place, Math.max(most.get(from.place) ?? 0, Math.abs(share)));
+  for (const { from, to, share } of ways) {
+    const [start, end] = [middleOf(layout.at.get(from.place), from.index), middleOf(layout.at.get(to.place), to.index)];
+    if (!start || !end) continue; // in a map that is not shown
+    const strength = Math.abs(share) / most.get(from.place);
+    const color = `rgb(${share > 0 ? ORANGE : BLUE})`;
+    Object.assign(paper, { strokeStyle: color, fillStyle: color });
+    Object.assign(paper, { globalAlpha: 0.25 + 0.65 * strength, lineWidth: 0.6 + 1.2 * strength });
+    paper.beginPath();
+    paper.moveTo(...start);
+    const middle = (start[0] + end[0]) / 2;
+    paper.bezierCurveTo(middle, start[1], middle, end[1], ...end);
+    paper.stroke();
+    paper.beginPath();
+    paper.arc(...start, 1.2 + strength, 0, 7);
+    paper.fill();
+  }
+  paper.globalAlpha = 1;
+}
+
+/** Frame the number that is pointed at, and in the maps before, the patch that it was made of. */
+function paintPointed(paper, shown, layout, { place, index }) {
+  Object.assign(paper, { strokeStyle: `rgb(${ORANGE})`, lineWidth: 2 });
+  const part = layout.at.get(place);
+  const middle = middleOf(part, index);
+  if (!middle) return;
+  const side = part.kind === "maps" ? [part.pixel, part.pixel] : [part.width, Math.max(part.height / part.cells, 2)];
+  const [wide, high] = side.map((each) => Math.max(each, 3));
+  paper.strokeRect(middle[0] - wide / 2, middle[1] - high / 2, wide, high);
+  let layer = shown.layers[place];
+  while (!layout.isShown(layer.inputs[0])) layer = shown.layers[layer.inputs[0]];
+  const before = layout.at.get(layer.inputs[0]);
+  if (before.kind !== "maps" || !(layer.kernel || layer.op.startsWith("adaptive"))) return;
+  const [map, row, column] = coordinatesOf(layer.shape, index);
+  const inside = windowAt(layer, shapeAt(shown, before.place), row, column).flat().filter((at) => at >= 0);
+  const columns = before.shape[2];
+  const [top, bottom] = [inside[0], inside.at(-1)].map((at) => Math.floor(at / columns));
+  const [left, right] = [inside[0] % columns, inside.at(-1) % columns];
+  for (let each = 0; each < before.count; each++) {
+    if (layer.op !== "conv2d" && each !== map) continue; // a pool looks at one map
+    const [x, y] = cornerOf(before, each);
+    const { pixel } = before;
+    paper.strokeRect(x + left * pixel, y + top * pixel, (right - left + 1) * pixel, (bottom - top + 1) * pixel);
   }
 }
 
-/** Return the linear layer that gives a layer its values, itself or before its activation; none, if there is another. */
-function linearBehind(layers, place) {
-  const layer = layers[place];
-  if (layer?.op === "linear") return layer;
-  return ACTIVATIONS.has(layer?.op) && layers[layer.inputs[0]]?.op === "linear" ? layers[layer.inputs[0]] : null;
-}
-
-function placeAt({ parts }, x, y) {
-  for (const part of parts) {
-    if (!part.side || part.place < 0) continue;
-    for (let map = 0; map < part.count; map++) {
-      const [left, top] = cornerOf(part, map);
-      if (x < left || y < top || x >= left + part.side || y >= top + part.side) continue;
-      const [, rows, columns] = part.shape;
-      return {
-        part,
-        map,
-        row: Math.floor(((y - top) * rows) / part.side),
-        column: Math.floor(((x - left) * columns) / part.side),
-      };
-    }
-  }
-  return null;
-}
-
-const written = (number) => number.toFixed(2).replace("-", "−").padStart(6);
-const shapeOf = (shown, place) => (place < 0 ? [1, 28, 28] : shown.layers[place].shape);
-
-/** Write out how a number of a map came about: patch × filter + bias, what the activation made of it, or the pool's pick. */
-function sumAt(shown, { part, map, row, column }) {
-  const [, rows, columns] = part.shape;
-  const value = valuesOf(shown, part.place)[(map * rows + row) * columns + column];
-  const layer = shown.layers[part.place];
-  const head = `${part.name}: map ${map + 1}, row ${row + 1}, column ${column + 1}`;
-  if (layer.op === "max_pool2d" || layer.op === "avg_pool2d") {
-    const given = patchOf(shown, layer, map, row, column);
-    return `${head}\n${gridOf(given)}\nThe ${layer.op === "max_pool2d" ? "largest" : "mean"} of these is ${written(value).trim()}.`;
-  }
-  const convolution = ACTIVATIONS.has(layer.op) ? shown.layers[layer.inputs[0]] : layer;
-  if (convolution.op !== "conv2d" || convolution.groups !== 1) return `${head}\n${written(value).trim()}`;
-  const channels = shapeOf(shown, convolution.inputs[0])[0];
-  const [kernelRows, kernelColumns] = convolution.kernel;
-  const size = kernelRows * kernelColumns;
-  const sums = Array.from({ length: channels }, (_, channel) => {
-    const patch = patchOf(shown, convolution, channel, row, column);
-    const start = (map * channels + channel) * size;
-    const filter = convolution.weight.subarray(start, start + size);
-    const products = patch.flat().map((each, i) => each * filter[i]);
-    return { channel, patch, filter, sum: products.reduce((one, other) => one + other, 0) };
-  });
-  const strongest = sums.reduce((one, other) => (Math.abs(other.sum) > Math.abs(one.sum) ? other : one));
-  const filterRows = strongest.patch.map((_, i) =>
-    Array.from(strongest.filter.subarray(i * kernelColumns, (i + 1) * kernelColumns)),
-  );
-  const middle = Math.floor(kernelRows / 2);
-  const lines = strongest.patch.map((given, i) => {
-    const sides = `${given.map(written).join("")}  ${i === middle ? "×" : " "} ${filterRows[i].map(written).join("")}`;
-    return i === middle ? `${sides}  = ${written(strongest.sum).trim()}` : sides;
-  });
-  const bias = convolution.bias ? convolution.bias[map] : 0;
-  const total = sums.reduce((sum, each) => sum + each.sum, bias);
-  const others =
-    channels > 1
-      ? `\nThis is map ${strongest.channel + 1} of the ${channels} before; all together they give ${written(total - bias).trim()}.`
-      : "";
-  const after = layer === convolution ? "" : `; ${layer.op} makes it ${written(value).trim()}`;
-  return `${head}\n${lines.join("\n")}${others}\nWith the bias ${written(bias).trim()} that is ${written(total).trim()}${after}.`;
-}
-
-/** Return the numbers of a map that a filter or a pool looks at, in rows; outside the map there is zero. */
-function patchOf(shown, layer, channel, row, column) {
-  const given = valuesOf(shown, layer.inputs[0]);
-  const [, height, width] = shapeOf(shown, layer.inputs[0]);
-  const dilation = layer.dilation ?? [1, 1];
-  return Array.from({ length: layer.kernel[0] }, (_, i) =>
-    Array.from({ length: layer.kernel[1] }, (__, j) => {
-      const y = row * layer.stride[0] - layer.padding[0] + i * dilation[0];
-      const x = column * layer.stride[1] - layer.padding[1] + j * dilation[1];
-      return y < 0 || x < 0 || y >= height || x >= width ? 0 : given[(channel * height + y) * width + x];
-    }),
-  );
-}
-
-const gridOf = (rows) => rows.map((row) => row.map(written).join("")).join("\n");
-
-function inWords(shown) {
+function inWords(shown, layout, pointed) {
   const digit = winnerOf(shown);
-  return `The drawing on its way through the network: ${shown.parts.length - 2} layers of maps and numbers, then ${digit}, ${(100 * shown.shares[digit]).toFixed(1)} %`;
+  if (!shown.shares[digit]) return "The network; nothing is drawn yet";
+  const answer = `${digit}, ${(100 * shown.shares[digit]).toFixed(1)} %`;
+  const where = pointed ? `. Pointed at: ${titleOf(shown, layout, pointed.place, pointed.index)}` : "";
+  return `The drawing on its way through ${layout.parts.length - 1} layers of maps and numbers, then ${answer}${where}`;
 }

@@ -3,7 +3,8 @@
     {"layers": [{"op": "conv2d", "name": "conv1", "inputs": [-1], "shape": [8, 26, 26], "weight": [0, 72], ...}, ...]}
 
 Layers stand in the order in which they are computed, and the last one gives the logits. Their inputs are places in the
-list; -1 is the image. Weights are places and lengths in one array of float32.
+list; -1 is the image. Weights are places and lengths in one array of float32. A layer's scale is how far from zero its
+numbers go.
 """
 
 import operator
@@ -21,6 +22,7 @@ from cnnlab.data.mnist import IMAGE_SHAPE
 from cnnlab.errors import LabError
 
 IMAGE = -1
+_WITHIN_SCALE = 0.999  # so many of a layer's numbers: one that stands out would leave all others dark
 
 
 class CannotExport(LabError):
@@ -43,13 +45,15 @@ class Exported:
     weights: bytes
 
 
-def export(module: nn.Module) -> Exported:
+def export(module: nn.Module, examples: Tensor | None = None) -> Exported:
     """Export a network that maps (N, 1, 28, 28) to ten logits, as it is in evaluation.
 
     Parameters
     ----------
     module
         On the CPU, float32; its mode and its weights are left as they are.
+    examples
+        Images, shape (N, 1, 28, 28), from which each layer's scale is taken. Without any, the scales are 1.
 
     Raises
     ------
@@ -62,16 +66,34 @@ def export(module: nn.Module) -> Exported:
         traced = fx.symbolic_trace(module)
         with torch.no_grad():
             ShapeProp(traced).propagate(torch.zeros(1, *IMAGE_SHAPE))
+            scales = _Scales(traced).of(examples) if examples is not None else {}
     except Exception as error:  # it runs the network's code, which is anybody's
         raise CannotExport(f"torch.fx cannot follow the network's code ({type(error).__name__}: {error}).") from error
     finally:
         module.train(was_training)
-    return _Exporter(traced).exported()
+    return _Exporter(traced, scales).exported()
+
+
+class _Scales(fx.Interpreter):
+    """Finds how far from zero the numbers of each layer go."""
+
+    def of(self, images: Tensor) -> dict[fx.Node, float]:
+        self._found: dict[fx.Node, float] = {}
+        self.run(images)
+        return self._found
+
+    def run_node(self, n: fx.Node) -> Any:
+        result = super().run_node(n)
+        if isinstance(result, Tensor) and result.is_floating_point():
+            numbers = result.abs().ravel()
+            self._found[n] = float(numbers.kthvalue(max(1, round(_WITHIN_SCALE * len(numbers)))).values)
+        return result
 
 
 @dataclass
 class _Exporter:
     traced: fx.GraphModule
+    scales: dict[fx.Node, float]
     layers: list[dict[str, Any]] = field(default_factory=list)
     weights: list[np.ndarray] = field(default_factory=list)
     length: int = 0
@@ -104,7 +126,9 @@ class _Exporter:
             self.places[node] = inputs[0]
             return
         self.places[node] = len(self.layers)
-        self.layers.append({"name": _name_of(node), "inputs": inputs, "shape": _shape_of(node), **layer})
+        scale = float(f"{self.scales.get(node) or 1:.4g}")
+        about = {"name": _name_of(node), "inputs": inputs, "shape": _shape_of(node), "scale": scale}
+        self.layers.append({**about, **layer})
 
     def _place_of(self, node: fx.Node) -> int:
         if node not in self.places:

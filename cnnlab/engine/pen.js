@@ -7,6 +7,7 @@ import { prepare, shrink } from "./preparation.js";
 
 const CANVAS_SIDE = 280;
 const FRAME = ".st-key-canvas_frame";
+const SHOWN_SIDE = 140; // of the small pictures, in pixels: enough for a screen with two for each
 const TIDY_MILLISECONDS = 500; // a cleared canvas is a new one
 
 let stop = () => {};
@@ -39,6 +40,7 @@ export default function ({ data }) {
         : { run, layers, values: layers.map(emptyOf), shares: Array(10).fill(0), image: new Float32Array(784) };
       document.dispatchEvent(new CustomEvent("cnnlab:values", { detail }));
     }
+    if (steps && isDrawing) showDrawn(paper.canvas, steps.box); // afterwards the server shows them, sharper
     showSteps({ Fitted: steps?.fitted, Centred: steps?.centred, "Plain shrink": shrunk });
   };
   const soon = () => (frame ||= requestAnimationFrame(answer));
@@ -135,6 +137,20 @@ function write(card, answers) {
   card.querySelector(".shrunk").textContent = ofShrunk
     ? `After a plain shrink: ${mostOf(ofShrunk)}, ${percent(Math.max(...ofShrunk))}`
     : "\u00a0";
+}
+
+/** Show what is drawn, and the box around it, as small as they are seen. */
+function showDrawn(drawn, { top, bottom, left, right }) {
+  const boxes = { Drawn: [0, 0, CANVAS_SIDE, CANVAS_SIDE], Cropped: [left, top, right - left, bottom - top] };
+  for (const [title, box] of Object.entries(boxes)) {
+    const picture = document.querySelector(`.steps img[alt="${title}"]`);
+    if (!picture) continue;
+    const scale = SHOWN_SIDE / Math.max(box[2], box[3]);
+    const size = { width: Math.ceil(scale * box[2]), height: Math.ceil(scale * box[3]) };
+    const small = Object.assign(document.createElement("canvas"), size);
+    small.getContext("2d").drawImage(drawn, ...box, 0, 0, small.width, small.height);
+    picture.src = small.toDataURL();
+  }
 }
 
 function showSteps(pictures) {

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from cnnlab.drawing.my_digits import MyDigits
-from cnnlab.inference.networks import newest_network_of
+from cnnlab.inference.networks import network_now, newest_network_of
 from cnnlab.runs.run import Run
 from cnnlab.training.evaluation import predict_logits
 
@@ -35,7 +35,7 @@ class Answer:
 
 
 def answers_of(run: Run, images: np.ndarray) -> list[Answer]:
-    """Return a run's predictions for some images, with its newest weights.
+    """Return a run's predictions for some images, with the weights that it has now.
 
     Parameters
     ----------
@@ -45,9 +45,9 @@ def answers_of(run: Run, images: np.ndarray) -> list[Answer]:
     Raises
     ------
     NoPredictions
-        As `newest_network_of` does.
+        As `network_now` does.
     """
-    logits = predict_logits(newest_network_of(run).module, torch.from_numpy(images).unsqueeze(1))
+    logits = predict_logits(network_now(run).module, torch.from_numpy(images).unsqueeze(1))
     return [Answer(probabilities) for probabilities in logits.softmax(dim=1).numpy()]
 
 

@@ -1,12 +1,13 @@
 """From a run to its network with trained weights; networks stay in memory."""
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from threading import Lock
 
 from safetensors.torch import load
-from torch import nn
+from torch import Tensor, nn
 
 from cnnlab.errors import LabError
 from cnnlab.models.definitions import Definition, UnknownDefinition
@@ -31,7 +32,7 @@ class Network:
     module
         In evaluation mode, on the CPU.
     fingerprint
-        The SHA-256 sum of the weights' file.
+        The SHA-256 sum of the file that they were read from.
     """
 
     module: nn.Module
@@ -47,14 +48,33 @@ def newest_network_of(run: Run) -> Network:
         If the run has no weights yet, or its network is not registered any more or is another one now.
     """
     weights = newest_weights_of(run)
+    return _network_of(run, weights, lambda: load(weights))
+
+
+def network_now(run: Run) -> Network:
+    """Return a run's network as it is now: of one that trains, also between two epochs.
+
+    Raises
+    ------
+    NoPredictions
+        As `newest_network_of` does, but once it trains it has weights.
+    """
+    checkpoint = run.read_checkpoint() if run.status.is_active else None
+    if checkpoint is None:
+        return newest_network_of(run)
+    return _network_of(run, checkpoint, lambda: run.weights_in(checkpoint))
+
+
+def _network_of(run: Run, content: bytes, weights: Callable[[], dict[str, Tensor]]) -> Network:
+    """Return a run's network with the weights that a file's content holds."""
     try:
         definition = run.definition
     except UnknownDefinition as error:
         raise _does_not_fit(run) from error
-    fingerprint = fingerprint_of(weights)
+    fingerprint = fingerprint_of(content)
     key = (run.source, fingerprint)
     with _lock:
-        module = _networks.pop(key, None) or _network_with(run, weights, definition)
+        module = _networks.pop(key, None) or _network_with(run, weights(), definition)
         _networks[key] = module
         if len(_networks) > _MOST_NETWORKS:
             _networks.popitem(last=False)
@@ -82,10 +102,10 @@ def fingerprint_of(weights: bytes) -> str:
     return sha256(weights).hexdigest()
 
 
-def _network_with(run: Run, weights: bytes, definition: Definition) -> nn.Module:
+def _network_with(run: Run, weights: dict[str, Tensor], definition: Definition) -> nn.Module:
     module = definition.build(seed=0)
     try:
-        module.load_state_dict(load(weights))
+        module.load_state_dict(weights)
     except RuntimeError as error:
         raise _does_not_fit(run) from error
     return module.eval()

@@ -277,10 +277,22 @@ class Run(RunFolder):
             If it cannot be read, or is another run's.
         """
         content = self.read_checkpoint()
-        if content is None:
-            return None
+        return self._checkpoint_in(content) if content is not None else None
+
+    def weights_in(self, checkpoint: bytes) -> dict[str, Tensor]:
+        """Return the weights that a checkpoint's file holds, as a ``state_dict`` on the CPU.
+
+        Raises
+        ------
+        UnreadableRun
+            If they cannot be read, or are another run's.
+        """
+        weights: dict[str, Tensor] = self._checkpoint_in(checkpoint)["model"]
+        return weights
+
+    def _checkpoint_in(self, content: bytes) -> dict[str, Any]:
         try:
-            checkpoint = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+            checkpoint: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
             run = checkpoint.get("run")
         except Exception as error:  # PyTorch raises whatever a damaged file makes of its reader
             raise DamagedRun(self.checkpoint_path) from error

@@ -12,6 +12,7 @@ from cnnlab.models.layers import follow
 from cnnlab.runs.shelf import find_run
 
 pytestmark = pytest.mark.browser
+AT_REST = "[data-testid=stApp][data-test-script-state=notRunning]"
 RUN = "reference-module"
 LISTEN = """document.addEventListener("cnnlab:values", ({ detail }) => {
   window.seen = { image: [...detail.image], values: detail.values.map((each) => [...each]) };
@@ -33,6 +34,17 @@ def page(look_at) -> Page:
     page.mouse.move(box["x"] + 205 * scale, box["y"] + 70 * scale, steps=6)
     page.mouse.move(box["x"] + 120 * scale, box["y"] + 240 * scale, steps=8)
     return page
+
+
+def point_at_the_first_map(page: Page) -> None:
+    diagram = page.locator(".st-key-network_diagram canvas")
+    diagram.scroll_into_view_if_needed()
+    box = diagram.bounding_box()
+    page.mouse.move(box["x"] + 130, box["y"] + 60)
+
+
+def numbers_in(locator) -> list[float]:
+    return [float(each.replace("−", "-")) for each in re.findall(r"[−]?\d+\.\d+", "\n".join(locator.all_inner_texts()))]
 
 
 def layers_of_pytorch(image):
@@ -57,25 +69,61 @@ def test_while_the_pen_is_down_each_layer_has_the_values_that_pytorch_gives(page
 
 def test_the_sum_behind_a_number_of_a_map_is_written_out_and_adds_up(page):
     page.mouse.up()
-    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
-    told = page.locator(".st-key-network_diagram pre")
+    page.wait_for_selector(AT_REST)
+    told = page.locator(".st-key-network_diagram .told")
     expect(told).to_have_text(re.compile("^Point at a map"))
-    diagram = page.locator(".st-key-network_diagram canvas")
-    diagram.scroll_into_view_if_needed()
-    box = diagram.bounding_box()
-    page.mouse.move(box["x"] + 130, box["y"] + 30)  # within the first map of the first convolution
-    expect(told).to_have_text(re.compile(r"^relu: map 1, row \d+, column \d+"))
-    text = told.inner_text().replace("−", "-")
-    _, row, column = (int(number) for number in re.findall(r"(?:map|row|column) (\d+)", text)[:3])
-    patch, weights = [], []
-    for line in text.splitlines()[1:4]:
-        numbers = [float(number) for number in re.findall(r"-?\d+\.\d+", line.split("=")[0])]
-        patch, weights = patch + numbers[:3], weights + numbers[3:]
-    bias, total, after = (float(number) for number in re.findall(r"-?\d+\.\d+", text.splitlines()[-1]))
+    point_at_the_first_map(page)
+    expect(told.locator(".head")).to_have_text(re.compile(r"^conv1 → relu, map 1, row \d+, column \d+ is"))
+    row, column = (int(each) for each in re.findall(r"(?:row|column) (\d+)", told.locator(".head").inner_text()))
+    patch, weights = (numbers_in(told.locator("figure .grid").nth(place).locator("i")) for place in (0, 1))
+    bias, total, after = numbers_in(told.locator(".steps"))
     assert sum(one * other for one, other in zip(patch, weights, strict=True)) + bias == pytest.approx(total, abs=0.05)
     assert after == max(total, 0)
+    assert len(told.locator(".next .grid i.marked").all()) >= 1
+    assert max(numbers_in(told.locator(".next .grid i"))) == max(numbers_in(told.locator(".next .grid i.marked")))
 
     module = newest_network_of(find_run(RUN)).module
-    np.testing.assert_allclose(weights, module.conv1.weight[0, 0].detach().ravel(), atol=0.005)
+    np.testing.assert_allclose(weights, module.conv1.weight[0, 0].detach().ravel(), atol=0.006)
     layers = layers_of_pytorch(page.evaluate("window.seen.image"))
     assert layers["relu"][1][0, row - 1, column - 1] == pytest.approx(after, abs=0.006)
+
+
+def test_when_the_pen_is_lifted_the_diagram_stays_the_same_and_nothing_moves(page):
+    diagram = page.locator(".st-key-network_diagram canvas")
+    diagram.evaluate("canvas => { canvas.isTheSame = true; }")
+    before = diagram.bounding_box()
+    page.mouse.up()
+    expect(page.get_by_text("It was a …")).to_be_visible()
+    expect(page.get_by_test_id("stButtonGroup").get_by_text("7", exact=True)).to_be_enabled()  # the server has it
+    page.wait_for_selector(AT_REST)
+    assert diagram.evaluate("canvas => canvas.isTheSame")
+    assert diagram.bounding_box() == before
+
+
+def test_the_keyboard_leads_from_number_to_number(page):
+    page.mouse.up()
+    page.wait_for_selector(AT_REST)
+    page.mouse.move(5, 5)
+    head = page.locator(".st-key-network_diagram .head")
+    page.locator(".st-key-network_diagram canvas").focus()
+    page.keyboard.press("PageDown")
+    expect(head).to_have_text(re.compile("^conv1 → relu, map 1, row 14, column 14 is"))
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowUp")
+    expect(head).to_have_text(re.compile("^conv1 → relu, map 1, row 13, column 15 is"))
+    page.keyboard.press("PageDown")
+    expect(head).to_have_text(re.compile("^conv1 → relu, map 2,"))
+    page.keyboard.press("Escape")
+    expect(head).to_have_count(0)
+
+
+def test_on_a_phone_a_map_that_is_tapped_keeps_its_sum_and_the_diagram_scrolls_within(look_at):
+    page = look_at(f"/draw?runs={RUN}", viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    page.wait_for_selector(AT_REST)
+    diagram = page.locator(".st-key-network_diagram canvas")
+    expect(diagram).to_have_attribute("aria-label", re.compile("nothing is drawn yet"))
+    diagram.scroll_into_view_if_needed()
+    box = diagram.bounding_box()
+    page.touchscreen.tap(box["x"] + 115, box["y"] + 60)
+    expect(page.locator(".st-key-network_diagram .head")).to_have_text(re.compile("^conv1 → relu, map"))
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -44,13 +44,13 @@ def draw(page: Page, strokes) -> None:
     box = canvas(page).bounding_box()
     scale = box["width"] / CANVAS_SIDE
     for (x, y), *others in strokes:
-        before = drawn_picture(page).get_attribute("src")
+        drawn_picture(page).evaluate("picture => { picture.dataset.before = 'yes'; }")
         page.mouse.move(box["x"] + scale * x, box["y"] + scale * y)
         page.mouse.down()
         for x, y in others:
             page.mouse.move(box["x"] + scale * x, box["y"] + scale * y, steps=8)
         page.mouse.up()
-        expect(drawn_picture(page)).not_to_have_attribute("src", before)
+        expect(drawn_picture(page)).not_to_have_attribute("data-before", "yes")  # the server has sent another
 
 
 def expect_answer(page: Page, digit: int | str) -> None:
@@ -66,9 +66,10 @@ def test_a_drawn_digit_is_answered_undone_cleared_and_outlives_a_page_switch(loo
     expect(page.locator(".answer .shrunk")).to_have_text(re.compile(r"After a plain shrink: \d, \d+\.\d %"))
     picture = drawn_picture(page).get_attribute("src")
 
-    page.get_by_role("link", name="Write", exact=True).click()
-    expect(page.get_by_role("textbox", name="Your network")).to_be_visible()
-    page.get_by_role("link", name="Draw").click()
+    page.get_by_role("link", name="Sweep", exact=True).click()
+    page.wait_for_url("**/sweep*")
+    expect(canvas(page)).to_have_count(0)
+    page.get_by_role("link", name="Draw", exact=True).click()
     expect_answer(page, 7)
     assert drawn_picture(page).get_attribute("src") == picture
     wait_for(lambda: has_ink(page))
@@ -116,6 +117,28 @@ def test_a_round_keeps_one_digit_after_the_other(open_page):
     page.get_by_role("button", name="Stop", exact=True).click()
     expect(page.get_by_text("Draw a 2")).to_have_count(0)
     assert my_digits().labels.tolist() == [0, 1]
+
+
+def test_the_eraser_takes_ink_away_while_it_moves_and_a_cleared_canvas_has_the_pen(look_at):
+    page = look_at(REFERENCE)
+    expect(page.get_by_text("Nothing drawn yet")).to_be_visible()
+    draw(page, SEVEN)
+    eraser = page.get_by_role("switch", name="Eraser")
+    page.get_by_test_id("stCheckbox").get_by_text("Eraser").click()
+    expect(eraser).to_be_checked()
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+    box = canvas(page).bounding_box()
+    scale = box["width"] / CANVAS_SIDE
+    page.mouse.move(box["x"] + 70 * scale, box["y"] + 70 * scale)
+    page.mouse.down()
+    for x, y in SEVEN[0]:
+        page.mouse.move(box["x"] + x * scale, box["y"] + (y - 8) * scale, steps=8)
+    for x, y in reversed(SEVEN[0]):
+        page.mouse.move(box["x"] + x * scale, box["y"] + (y + 8) * scale, steps=8)
+    expect(page.locator(".answer").first).not_to_have_attribute("data-digit", "7")
+    page.mouse.up()
+    page.get_by_test_id("stButton").get_by_text("Clear").click()
+    expect(eraser).not_to_be_checked()
 
 
 def test_a_test_image_can_be_drawn_on(look_at):

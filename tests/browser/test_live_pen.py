@@ -1,7 +1,13 @@
 """Networks answer while the pen is down, with a mouse and with a finger."""
 
+from itertools import pairwise
+
+import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
+
+from cnnlab.drawing.preparation import prepare
+from cnnlab.drawing.strokes import CANVAS_SIDE, Stroke, ink_of
 
 pytestmark = pytest.mark.browser
 AT_REST = "[data-testid=stApp][data-test-script-state=notRunning]"
@@ -71,3 +77,28 @@ def test_the_canvass_own_buttons_cannot_be_reached_by_keyboard(open_page):
     page = open_page(TWO_RUNS)
     box_of_the_canvas(page)
     assert page.locator(".dc-toolbar").evaluate("tools => tools.inert")
+
+
+@pytest.mark.parametrize("ratio", [0.8, 1, 1.25, 2])
+def test_the_strokes_read_are_the_strokes_drawn_on_any_screen_and_at_any_zoom(ratio, look_at):
+    size = {"width": round(1280 / ratio), "height": round(900 / ratio)}  # as a browser's zoom changes the window
+    page = look_at(TWO_RUNS, device_scale_factor=ratio, viewport=size)
+    box_of_the_canvas(page)
+    page.locator("canvas.upper-canvas").scroll_into_view_if_needed()
+    box = page.locator("canvas.upper-canvas").bounding_box()
+    page.evaluate(
+        "document.addEventListener('cnnlab:values', ({ detail }) => { window.image = [...detail.image]; })",
+    )
+    scale = box["width"] / CANVAS_SIDE
+    points = ((70, 70), (200, 70), (120, 240))
+    page.mouse.move(box["x"] + points[0][0] * scale, box["y"] + points[0][1] * scale)
+    page.mouse.down()
+    for x, y in points[1:]:
+        page.mouse.move(box["x"] + x * scale, box["y"] + y * scale, steps=30)
+    expect_digits(page, "7", 2)
+    read = np.reshape(page.evaluate("window.image"), (28, 28))
+    page.mouse.up()
+    straight = tuple(tuple(point) for ends in pairwise(points) for point in np.linspace(*ends, 31).tolist())
+    expected = prepare(ink_of([Stroke(20, straight)])).centred
+    # Where the canvas begins between two pixels of the window, 12 %; one pixel of the image further, 47 % and more.
+    assert np.abs(read - expected).sum() < 0.15 * expected.sum()

@@ -37,16 +37,18 @@ _STYLE = """
 .answer .bars span { font-size: .75rem; opacity: .75; font-variant-numeric: tabular-nums; }
 .answer .bars span.most { font-weight: 700; opacity: 1; }
 .answer .shrunk { font-size: .8rem; opacity: .75; padding-top: .25rem; line-height: 1.3; min-height: 1.35rem; }
-.steps { display: flex; flex-wrap: wrap; gap: .75rem 1.1rem; padding-top: .25rem; }
-.steps figure { margin: 0; width: 6rem; }
-.steps .frame { width: 6rem; height: 6rem; background: #fff; border: 1px solid rgba(128, 136, 152, .4);
+.steps { display: flex; flex-wrap: wrap; gap: .75rem 1rem; padding-top: .25rem; }
+.steps figure { margin: 0; width: 7.4rem; }
+.steps .frame { width: 4.4rem; height: 4.4rem; background: #fff; border: 1px solid rgba(128, 136, 152, .4);
   border-radius: .35rem; display: flex; align-items: center; justify-content: center; overflow: hidden; }
 .steps img { max-width: 100%; max-height: 100%; width: 100%; height: 100%; object-fit: contain;
   image-rendering: pixelated; }
 .steps img.smooth { image-rendering: auto; }
 .steps figcaption { font-size: .8rem; line-height: 1.3; padding-top: .3rem; }
-.steps figcaption small { display: block; opacity: .7; font-size: .75rem; }
-.steps .apart { border-left: 1px solid rgba(128, 136, 152, .4); padding-left: 1.1rem; width: 7.2rem; }
+.steps figcaption small { display: block; opacity: .7; font-size: .72rem;
+  white-space: nowrap; }
+@media (max-width: 640px) { .steps figure { width: 6rem; } .steps figcaption small { white-space: normal; } }
+.steps .apart { border-left: 1px solid rgba(128, 136, 152, .4); padding-left: 1rem; width: 8.4rem; }
 </style>
 """
 

@@ -9,7 +9,7 @@ from cnnlab.charts.shading import NEGATIVE_COLOR, POSITIVE_COLOR, light, on_ink,
 from cnnlab.data.mnist import IMAGE_SHAPE
 from cnnlab.errors import LabError
 from cnnlab.inference.answers import answers_of
-from cnnlab.inference.networks import newest_network_of
+from cnnlab.inference.networks import network_now, newest_network_of
 from cnnlab.inference.test_set import DIGITS
 from cnnlab.models.insight import attribution, feature_maps, filters_of
 from cnnlab.runs.run import Run
@@ -183,7 +183,7 @@ def _filters_of(run: Run) -> dict[str, np.ndarray]:
 
 
 def _feature_maps_of(run: Run, image: Tensor) -> dict[str, np.ndarray]:
-    return {name: maps.numpy() for name, maps in feature_maps(newest_network_of(run).module, image).items()}
+    return {name: maps.numpy() for name, maps in feature_maps(network_now(run).module, image).items()}
 
 
 def _answer_of(run: Run, image: Tensor) -> int:
@@ -191,4 +191,4 @@ def _answer_of(run: Run, image: Tensor) -> int:
 
 
 def _attribution_of(run: Run, image: Tensor, digit: int, rather_than: int | None) -> np.ndarray:
-    return attribution(newest_network_of(run).module, image, digit, rather_than).numpy()
+    return attribution(network_now(run).module, image, digit, rather_than).numpy()

@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit_drawable_canvas import st_canvas
 
 from cnnlab.drawing.photos import PictureSteps
-from cnnlab.drawing.strokes import CANVAS_SIDE, Stroke, ink_of, strokes_on
+from cnnlab.drawing.strokes import CANVAS_SIDE, INK_COLOR, PAPER_COLOR, Stroke, ink_of, strokes_on
 from cnnlab.ui.frame.pictures import png_of
 from cnnlab.ui.frame.session import Key
 
@@ -61,8 +61,7 @@ class Drawing:
 
     def ink(self) -> np.ndarray:
         """Return the ink of the whole canvas: shape (280, 280), float32, from 0, empty, to 1, full ink."""
-        drawn = ink_of(self.strokes)
-        return np.maximum(drawn, self.picture.ink) if self.picture else drawn
+        return ink_of(self.strokes, self.picture.ink if self.picture else None)
 
 
 def canvas(stroke_width: int) -> Drawing:
@@ -78,8 +77,8 @@ def canvas(stroke_width: int) -> Drawing:
     with st.container(key="canvas_frame", width=SHOWN_SIDE):
         drawn = st_canvas(
             stroke_width=round(stroke_width / _SCALE),
-            stroke_color="#000000",
-            background_color="#ffffff",
+            stroke_color=PAPER_COLOR if st.session_state.get(_eraser_key()) else INK_COLOR,
+            background_color=PAPER_COLOR,
             background_image=png_of(_as_shown(1 - picture.ink)) if picture else None,
             initial_drawing=st.session_state[Key.CANVAS_START],
             width=SHOWN_SIDE,
@@ -90,6 +89,13 @@ def canvas(stroke_width: int) -> Drawing:
     return Drawing(_kept(drawn.json_data), picture)
 
 
+def canvas_tools() -> None:
+    """Show the buttons below the canvas: undo, clear, and the eraser, which is the other end of the pen."""
+    st.button("Undo", on_click=_undo_stroke)
+    st.button("Clear", on_click=clear_canvas)
+    st.toggle("Eraser", key=_eraser_key())
+
+
 def drawing_now() -> Drawing:
     """Return what is on the canvas, for a callback: the newest strokes may not have been shown to the page yet."""
     return Drawing(_kept(_newest()), st.session_state.get(Key.CANVAS_PICTURE))
@@ -98,7 +104,7 @@ def drawing_now() -> Drawing:
 def _kept(canvas: dict[str, Any] | None) -> tuple[Stroke, ...]:
     """Return the strokes on the canvas, in the measure in which they are kept."""
     return tuple(
-        Stroke(stroke.width * _SCALE, tuple((x * _SCALE, y * _SCALE) for x, y in stroke.points))
+        Stroke(stroke.width * _SCALE, tuple((x * _SCALE, y * _SCALE) for x, y in stroke.points), stroke.erases)
         for stroke in strokes_on(canvas)
     )
 
@@ -114,10 +120,12 @@ def clear_canvas() -> None:
     put_on_canvas(None)
 
 
-def undo_stroke() -> None:
+def _undo_stroke() -> None:
     """Take the last stroke off the canvas; with no stroke left, the picture below."""
     if objects := (_newest() or _EMPTY)["objects"]:
+        erases = st.session_state.get(_eraser_key(), False)
         _start_from({"objects": objects[:-1]})
+        st.session_state[_eraser_key()] = erases
     else:
         clear_canvas()
 
@@ -142,3 +150,8 @@ def _start_from(canvas: dict[str, Any]) -> None:
 
 def _key() -> str:
     return f"canvas_{st.session_state.get(Key.CANVAS_NUMBER, 0)}"
+
+
+def _eraser_key() -> str:
+    """Return the key of the eraser's switch: on an empty canvas, one draws."""
+    return f"{Key.ERASES}_{st.session_state.get(Key.CANVAS_NUMBER, 0)}"

@@ -1,50 +1,55 @@
 """Answers while the pen moves: the chosen runs' networks, in the browser."""
 
 import json
-import re
 from collections.abc import Sequence
-from pathlib import Path
+from contextlib import suppress
 
 import streamlit as st
+from torch import Tensor
 
-import cnnlab.engine
 from cnnlab.engine.export import Exported, export
+from cnnlab.engine.scripts import joined
 from cnnlab.errors import LabError
-from cnnlab.inference.networks import newest_network_of
+from cnnlab.inference.networks import network_now
+from cnnlab.inference.test_set import images_of
 from cnnlab.runs.run import Run
 from cnnlab.ui.frame.torch_thread import ask
 
-_FOLDER = Path(cnnlab.engine.__file__).parent
 _MOST_KEPT = 64
+_EXAMPLES = 32  # test images that say which of a layer's numbers are white
 
 
-def _source() -> str:
-    """Return the engine's modules as one, which is what Streamlit takes."""
-    texts = [(_FOLDER / name).read_text(encoding="utf-8") for name in ("engine.js", "preparation.js", "pen.js")]
-    texts[:2] = [re.sub(r"^export ", "", text, flags=re.MULTILINE) for text in texts[:2]]
-    texts[2] = re.sub(r"^import .*\n", "", texts[2], flags=re.MULTILINE)
-    return "\n".join(texts)
+_component = st.components.v2.component("cnnlab_pen", html="<span></span>", js=joined("engine", "preparation", "pen"))
 
 
-_component = st.components.v2.component("cnnlab_pen", html="<span></span>", js=_source())
-
-
-def live_pen(runs: Sequence[Run]) -> list[str]:
+def live_pen(runs: Sequence[Run], *, with_scales: bool = False) -> list[str]:
     """Let the networks of runs answer while the pen moves, in the cards that `answers_view` shows.
+
+    Parameters
+    ----------
+    with_scales
+        Whether a diagram is shown, which needs to know how far the numbers of each layer go.
 
     Returns
     -------
     list of str
         Why some of them answer only when the pen is lifted.
     """
+    examples = _examples() if with_scales else None
     exported, refusals = [], []
     for run in runs:
         try:
-            exported.append((run.id, ask(_exported, run)))
+            exported.append((run.id, ask(_exported, run, examples)))
         except LabError as error:
             refusals.append(f"{run.name}: {error}")
     _component(key="pen", data=packed(exported), height=1)
     return refusals
+
+
+def _examples() -> Tensor | None:
+    with suppress(LabError):  # the diagram is there without them, and darker
+        return images_of("mnist")[0][:_EXAMPLES]
+    return None
 
 
 def packed(networks: Sequence[tuple[str, Exported]]) -> bytes:
@@ -58,14 +63,14 @@ def packed(networks: Sequence[tuple[str, Exported]]) -> bytes:
     return len(text).to_bytes(4, "little") + text + b"".join(network.weights for _, network in networks)
 
 
-def _exported(run: Run) -> Exported:
-    network = newest_network_of(run)
-    key = (run.source, network.fingerprint)
+def _exported(run: Run, examples: Tensor | None) -> Exported:
+    network = network_now(run)
+    key = (run.source, network.fingerprint, examples is not None)
     if key not in _kept:
-        _kept[key] = export(network.module)
+        _kept[key] = export(network.module, examples)
         while len(_kept) > _MOST_KEPT:
             del _kept[next(iter(_kept))]
     return _kept[key]
 
 
-_kept: dict[tuple[str, str], Exported] = {}
+_kept: dict[tuple[str, str, bool], Exported] = {}

@@ -42,8 +42,9 @@ class Key(StrEnum):
     CANVAS_PICTURE = "canvas_picture"  # what lies below the strokes
     CANVAS_IMAGE = "canvas_image"  # what Inspect sends: the test set, the image and the run
     TURN_TO_CANVAS = "turn_to_canvas"  # somebody far below has put something on it, or begins a round
+    ERASES = "erases"  # the pen is turned round
     BRUSH = "brush"  # its width, in pixels
-    LOOKED_INSIDE = "looked_inside"  # the place among the chosen runs of the one that is
+    LOOKED_INTO_RUN = "looked_into_run"  # the one whose diagram is shown
     TEST_IMAGE = "test_image"
     UPLOADED_PICTURE = "uploaded_picture"
     PICTURE_ERROR = "picture_error"

@@ -196,7 +196,25 @@ def test_what_lies_just_within_the_limits_is_read(at_the_limit):
 def test_a_digit_of_a_newer_version_is_told_apart_from_damage_and_kept():
     keep(1, ONE)
     with my_digits_path().open("ab") as file:
-        file.write(b'{"format": 2, "digit": 7, "ink": "AAAA"}\n')
+        file.write(b'{"format": 3, "digit": 7, "ink": "AAAA"}\n')
     assert (len(my_digits()), my_digits().damaged, my_digits().newer) == (1, 0, 1)
     keep(7, SEVEN)
     assert my_digits().newer == 1
+
+
+def test_strokes_of_the_eraser_are_kept_and_earlier_versions_see_a_newer_line():
+    eraser = Stroke(30, ((140.0, 70.0), (140.0, 71.0)), erases=True)
+    keep(7, [*SEVEN, eraser])
+    keep(1, ONE)
+    assert my_digits().digits[0].strokes[-1] == eraser
+    erased, plain = (json.loads(line) for line in my_digits_path().read_bytes().splitlines())
+    assert erased["format"] == 2
+    assert "format" not in plain
+    assert set(plain["strokes"][0]) == {"width", "points"}
+    assert parse(my_digits_path().read_bytes()) == list(my_digits().digits)
+
+
+def test_a_stroke_erases_or_does_not():
+    record = {"digit": 7, "strokes": [{"width": 20, "points": [[70, 70], [140, 200]], "erases": 1}]}
+    with pytest.raises(InvalidDigits, match='"erases" must be true or false'):
+        parse(json.dumps(record).encode())

@@ -46,6 +46,30 @@ def test_two_strokes_are_no_darker_than_one():
     np.testing.assert_array_equal(ink_of([stroke, stroke]), ink_of([stroke]))
 
 
+def test_a_stroke_in_the_papers_colour_is_the_erasers():
+    pen, eraser = strokes_on({"objects": [PATH | {"stroke": "#000000"}, PATH | {"stroke": "#ffffff"}]})
+    assert (pen.erases, eraser.erases) == (False, True)
+
+
+def test_the_eraser_takes_away_what_was_drawn_before_it_and_not_what_comes_after():
+    line = Stroke(10, ((50.0, 140.0), (230.0, 140.0)))
+    eraser = Stroke(30, ((140.0, 140.0), (140.0, 141.0)), erases=True)
+    assert ink_of([line])[140, 140] == 1
+    erased = ink_of([line, eraser])
+    assert erased[140, 140] == 0
+    assert erased[140, 100] == 1
+    np.testing.assert_array_equal(ink_of([eraser, line]), ink_of([line]))
+
+
+def test_strokes_lie_on_a_picture_and_the_eraser_takes_that_away_too():
+    below = np.full((CANVAS_SIDE, CANVAS_SIDE), 0.4, np.float32)
+    np.testing.assert_allclose(ink_of([], below), below, atol=1e-6)
+    pen, eraser = Stroke(20, ((60.0, 60.0),)), Stroke(20, ((200.0, 200.0),), erases=True)
+    ink = ink_of([pen, eraser], below)
+    assert (ink[60, 60], ink[200, 200]) == (1, 0)
+    assert ink[140, 140] == pytest.approx(0.4)
+
+
 places = st.tuples(st.floats(-3000, 3000), st.floats(-3000, 3000))
 
 

@@ -79,3 +79,21 @@ def test_a_batch_normalization_is_a_scale_and_a_shift():
 def test_what_the_engine_does_not_know_is_refused_in_a_sentence(network, words):
     with pytest.raises(CannotExport, match=words):
         export(network)
+
+
+def test_a_layers_scale_is_how_far_its_numbers_go_for_examples():
+    network = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+    nn.init.constant_(network[1].weight, -1.0)
+    nn.init.zeros_(network[1].bias)
+    examples = torch.zeros(3, 1, 28, 28)
+    examples[0, 0, 0, :5] = 1
+    assert [layer["scale"] for layer in export(network).layers] == [1, 1]
+    assert [layer["scale"] for layer in export(network, examples).layers] == [1, 5]
+
+
+def test_a_scale_leaves_out_one_number_in_a_thousand():
+    network = nn.Sequential(nn.Conv2d(1, 1, 1, bias=False), nn.Flatten(), nn.Linear(784, 10))
+    nn.init.ones_(network[0].weight)
+    examples = torch.full((10, 1, 28, 28), 0.5)
+    examples[0, 0, 0, :5] = 100
+    assert export(network, examples).layers[0]["scale"] == 0.5

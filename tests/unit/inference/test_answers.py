@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 
 from cnnlab.data.mnist import load_test_set
 from cnnlab.drawing.my_digits import keep, my_digits
@@ -7,13 +8,14 @@ from cnnlab.drawing.strokes import Stroke
 from cnnlab.inference import answers as answering
 from cnnlab.inference import networks
 from cnnlab.inference.answers import answers_of, right_of
-from cnnlab.inference.networks import NoPredictions, newest_network_of
+from cnnlab.inference.networks import NoPredictions, network_now, newest_network_of
 from cnnlab.inference.test_set import predictions_of
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs.folder import DamagedRun
 from cnnlab.runs.shelf import create_run, find_run
 from cnnlab.runs.writer import RunWriter
 from cnnlab.training.recipe import TrainingConfig
+from cnnlab.training.state import TrainingState
 
 
 @pytest.fixture
@@ -57,6 +59,29 @@ def test_only_so_many_networks_stay_in_memory(run, monkeypatch):
         save_weights(run, seed)
         newest_network_of(run)
     assert len(networks._networks) == 2
+
+
+def test_a_run_that_trains_answers_with_its_checkpoint_before_its_first_epoch_has_ended(run):
+    trained = DEFINITIONS["module"].build(seed=61)
+    state = TrainingState(trained, run.config)
+    with RunWriter.claim(run) as writer:
+        writer.started(step=0)
+        writer.save(state, weights=False)
+        now = network_now(run)
+        assert torch.equal(now.module.conv1.weight, trained.conv1.weight)
+        assert network_now(run).module is now.module, "it was read again"
+        with pytest.raises(NoPredictions):
+            newest_network_of(run)
+
+
+def test_a_run_that_has_ended_answers_with_its_weights(run):
+    state = TrainingState(DEFINITIONS["module"].build(seed=62), run.config)
+    with RunWriter.claim(run) as writer:
+        writer.started(step=0)
+        writer.save(state, weights=True)
+        writer.save_weights(DEFINITIONS["module"].build(seed=63).state_dict())
+        writer.stopped()
+    assert network_now(run) == newest_network_of(run)
 
 
 def test_a_run_without_weights_cannot_answer(run):
