@@ -89,7 +89,8 @@ def imported(node: ast.Import | ast.ImportFrom) -> dict[str, str]:
     """Return what names stand for after an import of torch or of collections; others are refused."""
     if isinstance(node, ast.Import):
         names = {each.asname: each.name for each in node.names if each.asname}
-        names |= {package: package for each in node.names if not each.asname for package in each.name.split(".")[:1]}
+        packages = [each.name.split(".")[0] for each in node.names if not each.asname]
+        names |= dict(zip(packages, packages, strict=True))
     else:
         names = {each.asname or each.name: f"{node.module}.{each.name}" for each in node.names}
     for name in names.values():
