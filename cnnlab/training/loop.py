@@ -11,23 +11,21 @@ iterate this one loop.
 
 import math
 import time
-import zlib
 from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
-from torch import Generator, Tensor, nn, optim
+from torch import Tensor, nn, optim
 
-from cnnlab.data.augmentation import augment, shift
 from cnnlab.data.mnist import MNIST, as_input
-from cnnlab.drawing.pen import Outlines, PenData, random_drawings
+from cnnlab.drawing.pen import Outlines, PenData
 from cnnlab.errors import LabError
-from cnnlab.fused.pen import drawn
 from cnnlab.fused.rewrite import fuses_all_convolutions
+from cnnlab.training.batches import Batches
 from cnnlab.training.evaluation import evaluate
 from cnnlab.training.events import BatchEvent, EpochEvent, Event
+from cnnlab.training.optimizers import learning_rate_at
 from cnnlab.training.recipe import DRAWINGS_OF_A_DIGIT, InvalidConfig, TrainingConfig
-from cnnlab.training.schedules import learning_rate_at
 from cnnlab.training.state import Team, TrainingState, as_channels_last
 
 # How many steps pass before their losses are read. To read a loss is to wait for it: a CPU has it after the step, a GPU
@@ -38,45 +36,6 @@ STEPS_AT_ONCE_ON_A_GPU = 20
 
 class Diverged(LabError):
     """The loss became NaN or infinite. The model holds the last weights whose loss was finite."""
-
-
-def shuffled(size: int, seed: int, epoch: int) -> Tensor:
-    """Return an epoch's order of the images: shape (size,), int64, on the CPU.
-
-    It depends on the seed and the epoch alone, so that a resumed run sees the batches it would have seen.
-    """
-    # PyTorch's generator takes 32 bits of a seed, so the two numbers are hashed into 32.
-    generator = torch.Generator().manual_seed(zlib.crc32(f"{seed}, {epoch}".encode()))
-    return torch.randperm(size, generator=generator)
-
-
-def random_changes(seed: int, step: int) -> Generator:
-    """Return the random generator for the augmentation of a step, counted from 0.
-
-    It depends on the seed and the step alone, so that a resumed run sees the images it would have seen.
-    """
-    return torch.Generator().manual_seed(zlib.crc32(f"{seed}, step {step}".encode()))
-
-
-class PenDrawings:
-    """An epoch's drawings of pen digits: `DRAWINGS_OF_A_DIGIT` of each, one digit after the other.
-
-    They depend on the seed and the epoch alone, so that a resumed run sees the drawings it would have seen.
-    """
-
-    def __init__(self, outlines: Outlines, seed: int, epoch: int) -> None:
-        self._outlines = outlines
-        generator = torch.Generator().manual_seed(zlib.crc32(f"{seed}, drawings of epoch {epoch}".encode()))
-        self._changes = random_drawings(DRAWINGS_OF_A_DIGIT * len(outlines), generator)
-
-    def __len__(self) -> int:
-        """Return how many there are."""
-        return len(self._changes)
-
-    def batch(self, numbers: Tensor, threads: int) -> tuple[Tensor, Tensor]:
-        """Return some of them, shape (N, 1, 28, 28), and their labels, shape (N,)."""
-        digits = numbers % len(self._outlines)
-        return drawn(self._outlines, digits, self._changes[numbers], threads), self._outlines.labels[digits]
 
 
 def train(
@@ -117,8 +76,8 @@ def train(
         If a loss is NaN or infinite.
     """
     outlines = _outlines_for(config, pen)
-    mnist_size = len(data.train_labels) - config.validation
-    size = mnist_size + (DRAWINGS_OF_A_DIGIT * len(outlines) if outlines else 0)
+    drawings = DRAWINGS_OF_A_DIGIT * len(outlines) if outlines else 0
+    size = len(data.train_labels) - config.validation + drawings
     if config.batch_size > size:
         raise InvalidConfig("batch_size", config.batch_size, f"at most {size:,}, the size of the training set")
     state = state or TrainingState(model, config)
@@ -131,9 +90,7 @@ def train(
 
     weights = _GoodWeights([*state.parameters, *model.buffers()])
     while state.epoch <= config.epochs:
-        drawings = PenDrawings(outlines, config.seed, state.epoch) if outlines else None
-        order = shuffled(size, config.seed, state.epoch)
-        batches = (order if drawings else order.to(state.device)).split(config.batch_size)
+        batches = Batches(data, config, outlines, state.epoch)
         total_steps = config.epochs * len(batches)
         model.train()
         torch.set_num_threads(_threads_between_kernels(config, state))
@@ -141,13 +98,9 @@ def train(
             started = time.perf_counter()
             weights.note()
             pending: list[Tensor] = []
-            for indices in batches[state.batch : state.batch + at_once]:
-                step = state.step + len(pending)
-                _set_learning_rate(state.optimizer, (step + 0.5) / total_steps, config)
-                if drawings:
-                    images, labels = _mixed_batch(data, drawings, indices, mnist_size, config, step)
-                else:
-                    images, labels = _batch(data, indices, config, step)
+            for number in range(state.batch, min(state.batch + at_once, len(batches))):
+                _set_learning_rate(state.optimizer, (state.step + len(pending) + 0.5) / total_steps, config)
+                images, labels = batches[number]
                 if state.has_channels_last:
                     images = as_channels_last(images)
                 pending.append(_take_step(state, images, labels))
@@ -240,38 +193,6 @@ def _threads_between_kernels(config: TrainingConfig, state: TrainingState) -> in
     each of twenty small operations wait for the slowest twenty times, and on a busy machine one always is slow.
     """
     return 1 if state.kernels == "fused" and fuses_all_convolutions(state.network) else config.threads
-
-
-def _batch(data: MNIST, indices: Tensor, config: TrainingConfig, step: int) -> tuple[Tensor, Tensor]:
-    """Return the augmented images of a step, counted from 0, and their labels."""
-    images, labels = _images_at(data, indices)
-    if config.augment or config.shift:
-        changes = random_changes(config.seed, step)
-        if config.augment:
-            images = augment(images, labels, changes)
-        if config.shift:
-            images = shift(images, config.shift, changes)
-    return images, labels
-
-
-def _images_at(data: MNIST, indices: Tensor) -> tuple[Tensor, Tensor]:
-    images, labels = data.train_images.index_select(0, indices), data.train_labels.index_select(0, indices)
-    return (as_input(images) if images.dtype == torch.uint8 else images), labels
-
-
-def _mixed_batch(
-    data: MNIST, drawings: PenDrawings, indices: Tensor, mnist_size: int, config: TrainingConfig, step: int
-) -> tuple[Tensor, Tensor]:
-    """Return the images of a step of which some are MNIST's, augmented, and the others drawings, random as they are."""
-    is_drawing = indices >= mnist_size
-    device = data.train_labels.device
-    changes = random_changes(config.seed, step)
-    images, labels = _images_at(data, indices[~is_drawing].to(device))
-    if config.augment:
-        images = augment(images, labels, changes)
-    drawn_images, drawn_labels = drawings.batch(indices[is_drawing] - mnist_size, config.threads)
-    images, labels = torch.cat([images, drawn_images.to(device)]), torch.cat([labels, drawn_labels.to(device)])
-    return (shift(images, config.shift, changes) if config.shift else images), labels
 
 
 def _set_learning_rate(optimizer: optim.Optimizer, progress: float, config: TrainingConfig) -> None:

@@ -13,11 +13,10 @@ from cnnlab.data.mnist import IMAGE_SHAPE, import_torchvision
 from cnnlab.models.reading.source import read
 from cnnlab.models.reading.understanding import understand
 from cnnlab.models.writing import as_sequential
+from cnnlab.training.batches import random_changes, shuffled
 from cnnlab.training.evaluation import EVALUATION_BATCH_SIZE, predict_logits
-from cnnlab.training.loop import random_changes, shuffled
-from cnnlab.training.optimizers import OPTIMIZERS
+from cnnlab.training.optimizers import OPTIMIZERS, learning_rate_at
 from cnnlab.training.recipe import TrainingConfig, optimizer_arguments
-from cnnlab.training.schedules import learning_rate_at
 from cnnlab.training.state import as_channels_last, takes_channels_last
 
 _TEMPLATE = Template('''\
@@ -184,7 +183,7 @@ _WITH_PEN_DIGITS = {
     "needs": "torch, torchvision and, for the pen digits,\n"
     "the lab itself: run it with PYTHONPATH set to the lab's folder",
     "imports": "\nfrom cnnlab.drawing.pen import load_pen_data\n"
-    "from cnnlab.training.loop import DRAWINGS_OF_A_DIGIT, PenDrawings\n",
+    "from cnnlab.training.batches import DRAWINGS_OF_A_DIGIT, PenDrawings\n",
     "size": "outlines = load_pen_data(with_training=True).outlines\n"
     "size = len(train_images) + DRAWINGS_OF_A_DIGIT * len(outlines)",
     "at_each_epoch": "    drawings = PenDrawings(outlines, SEED, epoch)\n",

@@ -24,7 +24,7 @@ from cnnlab.fused.compiler import CannotFuse
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs.shelf import all_runs
 from cnnlab.training import state
-from cnnlab.training.loop import shuffled
+from cnnlab.training.batches import shuffled
 
 pytestmark = pytest.mark.slow
 

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from torch import nn
 
 from cnnlab.models.definitions import DEFINITIONS
+from cnnlab.training.batches import PenDrawings, random_changes, shuffled
 from cnnlab.training.evaluation import evaluate
 from cnnlab.training.events import BatchEvent, EpochEvent
-from cnnlab.training.loop import STEPS_AT_ONCE, Diverged, PenDrawings, random_changes, shuffled, train
-from cnnlab.training.optimizers import OPTIMIZERS
+from cnnlab.training.loop import STEPS_AT_ONCE, Diverged, train
+from cnnlab.training.optimizers import OPTIMIZERS, learning_rate_at
 from cnnlab.training.recipe import PRESETS, SETTINGS, InvalidConfig, TrainingConfig, optimizer_arguments
-from cnnlab.training.schedules import learning_rate_at
 from cnnlab.training.state import TrainingState, as_channels_last, one_buffer_for_each_dtype, takes_channels_last
 
 CONFIG = TrainingConfig(epochs=2, batch_size=128, threads=2)
@@ -393,7 +393,7 @@ import sys
 from cnnlab.data import mnist as data
 from cnnlab.models import definitions as models
 from cnnlab.training.loop import train
-from cnnlab.training.optimizers import OPTIMIZERS
+from cnnlab.training.optimizers import OPTIMIZERS, learning_rate_at
 from cnnlab.training.recipe import TrainingConfig
 from cnnlab.training.state import TrainingState
 mnist = data.load(train_images_as_bytes=True).first(train=256, test=1)

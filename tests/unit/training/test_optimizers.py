@@ -1,6 +1,6 @@
 import pytest
 
-from cnnlab.training.schedules import learning_rate_at
+from cnnlab.training.optimizers import learning_rate_at
 
 
 def test_a_constant_learning_rate_is_the_recipes():
