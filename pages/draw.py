@@ -73,7 +73,7 @@ def any_is_active(runs: list[Run]) -> bool:
 
 def inside_view(run: Run, image: np.ndarray | None) -> None:
     """Show a network as a diagram that moves with the pen and, on demand, what it makes of the drawing."""
-    network_diagram(run)
+    network_diagram(run.id)
     if image is not None:
         explanation_view(run, image, key="drawn")
 

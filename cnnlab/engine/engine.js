@@ -26,6 +26,18 @@ export function withWeights(layers, weights) {
   return layers.map((layer) => ({ ...layer, weight: taken(layer.weight), bias: taken(layer.bias) }));
 }
 
+/** Return each run's network and its layers with their weights. The data are a header in JSON, its length, and floats. */
+export function unpacked(data) {
+  const bytes = new Uint8Array(data);
+  const length = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
+  const runs = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + length)));
+  const floats = new Float32Array(bytes.slice(4 + length).buffer);
+  return runs.map(({ id, layers, start, count }) => {
+    const weights = floats.subarray(start, start + count);
+    return { run: id, layers: withWeights(layers, weights), network: networkOf(layers, weights) };
+  });
+}
+
 /** Return the probabilities that belong to logits. */
 export function softmax(logits) {
   const most = Math.max(...logits);

@@ -2,7 +2,7 @@
 // writes the answers into the cards that the server has made. When the pen is lifted the server answers too, with the
 // same numbers; without this module it is the only one that does.
 
-import { networkOf, softmax, withWeights } from "./engine.js";
+import { softmax, unpacked } from "./engine.js";
 import { prepare, shrink } from "./preparation.js";
 
 const CANVAS_SIDE = 280;
@@ -84,18 +84,6 @@ function tidy() {
 }
 
 const emptyOf = ({ shape }) => new Float32Array(shape.reduce((one, other) => one * other, 1));
-
-/** Return each run's network and its layers with their weights. The data are a header in JSON, its length, and floats. */
-function unpacked(data) {
-  const bytes = new Uint8Array(data);
-  const length = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
-  const runs = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + length)));
-  const floats = new Float32Array(bytes.slice(4 + length).buffer);
-  return runs.map(({ id, layers, start, count }) => {
-    const weights = floats.subarray(start, start + count);
-    return { run: id, layers: withWeights(layers, weights), network: networkOf(layers, weights) };
-  });
-}
 
 /** Return the canvases that lie on each other in a frame: what lies below, the finished strokes, the one being drawn. */
 function canvasesOf(frame) {

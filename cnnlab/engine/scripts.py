@@ -11,7 +11,7 @@ _EXPORT = re.compile(r"^export (?!default)", re.MULTILINE)
 def joined(*names: str) -> str:
     """Return some of the modules as one, each after those that it imports from; the last one's exports stay.
 
-    All names at their top level must differ.
+    All names at their top level must differ. Those of the diagram are named with their folder: "diagram/sum".
     """
     *before, last = [_IMPORT.sub("", (_FOLDER / f"{name}.js").read_text(encoding="utf-8")) for name in names]
     return "\n".join([*(_EXPORT.sub("", text) for text in before), last])

@@ -14,6 +14,7 @@ LIBRARY = Path(__file__).parents[2] / "cnnlab"
 ROOMS = (
     "cli",
     "ui/write",
+    "ui/step",
     "ui/compare",
     "ui/sweep",
     "ui/draw",
@@ -30,6 +31,7 @@ ROOMS = (
     "proof",
     "runs",
     "networks",
+    "stepping",
     "training",
     "engine",
     "models",

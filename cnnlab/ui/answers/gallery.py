@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import streamlit as st
 
-from cnnlab.charts.confusion import confusion_figure
+from cnnlab.charts.answers import confusion_figure
 from cnnlab.inference.test_set import Predictions, TestSet, images_of
 from cnnlab.ui.frame.page import theme_color
 from cnnlab.ui.frame.pictures import digit_buttons, digit_gallery

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from cnnlab.charts.calibration import reliability_figure
+from cnnlab.charts.answers import reliability_figure
 from cnnlab.errors import LabError
 from cnnlab.inference.calibration import Calibration, calibration_of
 from cnnlab.runs.run import Run

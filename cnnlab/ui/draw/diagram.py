@@ -3,7 +3,6 @@
 import streamlit as st
 
 from cnnlab.engine.scripts import joined
-from cnnlab.runs.run import Run
 
 _HTML = """
 <div class="scrolls"><canvas role="img" tabindex="0" aria-label="The network"></canvas></div>
@@ -31,11 +30,14 @@ figcaption { opacity: .75; font-size: .72rem; padding-top: .15rem; }
 .products, .steps { font-variant-numeric: tabular-nums; }
 """
 _component = st.components.v2.component(
-    "cnnlab_diagram", html=_HTML, css=_CSS, js=joined("trace", "layout", "sum", "diagram")
+    "cnnlab_diagram",
+    html=_HTML,
+    css=_CSS,
+    js=joined("diagram/trace", "diagram/layout", "diagram/sum", "diagram/diagram"),
 )
 
 
-def network_diagram(run: Run) -> None:
-    """Show a run's network, through which `cnnlab.ui.draw.pen` lets the drawing pass."""
+def network_diagram(name: str) -> None:
+    """Show the network that another component of the page, by this name, lets an image pass through."""
     with st.container(key="network_diagram"):
-        _component(key="diagram", data={"run": run.id}, height="content")
+        _component(key="diagram", data={"run": name}, height="content")

@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cnnlab.charts.answers import confusion_figure
 from cnnlab.charts.comparison import comparison_chart, hover_table
-from cnnlab.charts.confusion import confusion_figure
 from cnnlab.comparison.curves import Axis, Measure
 
 

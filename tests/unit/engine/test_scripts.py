@@ -4,7 +4,11 @@ import pytest
 
 from cnnlab.engine.scripts import joined
 
-COMPONENTS = [("engine", "preparation", "pen"), ("trace", "layout", "sum", "diagram")]
+COMPONENTS = [
+    ("engine", "preparation", "pen"),
+    ("diagram/trace", "diagram/layout", "diagram/sum", "diagram/diagram"),
+    ("engine", "still"),
+]
 
 
 @pytest.mark.parametrize("names", COMPONENTS)

@@ -1,0 +1,1 @@
+"""The page Step: a training step in five stations."""
