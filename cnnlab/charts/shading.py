@@ -31,20 +31,24 @@ def signed(values: np.ndarray, strongest: float) -> np.ndarray:
     return _ZERO * (1 - share) + _color_by_sign(values) * share
 
 
-def slices_in_a_row(weights: np.ndarray) -> np.ndarray:
-    """Return a filter as one picture: its slices from left to right, a pixel apart. Its largest weight is full.
+def slices_in_a_row(weights: np.ndarray, strongest: float | None = None) -> np.ndarray:
+    """Return a filter as one picture: its slices from left to right, a pixel apart.
 
     Parameters
     ----------
     weights
         Shape (channels, height, width).
+    strongest
+        The number that has the full colour; the filter's own largest weight if left out.
 
     Returns
     -------
     ndarray
         Shape (height, channels * (width + 1) - 1, 4).
     """
-    colors = signed(weights, float(np.abs(weights).max()))  # (channels, height, width, 4)
+    colors = signed(
+        weights, float(np.abs(weights).max()) if strongest is None else strongest
+    )  # (channels, height, width, 4)
     parted = np.pad(colors, ((0, 0), (0, 0), (0, 1), (0, 0)))
     return np.concatenate(list(parted), axis=1)[:, :-1]
 

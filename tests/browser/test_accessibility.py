@@ -11,6 +11,7 @@ LEFT = {"color-contrast": ("It was a …", 'class="token'), "svg-img-alt": ("rol
 PAGES = {
     "/": ".answer",
     "/write": "text=two tables of losses differ",
+    "/step": ".st-key-batch_sheet button",
     "/train?run=reference-module": "table",
     "/compare?runs=reference-module,reference-sequential": "[data-testid=stVegaLiteChart], .js-plotly-plot",
     "/draw?runs=reference-module": ".answer",

@@ -66,7 +66,7 @@ def test_it_writes_to_its_home_and_nowhere_else(start_lab, open_tab, tmp_path, l
         monkeypatch.setenv(variable, str(folder))
     lab = start_lab()
     enqueue(create_run(DEFINITIONS["sequential"], TrainingConfig(epochs=1)))
-    for path in ("write", "train", "compare", "draw", "inspect"):
+    for path in ("write", "step", "train", "compare", "draw", "inspect"):
         page = open_tab(f"{lab.url}/{path}")
         page.get_by_role("heading", name=path.capitalize(), exact=True, level=1).wait_for()
         page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")

@@ -119,7 +119,7 @@ def test_from_the_start_of_the_page_to_start_training_are_at_most_twelve_tabs(lo
 
 
 @pytest.mark.parametrize(
-    "path", ["/train?run=reference-module", "/draw", "/compare", "/inspect", "/write", "/sweep", "/"]
+    "path", ["/train?run=reference-module", "/draw", "/compare", "/inspect", "/write", "/step", "/sweep", "/"]
 )
 def test_no_part_of_a_page_is_cut_at_any_of_twelve_widths(path, look_at):
     page = look_at(path)

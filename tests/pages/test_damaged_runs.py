@@ -96,7 +96,7 @@ def button(page, label):
     return next(each for each in page.button if each.label == label)
 
 
-PAGES = ["write", "train", "compare", "draw", "inspect", "sweep"]
+PAGES = ["write", "step", "train", "compare", "draw", "inspect", "sweep"]
 
 
 def test_a_home_that_is_a_file_ends_in_a_sentence_on_every_page(app, tmp_path, monkeypatch):

@@ -35,18 +35,19 @@ def live_pen(runs: Sequence[Run], *, with_scales: bool = False) -> list[str]:
     list of str
         Why some of them answer only when the pen is lifted.
     """
-    examples = _examples() if with_scales else None
+    given = examples() if with_scales else None
     exported, refusals = [], []
     for run in runs:
         try:
-            exported.append((run.id, ask(_exported, run, examples)))
+            exported.append((run.id, ask(_exported, run, given)))
         except LabError as error:
             refusals.append(f"{run.name}: {error}")
     _component(key="pen", data=packed(exported), height=1)
     return refusals
 
 
-def _examples() -> Tensor | None:
+def examples() -> Tensor | None:
+    """Return the test images that say how far the numbers of each layer go; None where there are none."""
     with suppress(LabError):  # the diagram is there without them, and darker
         return images_of("mnist")[0][:_EXAMPLES]
     return None

@@ -19,6 +19,7 @@ _ICON = Path(__file__).parents[2] / "assets" / "icon.svg"
 _PAGES = (
     ("app.py", "Home", ":material/home:"),
     ("pages/write.py", "Write", ":material/edit_note:"),
+    ("pages/step.py", "Step", ":material/footprint:"),
     ("pages/train.py", "Train", ":material/model_training:"),
     ("pages/compare.py", "Compare", ":material/compare_arrows:"),
     ("pages/draw.py", "Draw", ":material/draw:"),

@@ -32,6 +32,19 @@ class Key(StrEnum):
     IMPORTS = "imports"  # how many archives were imported: each gets an empty uploader
     IMPORT_ERROR = "import_error"
 
+    # Step
+    STEPPED_RUN = "stepped_run"  # its source and recipe
+    STEP = "step"  # the one that is shown, from 1
+    STEP_GOAL = "step_goal"  # where one has set out for; None if nowhere
+    STEP_START = "step_start"  # and from where
+    STEP_PLAYS = "step_plays"  # one step after the other is shown
+    STEP_PLAYED = "step_played"  # when the last of them was
+    STEP_PART = "step_part"  # the station
+    STEP_IMAGE = "step_image"  # of the batch
+    STEP_PARAMETER = "step_parameter"  # its name
+    STEP_WEIGHT = "step_weight"  # the place within it
+    STEP_RATE = "step_rate"  # another learning rate
+
     # Compare
     CONFUSION_CELL = "confusion_cell"  # the matrix, the digit and the answer that were clicked
 

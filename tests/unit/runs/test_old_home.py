@@ -105,7 +105,7 @@ def test_its_archive_is_imported_and_exported_again(archive):
     assert again.history().batches.equals(original.history().batches)
 
 
-@pytest.mark.parametrize("page", ["write", "train", "compare", "draw", "inspect", "sweep"])
+@pytest.mark.parametrize("page", ["write", "step", "train", "compare", "draw", "inspect", "sweep"])
 def test_each_page_opens_it(page, monkeypatch):
     monkeypatch.setattr(Scheduler, "_look_at_queue", lambda self: None)
     opened = AppTest.from_file("../../../app.py", default_timeout=60).run()
