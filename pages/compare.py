@@ -62,7 +62,7 @@ def stop(chosen: list[Run]) -> None:
 
 
 def seeds_popover(chosen: list[Run], runs: list[Run]) -> None:
-    experiments = [experiment for experiment in by_experiment(chosen) if experiment.is_registered]
+    experiments = [experiment for experiment in by_experiment(chosen) if experiment.can_be_repeated]
     with st.popover("More seeds", icon=":material/casino:", disabled=not experiments):
         st.write("Train each chosen network with more seeds, and see how far chance alone moves its curve.")
         most = CHOICE.most // max(1, len(experiments))

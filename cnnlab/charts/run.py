@@ -4,8 +4,10 @@ Live curves are Altair's: Streamlit changes their data in place, where it draws 
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 import altair as alt
@@ -17,6 +19,7 @@ from cnnlab.wording import percent
 BATCH_POINTS = 1_000
 # The axis holds them from the start, so that it need not move when the first losses arrive.
 _USUAL_LOSSES = [0.01, 10.0]
+_CHANGE_COLOR = "#8d95a6"
 # Of two labels, the ratio of the losses that they stand at: closer, they would cover each other.
 _LABELS_APART = 1.6
 
@@ -64,6 +67,7 @@ def loss_chart(
     *,
     steps_per_epoch: int,
     total_steps: int,
+    learning_rates: Mapping[int, float] = MappingProxyType({}),
 ) -> LiveChart:
     """Return the losses over the epochs: by batch (faint), by epoch (bold), on the test set, and the tutorial's.
 
@@ -77,6 +81,8 @@ def loss_chart(
         Columns epoch, train_loss and test_loss.
     tutorial_losses
         One for each epoch; may be empty.
+    learning_rates
+        Those that were set meanwhile, by the steps from which they hold: each is a line across the chart.
     """
     planned_epochs = total_steps // steps_per_epoch
     tutorial = list(tutorial_losses[:planned_epochs])
@@ -89,7 +95,8 @@ def loss_chart(
     names = tuple(name for name in curves if tutorial or name != "tutorial")
     points = pd.concat([curves[name].assign(curve=name) for name in names]).astype({"epoch": float, "loss": float})
     points["loss"] = points["loss"].clip(lower=SMALLEST_LOSS)
-    return LiveChart(_with_labels(points.reset_index(drop=True)), _loss_spec(names, planned_epochs))
+    changes = tuple(((step - 1) / steps_per_epoch, f"rate {rate:g}") for step, rate in learning_rates.items())
+    return LiveChart(_with_labels(points.reset_index(drop=True)), _loss_spec(names, planned_epochs, changes))
 
 
 def _with_labels(points: pd.DataFrame) -> pd.DataFrame:
@@ -105,7 +112,7 @@ def _with_labels(points: pd.DataFrame) -> pd.DataFrame:
 
 
 @lru_cache
-def _loss_spec(names: tuple[str, ...], planned_epochs: int) -> dict[str, Any]:
+def _loss_spec(names: tuple[str, ...], planned_epochs: int, changes: tuple[tuple[float, str], ...]) -> dict[str, Any]:
     def by_curve(*values: Any) -> alt.Scale:
         # Said to be ordinal: Vega-Lite would spread opacities and widths evenly between the first and the last.
         return alt.Scale(type="ordinal", domain=list(names), range=list(values[: len(names)]))
@@ -152,6 +159,15 @@ def _loss_spec(names: tuple[str, ...], planned_epochs: int) -> dict[str, Any]:
         .mark_text(**beside)
     )
     layers = [lines.mark_line(), dots.mark_point(filled=True, size=45), labels, widest]
+    if changes:
+        values = [{"epoch": epoch, "told": told} for epoch, told in changes]
+        base = alt.Chart(alt.Data(values=values)).encode(x="epoch:Q")
+        layers += [
+            base.mark_rule(color=_CHANGE_COLOR, strokeDash=[4, 4]),
+            base.mark_text(color=_CHANGE_COLOR, align="left", dx=4, baseline="top").encode(
+                y=alt.YValue(0), text="told:N"
+            ),
+        ]
     return alt.LayerChart(layer=layers).properties(height=300).to_dict()
 
 

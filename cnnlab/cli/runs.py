@@ -12,6 +12,7 @@ from cnnlab.runs.archive import MOST_BYTES, export_run, import_run
 from cnnlab.runs.folder import NoSuchRun
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import all_runs, find_run, unreadable_runs
+from cnnlab.training.recipe import InvalidConfig
 from cnnlab.wording import in_one_line, percent
 
 
@@ -41,6 +42,26 @@ def _result_of(run: Run) -> str:
         return f"{damage.kind}: {damage.file}"
     epoch = run.last_epoch()
     return f"epoch {epoch.epoch}, {percent(epoch.test_accuracy)}" if epoch else "-"
+
+
+@click.command("set")
+@click.argument("run_id", metavar="RUN")
+@click.argument("setting", metavar="learning_rate=NUMBER")
+def set_learning_rate(run_id: str, setting: str) -> None:
+    """Change the learning rate of a run that trains, from its next step on."""
+    name, _, value = setting.partition("=")
+    try:
+        if name != "learning_rate":
+            raise ValueError
+        find_run(run_id).wish_learning_rate(float(value))
+    except InvalidConfig as error:
+        raise click.UsageError(str(error)) from error
+    except ValueError as error:
+        raise click.UsageError(f"{setting!r} is not learning_rate= and a number, as in learning_rate=0.01.") from error
+    except NoSuchRun as error:
+        raise click.UsageError(str(error)) from error
+    except LabError as error:
+        raise click.ClickException(str(error)) from error
 
 
 @click.command()

@@ -6,14 +6,14 @@ from dataclasses import asdict, dataclass, replace
 
 import pandas as pd
 
-from cnnlab.comparison.labels import labels_of_groups
+from cnnlab.comparison.labels import labels_of_groups, learning_rates_of
 from cnnlab.models.definitions import Definition, UnknownDefinition
 from cnnlab.models.sources import definition_of
 from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
 from cnnlab.training.recipe import SETTINGS, TrainingConfig
 
-DEFINITION, USED_BACKEND = "definition", "backend used"
+DEFINITION, CHANGES, USED_BACKEND = "definition", "learning rate, changed to", "backend used"
 
 
 @dataclass(frozen=True)
@@ -26,21 +26,24 @@ class Experiment:
         The definition's name, and its source when the run was made.
     config
         The recipe, with its seed set to 0.
+    learning_rates
+        Those that somebody set while it trained, each with the step from which it holds.
     """
 
     model: str
     source: str
     config: TrainingConfig
+    learning_rates: tuple[tuple[int, float], ...] = ()
 
     def with_seed(self, seed: int) -> TrainingConfig:
         """Return the recipe with a seed."""
         return replace(self.config, seed=seed)
 
     @property
-    def is_registered(self) -> bool:
-        """Whether a new run would train the same network: the definition is there, and as it was, or can be read."""
+    def can_be_repeated(self) -> bool:
+        """Whether a new run could do the same: its network can be read, and nobody changed the learning rate."""
         with suppress(UnknownDefinition):
-            return bool(self.definition)
+            return bool(self.definition) and not self.learning_rates
         return False
 
     @property
@@ -57,7 +60,7 @@ class Experiment:
 
 def experiment_of(run: Run) -> Experiment:
     """Return the experiment that a run belongs to."""
-    return Experiment(run.model, run.source, replace(run.config, seed=0))
+    return Experiment(run.model, run.source, replace(run.config, seed=0), learning_rates_of(run))
 
 
 def by_experiment(runs: Iterable[Run]) -> dict[Experiment, list[Run]]:
@@ -81,7 +84,9 @@ def by_seed(experiment: Experiment, runs: Iterable[Run]) -> dict[int, Run]:
     Of several with one seed, the first that comes.
     """
     found: dict[int, Run] = {}
-    of_experiment = [run for run in runs if experiment_of(run) == experiment]
+    # The learning rates are read off the log: of those runs alone that are else the same.
+    alike = [run for run in runs if (run.model, replace(run.config, seed=0)) == (experiment.model, experiment.config)]
+    of_experiment = [run for run in alike if experiment_of(run) == experiment]
     for run in sorted(of_experiment, key=lambda run: run.status is not Status.FINISHED):
         if run.status is Status.FINISHED or run.status.is_active:
             found.setdefault(run.config.seed, run)
@@ -93,7 +98,15 @@ def differing_settings(runs: Sequence[Run]) -> pd.DataFrame:
 
     The definition is one of them, and so is `USED_BACKEND`: what an "auto" backend has come to.
     """
-    told = [{DEFINITION: run.title, **asdict(run.config), USED_BACKEND: run.history().kernels} for run in runs]
+    told = [
+        {
+            DEFINITION: run.title,
+            **asdict(run.config),
+            CHANGES: ", ".join(f"{rate:g} from step {step:,}" for step, rate in learning_rates_of(run)) or "none",
+            USED_BACKEND: run.history().kernels,
+        }
+        for run in runs
+    ]
     settings = pd.DataFrame(told).T
     if settings.loc[USED_BACKEND].isna().any() or settings.loc["kernels"].nunique() > 1:
         settings = settings.drop(index=USED_BACKEND)  # one has not begun, or its recipe says it already

@@ -6,10 +6,12 @@ person gave stands before it.
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
 from cnnlab.models.definitions import DEFINITIONS
+from cnnlab.runs.folder import UnreadableRun
 from cnnlab.runs.run import Run
 from cnnlab.training.recipe import PRESETS, SETTINGS, TrainingConfig
 from cnnlab.training.setting_kinds import Choice
@@ -72,6 +74,19 @@ def short_title(run: Run) -> str:
     return run.title.removeprefix("nn.")
 
 
+def recipe_in_words(run: Run) -> list[str]:
+    """Return a run's recipe in words, a part for each setting, and the learning rates that were set meanwhile."""
+    changes = [f"learning rate {rate:g} from step {step:,}" for step, rate in learning_rates_of(run)]
+    return [*run.config.described(), *changes]
+
+
+def learning_rates_of(run: Run) -> tuple[tuple[int, float], ...]:
+    """Return those that were set while a run trained; none where its log cannot be read, which is told elsewhere."""
+    with suppress(UnreadableRun):
+        return tuple(run.learning_rates.items())
+    return ()
+
+
 def said(name: str, value: Any) -> str:
     """Return the part of a label for a setting's value: "lr 0.003", "3 epochs", "AdamW"."""
     setting = SETTINGS[name]
@@ -88,6 +103,7 @@ def _parts_of(runs: Sequence[Run], *, with_seed: bool = True) -> list[list[str]]
     parts = []
     for run, recipe, first in zip(runs, recipes, alike_at_first, strict=True):
         own = list(_deviations(run.config, _varying_in(frozenset(configs[first]))))
+        own += [f"lr {rate:g} from step {step:,}" for step, rate in learning_rates_of(run)]
         if with_seed and (run.config.seed != _TUTORIAL.seed or len(seeds[recipe]) > 1):
             own.append(said("seed", run.config.seed))
         parts.append(own)
@@ -121,7 +137,8 @@ def _deviations(config: TrainingConfig, varying: frozenset[str]) -> tuple[str, .
 
 def _recipe_of(run: Run) -> tuple[Any, ...]:
     """Return all that a run's losses depend on, but for the seed and their last digits."""
-    return run.model, run.source, *(getattr(run.config, name) for name in _RECIPE)
+    recipe = (getattr(run.config, name) for name in _RECIPE)
+    return run.model, run.source, *recipe, *learning_rates_of(run)
 
 
 @lru_cache(maxsize=16_384)

@@ -8,6 +8,7 @@ predictions.safetensors  what such weights answer on MNIST's test images
 pen-predictions.safetensors  what they answer on the digits that people drew with a pen
 checkpoint.pt            the state from which training goes on
 stop                     there while somebody wants the run to stop
+learning-rate            the learning rate that somebody wants the run to go on with
 errors.txt               what the worker wrote to its standard error
 reserve                  there while the run trains: space for the line that says how it ended
 """
@@ -21,6 +22,7 @@ from pathlib import Path
 
 from cnnlab.errors import LabError
 from cnnlab.storage.home import home, listing
+from cnnlab.training.recipe import SETTINGS
 
 REFERENCE_RUNS = Path(__file__).parents[1] / "assets" / "runs"
 # The reference run that was trained for digits that people draw.
@@ -61,8 +63,17 @@ class RunFolder:
         self.pen_predictions_path = folder / "pen-predictions.safetensors"
         self.checkpoint_path = folder / CHECKPOINT
         self.stop_path = folder / "stop"
+        self.learning_rate_path = folder / "learning-rate"
         self.errors_path = folder / "errors.txt"
         self.reserve_path = folder / "reserve"
+
+    @property
+    def wished_learning_rate(self) -> float | None:
+        """The learning rate that somebody wants the run to go on with; None where nobody said one."""
+        with suppress(OSError, ValueError):
+            wished = float(self.learning_rate_path.read_text(encoding="utf-8"))
+            return wished if SETTINGS["learning_rate"].allows(wished) else None
+        return None
 
 
 class NoSuchRun(LabError):

@@ -88,7 +88,8 @@ def _checked(run: Run) -> Run:
     if not all(np.isfinite(each).all() for each in numbers):
         raise DamagedRun(run.log_path)
     epochs = history.epochs["epoch"]
-    if history.step > run.total_steps or not epochs.between(1, run.config.epochs).all():
+    steps = [history.step, *history.learning_rates]
+    if max(steps) > run.total_steps or not epochs.between(1, run.config.epochs).all():
         raise UnfitRun("its log is longer than its recipe allows.")
     run.last_record()
     if (weights := run.load_weights()) is not None:

@@ -6,7 +6,7 @@ import threading
 from abc import ABC, abstractmethod
 from array import array
 from bisect import bisect_right
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +19,8 @@ from torch import Tensor
 
 from cnnlab.runs.folder import DamagedRun, UnreadableRun, require_readable_format
 from cnnlab.training.events import BatchEvent, EpochEvent, Event
+from cnnlab.training.optimizers import with_change
+from cnnlab.training.recipe import SETTINGS
 from cnnlab.training.state import TrainingState
 
 # Enough steps that the speed is steady, few enough that it follows when the machine gets busy.
@@ -49,6 +51,7 @@ class Line(StrEnum):
     BATCH = "batch"
     EPOCH = "epoch"
     CHECKPOINT = "checkpoint"  # the first
+    LEARNING_RATE = "learning rate"  # another one, from a step on
 
 
 class Record(ABC):
@@ -69,6 +72,10 @@ class Record(ABC):
     def started(self, *, step: int, **circumstances: Any) -> None:
         """Say that training begins or goes on after a step, and on what."""
         self.append(Line.STARTED, step=step, **circumstances)
+
+    def learning_rate_set(self, *, step: int, learning_rate: float) -> None:
+        """Say that another learning rate holds from a step on, counted from 1."""
+        self.append(Line.LEARNING_RATE, step=step, learning_rate=learning_rate)
 
     def stopped(self) -> None:
         """Say that a person has stopped the run."""
@@ -134,6 +141,8 @@ class History:
         As `TrainingState` has them, of the last start; None before it.
     had_checkpoint
         Whether the run has had a checkpoint.
+    learning_rates
+        Those that were set while the run trained, by the steps (from 1) from which they hold, in order.
     """
 
     batches: pd.DataFrame
@@ -143,6 +152,7 @@ class History:
     kernels: str | None = None
     kernels_reason: str | None = None
     had_checkpoint: bool = False
+    learning_rates: dict[int, float] = field(default_factory=dict)
 
     @property
     def step(self) -> int:
@@ -173,6 +183,11 @@ def status_said_by(event: str | None) -> Status | None:
 @lru_cache(maxsize=16_384)
 def epochs_in(log_path: Path, _size: int, _modified: int) -> tuple[EpochEvent, ...]:
     return log_reader(log_path).epochs()
+
+
+@lru_cache(maxsize=16_384)
+def learning_rates_in(log_path: Path, _size: int, _modified: int) -> dict[int, float]:
+    return log_reader(log_path).learning_rates()
 
 
 @lru_cache(maxsize=16_384)
@@ -248,6 +263,7 @@ class LogReader:
         self._kernels: str | None = None
         self._kernels_reason: str | None = None
         self._had_checkpoint = False
+        self._learning_rates: dict[int, float] = {}
         self._has_sums = False  # from some line on, all have them
         self._history: History | None = None  # of all that was read, until there is more
 
@@ -271,6 +287,7 @@ class LogReader:
                     self._kernels,
                     self._kernels_reason,
                     self._had_checkpoint,
+                    dict(self._learning_rates),
                 )
             return self._history
 
@@ -281,6 +298,11 @@ class LogReader:
             if epochs != self._epochs_told:  # else the same object: who keeps it for each length of the log keeps one
                 self._epochs_told = epochs
             return self._epochs_told
+
+    def learning_rates(self) -> dict[int, float]:
+        with self._lock:
+            self._read_on()
+            return dict(self._learning_rates)
 
     def _read_on(self) -> None:
         with self._path.open("rb") as log:
@@ -334,6 +356,11 @@ class LogReader:
                 self._kernels, self._kernels_reason = _text(record, "kernels"), _text(record, "kernels_reason")
             case Line.CHECKPOINT:
                 self._had_checkpoint = True
+            case Line.LEARNING_RATE:
+                step, rate = record["step"], record["learning_rate"]
+                if not (type(step) is int and 1 <= step <= _GREATEST and SETTINGS["learning_rate"].allows(rate)):
+                    raise ValueError("A learning rate is one that a recipe may have, from a step on.")
+                self._learning_rates = with_change(self._learning_rates, step, rate)
             case _:
                 self._reason = _text(record, "reason")
 

@@ -14,6 +14,7 @@ import json
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ import torch
 from safetensors.torch import load
 from torch import Tensor
 
+from cnnlab.errors import LabError
 from cnnlab.models.definitions import DEFINITIONS, Definition
 from cnnlab.models.sources import definition_of
 from cnnlab.runs.folder import (
@@ -41,6 +43,7 @@ from cnnlab.runs.log import (
     Status,
     epochs_in,
     last_record_in,
+    learning_rates_in,
     log_reader,
     status_said_by,
     threads_told_in,
@@ -55,6 +58,10 @@ from cnnlab.training.recipe import TrainingConfig
 
 # Where it differs from the default of today.
 _BEFORE_THERE_WAS_A_SETTING = {"kernels": "torch"}
+
+
+class NotTraining(LabError):
+    """Nobody trains the run."""
 
 
 class Run(RunFolder):
@@ -222,6 +229,27 @@ class Run(RunFolder):
     def stop_requested(self) -> bool:
         """Whether somebody wants the run to stop."""
         return self.stop_path.exists()
+
+    def wish_learning_rate(self, learning_rate: float) -> None:
+        """Ask whoever trains the run to go on with another learning rate after the step at hand.
+
+        Raises
+        ------
+        InvalidConfig, NotTraining
+            If it is not one that a recipe may have, or nobody trains the run, and nobody will.
+        """
+        replace(self.config, learning_rate=learning_rate)
+        if not self.status.is_active:
+            raise NotTraining(f"{self.name} is {self.status}: a learning rate can be set while it trains.")
+        with self._changing(), replacing(self.learning_rate_path) as unfinished:
+            unfinished.write_text(repr(float(learning_rate)), encoding="utf-8")
+
+    @property
+    def learning_rates(self) -> dict[int, float]:
+        """The learning rates that were set while it trained, by the steps from which they hold, in order."""
+        with self.existing():
+            log = self.log_path.stat()
+            return dict(learning_rates_in(self.log_path, log.st_size, log.st_mtime_ns))
 
     def damage(self) -> UnreadableRun | None:
         """Return an error if one of the run's files cannot be read, else None.

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn, optim
+from torch import Tensor, nn
 
 from cnnlab.data.mnist import MNIST, as_input
 from cnnlab.drawing.pen import Outlines, PenData
@@ -24,7 +24,7 @@ from cnnlab.fused.rewrite import fuses_all_convolutions
 from cnnlab.training.batches import Batches
 from cnnlab.training.evaluation import evaluate
 from cnnlab.training.events import BatchEvent, EpochEvent, Event
-from cnnlab.training.optimizers import learning_rate_at
+from cnnlab.training.optimizers import highest_learning_rate, learning_rate_at
 from cnnlab.training.recipe import DRAWINGS_OF_A_DIGIT, InvalidConfig, TrainingConfig
 from cnnlab.training.state import Team, TrainingState, as_channels_last
 
@@ -44,6 +44,7 @@ def train(
     config: TrainingConfig,
     state: TrainingState | None = None,
     pen: PenData | None = None,
+    learning_rates: dict[int, float] | None = None,
 ) -> Iterator[Event]:
     """Train a model, yielding an event for every batch and every epoch.
 
@@ -59,6 +60,9 @@ def train(
         Made of `model` and `config` if left out. Keep it to take a checkpoint between two events, or to go on from one.
     pen
         The pen digits, for a recipe that trains on them and for the accuracy on them, which is else not measured.
+    learning_rates
+        Those that hold in place of the recipe's, by the steps (from 1) from which they do, in order. Whoever iterates
+        may add one for a step to come.
 
     Yields
     ------
@@ -88,6 +92,7 @@ def train(
     _prepare_process(config, state)
     at_once = STEPS_AT_ONCE.get(state.device.type, STEPS_AT_ONCE_ON_A_GPU)
 
+    changes = {} if learning_rates is None else learning_rates
     weights = _GoodWeights([*state.parameters, *model.buffers()])
     while state.epoch <= config.epochs:
         batches = Batches(data, config, outlines, state.epoch)
@@ -99,7 +104,7 @@ def train(
             weights.note()
             pending: list[Tensor] = []
             for number in range(state.batch, min(state.batch + at_once, len(batches))):
-                _set_learning_rate(state.optimizer, (state.step + len(pending) + 0.5) / total_steps, config)
+                learning_rate = _set_learning_rate(state, state.step + len(pending) + 1, total_steps, config, changes)
                 images, labels = batches[number]
                 if state.has_channels_last:
                     images = as_channels_last(images)
@@ -116,7 +121,8 @@ def train(
             for count, loss in enumerate(losses, start=1):
                 if not math.isfinite(loss):
                     weights.put_back()
-                    raise Diverged(_divergence("training loss", loss, config, state.epoch, first_step + count - 1))
+                    step = first_step + count - 1
+                    raise Diverged(_divergence("training loss", loss, learning_rate, state.epoch, step))
                 seconds = first_seconds + elapsed * count / len(losses)
                 yield BatchEvent(first_step + count, state.epoch, loss, seconds)
             weights.keep()
@@ -127,7 +133,7 @@ def train(
         for which, loss in (("test loss", test_loss), ("validation loss", validation_loss or 0.0)):
             if not math.isfinite(loss):
                 weights.put_back()
-                raise Diverged(_divergence(which, loss, config, state.epoch, state.step))
+                raise Diverged(_divergence(which, loss, learning_rate, state.epoch, state.step))
         event = EpochEvent(
             epoch=state.epoch,
             step=state.step,
@@ -195,9 +201,14 @@ def _threads_between_kernels(config: TrainingConfig, state: TrainingState) -> in
     return 1 if state.kernels == "fused" and fuses_all_convolutions(state.network) else config.threads
 
 
-def _set_learning_rate(optimizer: optim.Optimizer, progress: float, config: TrainingConfig) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = learning_rate_at(progress, config.learning_rate, config.schedule)
+def _set_learning_rate(
+    state: TrainingState, step: int, steps: int, config: TrainingConfig, changes: dict[int, float]
+) -> float:
+    """Give the optimizer its learning rate for a step, counted from 1, and return the one that is set for the run."""
+    highest = highest_learning_rate(step, config.learning_rate, changes)
+    for group in state.optimizer.param_groups:
+        group["lr"] = learning_rate_at((step - 0.5) / steps, highest, config.schedule)
+    return highest
 
 
 def _take_step(state: TrainingState, images: Tensor, labels: Tensor) -> Tensor:
@@ -249,10 +260,10 @@ def _copy(source: list[Tensor], target: list[Tensor]) -> None:
         to_tensor.copy_(from_tensor)
 
 
-def _divergence(which: str, loss: float, config: TrainingConfig, epoch: int, step: int) -> str:
+def _divergence(which: str, loss: float, learning_rate: float, epoch: int, step: int) -> str:
     return (
         f"The {which} became {loss} in epoch {epoch}, after step {step:,}: training has diverged, most "
-        f"often because the learning rate ({config.learning_rate:g}) is too high. The last weights with a finite loss "
+        f"often because the learning rate ({learning_rate:g}) is too high. The last weights with a finite loss "
         "are kept."
     )
 

@@ -30,6 +30,24 @@ OPTIMIZERS = {
 }
 
 
+def highest_learning_rate(step: int, at_first: float, changes: dict[int, float]) -> float:
+    """Return the learning rate that is set in a step, counted from 1: the last one set for it or for an earlier one.
+
+    Parameters
+    ----------
+    at_first
+        The recipe's.
+    changes
+        The learning rates that somebody set while the run trained, by the steps from which they hold, in order.
+    """
+    return next((rate for first, rate in reversed(changes.items()) if first <= step), at_first)
+
+
+def with_change(changes: dict[int, float], step: int, learning_rate: float) -> dict[int, float]:
+    """Return such changes with one more, from a step on. Those of later steps, of a run that went back, are undone."""
+    return {first: rate for first, rate in changes.items() if first < step} | {step: learning_rate}
+
+
 def learning_rate_at(progress: float, highest: float, schedule: str) -> float:
     """Return the learning rate of a step.
 
@@ -41,7 +59,7 @@ def learning_rate_at(progress: float, highest: float, schedule: str) -> float:
     progress
         The share of the run that is done in the middle of the step, above 0 and below 1.
     highest
-        The recipe's learning rate.
+        The learning rate that is set.
     schedule
         "constant" or "one-cycle".
     """

@@ -15,7 +15,7 @@ from cnnlab.models.reading.understanding import understand
 from cnnlab.models.writing import as_sequential
 from cnnlab.training.batches import random_changes, shuffled
 from cnnlab.training.evaluation import EVALUATION_BATCH_SIZE, predict_logits
-from cnnlab.training.optimizers import OPTIMIZERS, learning_rate_at
+from cnnlab.training.optimizers import OPTIMIZERS, highest_learning_rate, learning_rate_at
 from cnnlab.training.recipe import TrainingConfig, optimizer_arguments
 from cnnlab.training.state import as_channels_last, takes_channels_last
 
@@ -93,7 +93,7 @@ $at_each_step        if has_channels_last:
 ''')
 
 
-def training_script(source: str, config: TrainingConfig) -> str:
+def training_script(source: str, config: TrainingConfig, learning_rates: dict[int, float] | None = None) -> str:
     """Return a Python script that trains a definition with a recipe.
 
     Parameters
@@ -103,9 +103,11 @@ def training_script(source: str, config: TrainingConfig) -> str:
         can read.
     config
         The recipe.
+    learning_rates
+        Those that somebody set while it trained, as `cnnlab.training.loop.train` takes them.
     """
     source, factory = _with_factory(source)
-    sources, statements = _at_each_step(config)
+    sources, statements = _at_each_step(config, learning_rates or {})
     arguments = ", ".join(f"{name}={value!r}" for name, value in optimizer_arguments(config).items())
     return _TEMPLATE.substitute(
         epochs=config.epochs,
@@ -141,7 +143,7 @@ def _with_factory(source: str) -> tuple[str, str]:
     return f"def network() -> nn.Module:\n{indent(layers, '    ')}", "network"
 
 
-def _at_each_step(config: TrainingConfig) -> tuple[list[str], list[str]]:
+def _at_each_step(config: TrainingConfig, learning_rates: dict[int, float]) -> tuple[list[str], list[str]]:
     """Return the sources and statements that a recipe adds to the tutorial's loop before each step."""
     sources: list[str] = []
     statements: list[str] = []
@@ -158,12 +160,16 @@ def _at_each_step(config: TrainingConfig) -> tuple[list[str], list[str]]:
         ]
     if config.shift:
         statements += [f"images = shift(images, {config.shift}, changes)"]
-    if config.schedule != "constant":
+    highest = repr(config.learning_rate)
+    if learning_rates:
+        sources += [inspect.getsource(highest_learning_rate)]
+        highest = f"highest_learning_rate(step + 1, {highest}, {learning_rates!r})"
+    if learning_rates or config.schedule != "constant":
         sources += [inspect.getsource(learning_rate_at)]
         statements += [
             "progress = (step + 0.5) / (EPOCHS * len(batches))",
             "for group in optimizer.param_groups:",
-            f'    group["lr"] = learning_rate_at(progress, {config.learning_rate!r}, "{config.schedule}")',
+            f'    group["lr"] = learning_rate_at(progress, {highest}, "{config.schedule}")',
         ]
     return sources, ["step = (epoch - 1) * len(batches) + batch", *statements] if statements else []
 

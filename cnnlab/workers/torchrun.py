@@ -182,6 +182,8 @@ class _JointOrder:
         self.source = order.source
         self.config = order.config
         self.load_checkpoint = order.load_checkpoint
+        self.learning_rates = order.learning_rates
+        self.wished_learning_rate = order.wished_learning_rate
         self._processes = processes
 
     @property

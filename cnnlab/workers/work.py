@@ -24,6 +24,7 @@ from cnnlab.runs.run import Run
 from cnnlab.storage.home import writing_to_home
 from cnnlab.training.events import EpochEvent, Event
 from cnnlab.training.loop import Diverged, train
+from cnnlab.training.optimizers import with_change
 from cnnlab.training.recipe import TrainingConfig
 from cnnlab.training.state import Team, TrainingState
 
@@ -56,6 +57,10 @@ class Assignment(Protocol):
     def config(self) -> TrainingConfig: ...
     @property
     def stop_requested(self) -> bool: ...
+    @property
+    def learning_rates(self) -> dict[int, float]: ...
+    @property
+    def wished_learning_rate(self) -> float | None: ...
     def load_checkpoint(self) -> dict[str, Any] | None: ...
 
 
@@ -63,8 +68,10 @@ class Order:
     """A run's network, recipe and checkpoint, for a process that cannot read its folder."""
 
     stop_requested = False
+    wished_learning_rate = None
 
     def __init__(self, run: Run) -> None:
+        self.learning_rates = run.learning_rates
         self.identity = run.identity
         self.model = run.model
         self.source = run.source
@@ -163,8 +170,10 @@ def _train(
         torch=torch.__version__,
     )
     saved = time.monotonic()
+    learning_rates = run.learning_rates
+    last_step = run.config.epochs * -(-run.config.images_per_epoch // run.config.batch_size)
     try:
-        for event in train(model, mnist, run.config, state, pen):
+        for event in train(model, mnist, run.config, state, pen, learning_rates):
             writer.append_training(event)
             if event.step < state.step:  # more steps are done than logged: a checkpoint would skip some
                 yield event
@@ -176,6 +185,8 @@ def _train(
             yield event
             if state.epoch > run.config.epochs:
                 break
+            if state.step < last_step:
+                _grant_learning_rate(run, writer, learning_rates, next_step=state.step + 1)
             if run.stop_requested:
                 writer.save(state, weights=True)
                 writer.stopped()
@@ -188,6 +199,20 @@ def _train(
         writer.save_weights(model.state_dict(), state.step)  # training has put the last good ones back
         raise
     writer.finished()
+
+
+def _grant_learning_rate(run: Assignment, writer: Record, learning_rates: dict[int, float], next_step: int) -> None:
+    """Let the learning rate that somebody has asked for hold from the next step on, and log it.
+
+    What was granted last is not granted again: a run that went back to a checkpoint takes the same steps again.
+    """
+    wished = run.wished_learning_rate
+    if wished is None or wished == next(reversed(learning_rates.values()), run.config.learning_rate):
+        return
+    writer.learning_rate_set(step=next_step, learning_rate=wished)
+    changed = with_change(learning_rates, next_step, wished)
+    learning_rates.clear()
+    learning_rates.update(changed)
 
 
 def _pen_data_for(config: TrainingConfig) -> PenData | None:

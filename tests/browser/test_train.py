@@ -34,6 +34,27 @@ def expect_epochs(page: Page, count: int) -> None:
     expect(cell).to_have_text(re.compile(r"\d\.\d{4}"), timeout=120_000)
 
 
+def test_the_learning_rate_is_changed_while_a_run_trains_and_the_page_says_from_where(open_page):
+    page = open_page("/train")
+    start(page, epochs=50)
+    expect_status(page, "Running")
+    expect_epochs(page, 1)
+    page.get_by_role("button", name="Rate", exact=True).click()
+    field = page.get_by_role("spinbutton", name="Learning rate from the next step on")
+    field.fill("0.002")
+    field.press("Enter")
+    page.get_by_role("button", name="Set it").click()
+    expect(
+        page.get_by_text(re.compile(r"learning rate 0\.001 .* learning rate 0\.002 from step [\d,]+$"))
+    ).to_be_visible()
+    expect(page.locator(".role-mark text").get_by_text("rate 0.002")).to_be_visible()
+    ((step, rate),) = all_runs()[0].learning_rates.items()
+    assert (step > 469, rate) == (True, 0.002)
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect_status(page, "Stopped")
+
+
 def test_from_the_landing_page_to_two_epochs_a_reload_a_second_tab_stop_resume_and_the_end(open_page):
     page = open_page("/")
     page.get_by_role("link", name="Train it").click()

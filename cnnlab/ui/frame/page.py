@@ -71,6 +71,7 @@ h1#content:focus { outline: none; }
   .st-key-navigation a p { font-size: .8rem; }
   .st-key-navigation a > span:has([data-testid="stIconMaterial"]) { display: none; }
 }
+@media (max-width: 370px) { .st-key-navigation { flex-wrap: wrap; justify-content: start; } }
 [class*="st-key-run_"] a:not(:hover) { background: none; }
 [class*="st-key-run_chosen_"] a, [class*="st-key-run_chosen_"] a:not(:hover) { background: rgba(128, 136, 152, .22); }
 [class*="st-key-run_"]:not([class*="st-key-run_chosen_"]) a span { font-weight: 400; }

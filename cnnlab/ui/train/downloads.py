@@ -36,7 +36,7 @@ def downloads(run: Run) -> None:
     )
     st.download_button(
         "Training script (Python)",
-        lambda: training_script(run.source, run.config),
+        lambda: training_script(run.source, run.config, run.learning_rates),
         file_name=f"train_{run.id.replace('-', '_')}.py",
         mime="text/x-python",
         help="Needs torch and torchvision alone, and gives the same losses.",

@@ -29,6 +29,7 @@ def progress_view(run: Run) -> None:
         tutorial_losses,
         steps_per_epoch=run.steps_per_epoch,
         total_steps=run.total_steps,
+        learning_rates=history.learning_rates,
     )
     st.vega_lite_chart(losses.points, losses.spec, key=f"loss_chart_{run.id}")
     st.html(f'<p class="unseen">{_chart_in_words(history)}</p>')

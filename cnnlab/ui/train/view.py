@@ -5,12 +5,14 @@ from functools import partial
 
 import streamlit as st
 
+from cnnlab.comparison.labels import recipe_in_words
 from cnnlab.comparison.outcomes import collapse_of
 from cnnlab.runs.folder import UnreadableRun
 from cnnlab.runs.log import Status
 from cnnlab.runs.names import MAX_NAME_LENGTH
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import delete_run
+from cnnlab.training.recipe import SETTINGS
 from cnnlab.ui.frame.actions import attempt
 from cnnlab.ui.frame.live import live
 from cnnlab.ui.frame.session import Key
@@ -31,7 +33,7 @@ def run_view(run: Run) -> None:
         st.subheader(as_text(run.name), anchor=False, width="content")
         status_badge(status, "stopping" if status.is_active and run.stop_requested else None)
         _actions(run, status)
-    st.caption(" · ".join([run.title, *run.config.described()]))
+    st.caption(" · ".join([run.title, *recipe_in_words(run)]))
     st.html(f'<p class="unseen" role="status">{html.escape(run.name)}: {status.value}</p>')
     if damage := run.damage():
         st.error(as_text(str(damage)))
@@ -42,8 +44,8 @@ def run_view(run: Run) -> None:
     _ending(run, status)
     live(
         partial(progress_view, run),
-        shown=(status, has_weights),
-        now=lambda: (run.status, run.weights_path.exists()),
+        shown=(status, has_weights, run.learning_rates),
+        now=lambda: (run.status, run.weights_path.exists(), run.learning_rates),
         seconds=_REFRESH_SECONDS,
         is_live=status.is_active,
         address={"run": run.id},
@@ -59,6 +61,9 @@ def _actions(run: Run, status: Status) -> None:
             args=(scheduler().start, run),
             help="Goes on where it stopped, as if it had never stopped.",
         )
+    if status.is_active and not run.damage():
+        with st.popover("Rate", icon=":material/speed:", help="Change the learning rate while it trains"):
+            _learning_rate_field(run)
     with st.popover("Download", icon=":material/download:"):
         downloads(run)
     if run.is_reference:
@@ -73,6 +78,20 @@ def _actions(run: Run, status: Status) -> None:
         help="Stop the run first." if status is Status.RUNNING else None,
     ):
         _confirm_delete(run, run.name)
+
+
+def _learning_rate_field(run: Run) -> None:
+    """Let somebody set the learning rate with which the run goes on."""
+    now = next(reversed(run.learning_rates.values()), run.config.learning_rate)
+    setting = SETTINGS["learning_rate"]
+    rate = st.number_input(
+        "Learning rate from the next step on", value=now, step=0.0005, format="%g", key=f"rate_{run.id}"
+    )
+    if setting.allows(rate):
+        st.button("Set it", on_click=attempt, args=(run.wish_learning_rate, rate), disabled=rate == now)
+    else:
+        st.error(f"The learning rate is {rate!r}; allowed is {setting.allowed}.")
+    st.caption("The log names the step from which it holds. Resuming, and the training script, repeat it to the bit.")
 
 
 def _beside(run: Run) -> str:

@@ -22,11 +22,11 @@ def test_the_backend_used_is_told_where_the_recipes_leave_it_open_and_all_have_b
     assert differing_settings([sequential, waits]).empty
 
 
-def test_an_experiment_is_registered_as_long_as_its_source_is_the_definitions():
+def test_an_experiment_can_be_repeated_as_long_as_its_source_is_the_definitions_or_can_be_read():
     experiment = experiment_of(create_run(DEFINITIONS["module"], TrainingConfig()))
-    assert experiment.is_registered
-    assert not replace(experiment, source="class Net: ...").is_registered
-    assert replace(experiment, model="gone").is_registered  # its source is enough
+    assert experiment.can_be_repeated
+    assert not replace(experiment, source="class Net: ...").can_be_repeated
+    assert replace(experiment, model="gone").can_be_repeated  # its source is enough
 
 
 def test_a_reference_runs_row_is_what_its_log_says():

@@ -224,6 +224,29 @@ def test_read_at_once_as_on_a_gpu_the_losses_are_the_same_and_a_checkpoint_after
     assert losses(train(other, mnist, CONFIG, resumed)) == expected[6:]
 
 
+@pytest.mark.parametrize("at_once", [1, 3])
+@pytest.mark.parametrize("schedule", ["constant", "one-cycle"])
+def test_a_learning_rate_that_is_set_meanwhile_holds_from_its_step_on(at_once, schedule, mnist, monkeypatch):
+    monkeypatch.setitem(STEPS_AT_ONCE, "cpu", at_once)
+    config = replace(CONFIG, schedule=schedule)
+    untouched, faster = losses(train(build(), mnist, config)), replace(config, learning_rate=0.01)
+    changes, found = {}, []
+    model = build()
+    state = TrainingState(model, config)
+    for event in train(model, mnist, config, state, learning_rates=changes):
+        if isinstance(event, BatchEvent):
+            found.append(event.loss)
+            if event.step == state.step == 6:
+                changes[7] = 0.01
+                resumed = build()
+                second = TrainingState(resumed, faster)
+                second.load_state_dict(deepcopy(state.state_dict()))
+    assert found[:7] == untouched[:7]  # the loss of the seventh is the one before it
+    assert found[7:] != untouched[7:]
+    assert found[6:] == losses(train(resumed, mnist, faster, second))
+    assert found == losses(train(build(), mnist, config, learning_rates={7: 0.01}))
+
+
 def test_a_divergence_among_losses_that_are_read_at_once_keeps_finite_weights(mnist, monkeypatch):
     monkeypatch.setitem(STEPS_AT_ONCE, "cpu", 5)
     model = build()

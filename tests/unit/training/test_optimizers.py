@@ -1,6 +1,6 @@
 import pytest
 
-from cnnlab.training.optimizers import learning_rate_at
+from cnnlab.training.optimizers import highest_learning_rate, learning_rate_at, with_change
 
 
 def test_a_constant_learning_rate_is_the_recipes():
@@ -12,3 +12,21 @@ def test_a_constant_learning_rate_is_the_recipes():
 )
 def test_one_cycle_rises_for_a_quarter_and_falls_to_nothing(progress, share):
     assert learning_rate_at(progress, 0.02, "one-cycle") == pytest.approx(0.02 * share)
+
+
+def test_the_learning_rate_that_is_set_last_holds_until_another_is():
+    changes = {5: 0.1, 9: 0.3}
+    assert [highest_learning_rate(step, 0.01, changes) for step in (1, 4, 5, 8, 9, 99)] == [
+        0.01,
+        0.01,
+        0.1,
+        0.1,
+        0.3,
+        0.3,
+    ]
+    assert highest_learning_rate(7, 0.01, {}) == 0.01
+
+
+def test_a_change_undoes_those_of_later_steps():
+    assert with_change({5: 0.1, 9: 0.3}, 7, 0.2) == {5: 0.1, 7: 0.2}
+    assert with_change({5: 0.1}, 5, 0.2) == {5: 0.2}

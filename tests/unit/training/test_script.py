@@ -45,8 +45,9 @@ def first_images(tmp_path):
     return data.load().first(train=2_000, test=500)
 
 
-def printed_by_script(source, config, folder):
-    (folder / "script.py").write_text("from torch import nn\n" + training_script(source, config))
+def printed_by_script(source, config, folder, learning_rates=None):
+    script = training_script(source, config, learning_rates)
+    (folder / "script.py").write_text("from torch import nn\n" + script)
     place = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}  # of the lab, where a script needs it
     ended = subprocess.run(
         [sys.executable, "script.py"], cwd=folder, capture_output=True, text=True, check=True, env=place
@@ -60,6 +61,15 @@ def rows(events):
         for event in events
         if isinstance(event, EpochEvent)
     ]
+
+
+@pytest.mark.parametrize("schedule", ["constant", "one-cycle"])
+def test_the_script_repeats_learning_rates_that_were_set_while_the_run_trained(schedule, first_images, tmp_path):
+    config = TrainingConfig(epochs=2, threads=1, kernels="torch", schedule=schedule)
+    definition, changes = DEFINITIONS["module"], {9: 0.003, 20: 0.0001}
+    expected = rows(train(definition.build(0), first_images, config, learning_rates=changes))
+    assert printed_by_script(definition.source, config, tmp_path, changes)[-2:] == expected
+    assert expected != rows(train(definition.build(0), first_images, config))
 
 
 @pytest.mark.parametrize(
