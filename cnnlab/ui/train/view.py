@@ -38,16 +38,17 @@ def run_view(run: Run) -> None:
     if damage := run.damage():
         st.error(as_text(str(damage)))
     try:
-        run.history()
+        reason = run.history().reason
     except UnreadableRun:
         return  # without its log, there is nothing to show
     _ending(run, status)
     live(
         partial(progress_view, run),
-        shown=(status, has_weights, run.learning_rates),
-        now=lambda: (run.status, run.weights_path.exists(), run.learning_rates),
+        shown=(status, has_weights, run.learning_rates, reason),
+        now=lambda: (run.status, run.weights_path.exists(), run.learning_rates, run.history().reason),
         seconds=_REFRESH_SECONDS,
-        is_live=status.is_active,
+        # The scheduler says a moment later why a worker is gone.
+        is_live=status.is_active or (status is Status.INTERRUPTED and reason is None),
         address={"run": run.id},
     )
 
