@@ -156,7 +156,7 @@ def _loss_spec(names: tuple[str, ...], planned_epochs: int, changes: tuple[tuple
         .encode(
             x=alt.XValue("width"), y=alt.YValue(0), text=alt.TextValue("tutorial 0.0000"), opacity=alt.OpacityValue(0)
         )
-        .mark_text(**beside)
+        .mark_text(**beside, aria=False)
     )
     layers = [lines.mark_line(), dots.mark_point(filled=True, size=45), labels, widest]
     if changes:
