@@ -8,6 +8,11 @@ def percent(share: float) -> str:
     return f"{100 * share:.2f} %"
 
 
+def loss_text(loss: float) -> str:
+    """Return a loss with four decimals; one that has exploded with three digits: 2.48e+05."""
+    return f"{loss:.4f}" if loss < 1000 else f"{loss:.3g}"
+
+
 def duration(seconds: float) -> str:
     """Return a length of time: 8 s, 1 min 5 s, 2 h 3 min."""
     whole = round(seconds)

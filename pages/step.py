@@ -19,6 +19,7 @@ from cnnlab.ui.step.batch import batch_view, forward_view, loss_view
 from cnnlab.ui.step.stepping import Position, pace
 from cnnlab.ui.step.weight import backward_view, update_view
 from cnnlab.ui.train.recipe_form import chosen_recipe, recipe_and_network, recipe_fields
+from cnnlab.wording import loss_text
 
 
 def step_view(paced: float | None) -> None:
@@ -48,14 +49,14 @@ def step_view(paced: float | None) -> None:
         try:
             position.go_on(told_below)
             with told_below, st.spinner("Taking the step"):  # shown only where it takes long
-                step = position.step()
+                step, losses = position.step()
         except LabError as error:
             told_below.error(as_text(str(error)))
             return
         if not position.is_on_the_way:
             told_below.markdown(in_a_line(step))
     with curve:
-        chart = losses_until(position.losses())
+        chart = losses_until(losses)
         st.vega_lite_chart(chart.points, chart.spec, key="losses_until")
     show_tabs(
         {
@@ -72,10 +73,11 @@ def step_view(paced: float | None) -> None:
 def in_a_line(step: Step) -> str:
     """Say which step it is, and what it did to the loss of its own batch."""
     after = ask(loss_in, step, step.after)
+    rose = ", more: the step went too far for it, or another way" if after > step.loss else ""
     return (
-        f"**Step {step.number:,}** of {step.steps:,}: the batch's loss is **{step.loss:.4f}**, and after the step "
-        f"**{after:.4f}** · epoch {step.epoch}, batch {step.batch:,} of {step.batches:,} · learning rate "
-        f"{step.learning_rate:g}"
+        f"**Step {step.number:,}** of {step.steps:,}: the batch's loss is **{loss_text(step.loss)}**, and after the "
+        f"step **{loss_text(after)}**{rose}; the next step has another batch · epoch {step.epoch}, batch "
+        f"{step.batch:,} of {step.batches:,} · learning rate {step.learning_rate:g}"
     )
 
 

@@ -68,6 +68,7 @@ def loss_chart(
     steps_per_epoch: int,
     total_steps: int,
     learning_rates: Mapping[int, float] = MappingProxyType({}),
+    rate_name: str = "rate",
 ) -> LiveChart:
     """Return the losses over the epochs: by batch (faint), by epoch (bold), on the test set, and the tutorial's.
 
@@ -83,6 +84,8 @@ def loss_chart(
         One for each epoch; may be empty.
     learning_rates
         Those that were set meanwhile, by the steps from which they hold: each is a line across the chart.
+    rate_name
+        What such a rate is called.
     """
     planned_epochs = total_steps // steps_per_epoch
     tutorial = list(tutorial_losses[:planned_epochs])
@@ -95,7 +98,7 @@ def loss_chart(
     names = tuple(name for name in curves if tutorial or name != "tutorial")
     points = pd.concat([curves[name].assign(curve=name) for name in names]).astype({"epoch": float, "loss": float})
     points["loss"] = points["loss"].clip(lower=SMALLEST_LOSS)
-    changes = tuple(((step - 1) / steps_per_epoch, f"rate {rate:g}") for step, rate in learning_rates.items())
+    changes = tuple(((step - 1) / steps_per_epoch, f"{rate_name} {rate:g}") for step, rate in learning_rates.items())
     return LiveChart(_with_labels(points.reset_index(drop=True)), _loss_spec(names, planned_epochs, changes))
 
 

@@ -98,13 +98,17 @@ def losses_of_images(losses: np.ndarray, chosen: int) -> LiveChart:
     return LiveChart(points, spec)
 
 
-def loss_along(shares: Sequence[float], losses: Sequence[float], other: tuple[float, float] | None = None) -> LiveChart:
+def loss_along(
+    learning_rate: float, shares: Sequence[float], losses: Sequence[float], other: tuple[float, float] | None = None
+) -> LiveChart:
     """Return the batch's loss along a step: before it at 0, after it at 1, and beyond.
 
     Parameters
     ----------
+    learning_rate
+        Of the step.
     shares, losses
-        How far along, and the loss there.
+        How far along, in such steps, and the loss there.
     other
         The same of the step that somebody asks about, with another learning rate.
     """
@@ -114,9 +118,12 @@ def loss_along(shares: Sequence[float], losses: Sequence[float], other: tuple[fl
     everything = pd.concat([points, ends, asked]).reset_index(drop=True)
     finite = everything["loss"][np.isfinite(everything["loss"])]
     is_wide = finite.max() > 20 * max(finite.min(), 1e-6)
-    axis = {"values": [0, 0.25, 0.5, 1, 2, 4, *(10**power for power in range(1, 7))], "labelExpr": "datum.value"}
-    scale = {"type": "symlog", "constant": 0.5}  # so that a step of a hundred times the length is seen beside this one
-    x = {"field": "share", "type": "quantitative", "title": "times the step", "axis": axis, "scale": scale}
+    ticks = [learning_rate * share for share in (0, 0.25, 0.5, 1, 2, 4, *(10**power for power in range(1, 7)))]
+    axis = {"values": ticks, "format": "~g", "labelOverlap": True}
+    # So that a step of a hundred times the length is seen beside this one.
+    scale = {"type": "symlog", "constant": learning_rate / 2}
+    everything["learning_rate"] = learning_rate * everything["share"]
+    x = {"field": "learning_rate", "type": "quantitative", "title": "learning rate", "axis": axis, "scale": scale}
     y = {
         "field": "loss",
         "type": "quantitative",
@@ -145,7 +152,7 @@ def loss_along(shares: Sequence[float], losses: Sequence[float], other: tuple[fl
                     "color": {"field": "kind", "scale": kinds, "legend": None},
                     "tooltip": [
                         {"field": "kind", "type": "nominal", "title": " "},
-                        {"field": "share", "type": "quantitative", "title": "times the step", "format": ".4~g"},
+                        {"field": "learning_rate", "type": "quantitative", "title": "learning rate", "format": ".4~g"},
                         {"field": "loss", "type": "quantitative", "format": ".4~g"},
                     ],
                 },

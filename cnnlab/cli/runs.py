@@ -10,6 +10,7 @@ from cnnlab.errors import LabError
 from cnnlab.inference.test_set import pen_accuracy_of
 from cnnlab.runs.archive import MOST_BYTES, export_run, import_run
 from cnnlab.runs.folder import NoSuchRun
+from cnnlab.runs.queue import wish_learning_rate
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import all_runs, find_run, unreadable_runs
 from cnnlab.training.recipe import InvalidConfig
@@ -53,7 +54,9 @@ def set_learning_rate(run_id: str, setting: str) -> None:
     try:
         if name != "learning_rate":
             raise ValueError
-        find_run(run_id).wish_learning_rate(float(value))
+        run = find_run(run_id)
+        wish_learning_rate(run, float(value))
+        click.echo(f"{run.name}: learning rate {float(value):g} from its next step on")
     except InvalidConfig as error:
         raise click.UsageError(str(error)) from error
     except ValueError as error:

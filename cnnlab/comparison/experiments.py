@@ -13,7 +13,7 @@ from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
 from cnnlab.training.recipe import SETTINGS, TrainingConfig
 
-DEFINITION, CHANGES, USED_BACKEND = "definition", "learning rate, changed to", "backend used"
+DEFINITION, CHANGES, USED_BACKEND = "definition", "changes of the learning rate", "backend used"
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,16 @@ class Experiment:
         return replace(self.config, seed=seed)
 
     @property
-    def can_be_repeated(self) -> bool:
-        """Whether a new run could do the same: its network can be read, and nobody changed the learning rate."""
+    def has_network(self) -> bool:
+        """Whether its network is registered, and as it was, or can be read."""
         with suppress(UnknownDefinition):
-            return bool(self.definition) and not self.learning_rates
+            return bool(self.definition)
         return False
+
+    @property
+    def can_be_repeated(self) -> bool:
+        """Whether a new run could do the same: its network is here, and nobody changed the learning rate meanwhile."""
+        return self.has_network and not self.learning_rates
 
     @property
     def definition(self) -> Definition:

@@ -18,6 +18,7 @@ from cnnlab.training.setting_kinds import Choice
 
 # More than so many parts of a recipe are counted, not named.
 MOST_PARTS = 4
+_MOST_CHANGES = 2
 # They change a loss in its last digits at most: a label names them only where nothing else differs.
 MACHINE = ("threads", "kernels", "device")
 # Those that people play with come first.
@@ -76,8 +77,20 @@ def short_title(run: Run) -> str:
 
 def recipe_in_words(run: Run) -> list[str]:
     """Return a run's recipe in words, a part for each setting, and the learning rates that were set meanwhile."""
-    changes = [f"learning rate {rate:g} from step {step:,}" for step, rate in learning_rates_of(run)]
-    return [*run.config.described(), *changes]
+    return [*run.config.described(), *_changes_told(run, f"{rate_name(run)} ")]
+
+
+def rate_name(run: Run) -> str:
+    """Return what a change of a run's learning rate changes: with a schedule that is the highest one."""
+    return "learning rate" if run.config.schedule == "constant" else "highest learning rate"
+
+
+def _changes_told(run: Run, before: str) -> list[str]:
+    """Return a part for each change of a run's learning rate; of many, how many there are."""
+    changes = learning_rates_of(run)
+    if len(changes) > _MOST_CHANGES:
+        return [f"{before}changed {len(changes):,} times"]
+    return [f"{before}{rate:g} from step {step:,}" for step, rate in changes]
 
 
 def learning_rates_of(run: Run) -> tuple[tuple[int, float], ...]:
@@ -103,7 +116,7 @@ def _parts_of(runs: Sequence[Run], *, with_seed: bool = True) -> list[list[str]]
     parts = []
     for run, recipe, first in zip(runs, recipes, alike_at_first, strict=True):
         own = list(_deviations(run.config, _varying_in(frozenset(configs[first]))))
-        own += [f"lr {rate:g} from step {step:,}" for step, rate in learning_rates_of(run)]
+        own += _changes_told(run, "lr ")
         if with_seed and (run.config.seed != _TUTORIAL.seed or len(seeds[recipe]) > 1):
             own.append(said("seed", run.config.seed))
         parts.append(own)

@@ -72,6 +72,6 @@ def networks_to_draw_for(runs: Iterable[Run], swept: Set[str]) -> list[Run]:
 def _can_be_shown(run: Run) -> bool:
     """Return whether a run is good, and its network is still what the run was made from."""
     try:
-        return is_good(run) and experiment_of(run).can_be_repeated
+        return is_good(run) and experiment_of(run).has_network
     except (NoSuchRun, DamagedRun):  # deleted or damaged just now
         return False

@@ -11,9 +11,15 @@ const keys = new WeakMap(); // by the place on the page: Streamlit calls again w
 export default function ({ parentElement, data, setTriggerValue }) {
   const sheet = parentElement.querySelector(".sheet");
   const { pictures, label, rows, columns, chosen, width, marks_pixels: marksPixels } = data;
+  sheet.setAttribute("aria-label", label);
   sheet.style.setProperty("--width", `${width}rem`);
   while (sheet.children.length > pictures.length) sheet.lastChild.remove();
   while (sheet.children.length < pictures.length) sheet.append(tile());
+  let latest = chosen; // also what the server has not answered yet
+  const choose = (next) => {
+    latest = next;
+    setTriggerValue("chosen", next);
+  };
   pictures.forEach(({ address, caption }, place) => {
     const button = sheet.children[place];
     const [picture, mark, told] = button.querySelectorAll("img, i, span");
@@ -22,7 +28,8 @@ export default function ({ parentElement, data, setTriggerValue }) {
     const isChosen = place === chosen[0];
     button.setAttribute("aria-pressed", isChosen);
     button.setAttribute("aria-label", [label, place + 1, caption].filter(Boolean).join(" "));
-    button.tabIndex = isChosen ? 0 : -1; // one stop for the whole sheet: the arrows do the rest
+    const isStop = pictures[chosen[0]] ? isChosen : place === 0;
+    button.tabIndex = isStop ? 0 : -1; // one stop for the whole sheet: the arrows do the rest
     mark.hidden = !isChosen || !marksPixels;
     Object.assign(mark.style, {
       left: `${(100 * chosen[2]) / columns}%`,
@@ -31,20 +38,20 @@ export default function ({ parentElement, data, setTriggerValue }) {
       height: `${100 / rows}%`,
     });
     button.onclick = (event) => {
-      if (!event.detail) return; // by Enter or the space bar
+      if (!event.detail) return choose([place, chosen[1], chosen[2]]); // by a key, or without a pointer
       const box = picture.getBoundingClientRect();
       const at = (distance, length, count) => Math.min(count - 1, Math.max(0, Math.floor((distance / length) * count)));
       const row = at(event.clientY - box.top, box.height, rows);
-      setTriggerValue("chosen", [place, row, at(event.clientX - box.left, box.width, columns)]);
+      choose([place, row, at(event.clientX - box.left, box.width, columns)]);
     };
   });
   if (keys.has(parentElement)) sheet.removeEventListener("keydown", keys.get(parentElement));
   const press = (event) => {
-    const next = nextTo(chosen, STEPS[event.key], sheet, { rows, columns, marksPixels });
+    const next = nextTo(latest, STEPS[event.key], sheet, { rows, columns, marksPixels });
     if (!next) return;
     event.preventDefault();
     sheet.children[next[0]].focus();
-    setTriggerValue("chosen", next);
+    choose(next);
   };
   keys.set(parentElement, press);
   sheet.addEventListener("keydown", press);

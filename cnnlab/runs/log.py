@@ -142,7 +142,9 @@ class History:
     had_checkpoint
         Whether the run has had a checkpoint.
     learning_rates
-        Those that were set while the run trained, by the steps (from 1) from which they hold, in order.
+        Those that were set meanwhile, by the steps (from 1) from which they hold, in order.
+    takes_wishes
+        Whether what trains it, or trained it last, looks for another learning rate.
     """
 
     batches: pd.DataFrame
@@ -153,6 +155,7 @@ class History:
     kernels_reason: str | None = None
     had_checkpoint: bool = False
     learning_rates: dict[int, float] = field(default_factory=dict)
+    takes_wishes: bool = False
 
     @property
     def step(self) -> int:
@@ -168,10 +171,7 @@ class History:
         return float((len(recent) - 1) / (recent["seconds"].iloc[-1] - recent["seconds"].iloc[0]))
 
 
-# A loss of more could not be squared; no step, and no time, comes near.
-_GREATEST = 1e150
-
-
+_GREATEST = 1e150  # a loss of more could not be squared; no step, and no time, comes near
 _SETTLED = {Status.QUEUED, Status.STOPPED, Status.INTERRUPTED, Status.FAILED, Status.FINISHED}
 
 
@@ -264,6 +264,7 @@ class LogReader:
         self._kernels_reason: str | None = None
         self._had_checkpoint = False
         self._learning_rates: dict[int, float] = {}
+        self._takes_wishes = False
         self._has_sums = False  # from some line on, all have them
         self._history: History | None = None  # of all that was read, until there is more
 
@@ -287,7 +288,8 @@ class LogReader:
                     self._kernels,
                     self._kernels_reason,
                     self._had_checkpoint,
-                    dict(self._learning_rates),
+                    self._learning_rates,
+                    self._takes_wishes,
                 )
             return self._history
 
@@ -302,7 +304,7 @@ class LogReader:
     def learning_rates(self) -> dict[int, float]:
         with self._lock:
             self._read_on()
-            return dict(self._learning_rates)
+            return self._learning_rates
 
     def _read_on(self) -> None:
         with self._path.open("rb") as log:
@@ -352,14 +354,15 @@ class LogReader:
                 _require_numbers(record["step"])
                 self._forget_after(record["step"])
                 self._starts.append(record["step"])
+                self._takes_wishes = record.get("takes_wishes") is True
                 self._reason = None
                 self._kernels, self._kernels_reason = _text(record, "kernels"), _text(record, "kernels_reason")
             case Line.CHECKPOINT:
                 self._had_checkpoint = True
             case Line.LEARNING_RATE:
                 step, rate = record["step"], record["learning_rate"]
-                if not (type(step) is int and 1 <= step <= _GREATEST and SETTINGS["learning_rate"].allows(rate)):
-                    raise ValueError("A learning rate is one that a recipe may have, from a step on.")
+                if type(step) is not int or step < 1 or not SETTINGS["learning_rate"].allows(rate):
+                    raise ValueError("A learning rate is one that a recipe may have.")
                 self._learning_rates = with_change(self._learning_rates, step, rate)
             case _:
                 self._reason = _text(record, "reason")

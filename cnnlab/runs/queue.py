@@ -1,6 +1,7 @@
-"""The queue: the runs that wait, in the order in which they will be trained."""
+"""The queue: the runs that wait, in the order in which they will be trained. And what is asked of one that trains."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from cnnlab.errors import LabError
 from cnnlab.runs.folder import NoSuchRun, UnreadableRun
@@ -8,6 +9,7 @@ from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import all_runs
 from cnnlab.runs.writer import CannotGoOn, RunBusy, RunFinished, RunWriter
+from cnnlab.storage.files import replacing
 from cnnlab.storage.home import writing_to_home
 
 
@@ -57,3 +59,27 @@ def _queue() -> list[tuple[int, Run]]:
     return [
         (record.get("place", 0), run) for record, run in last_records if record and record["event"] == Status.QUEUED
     ]
+
+
+class NotTraining(LabError):
+    """A run does not train, or not so that its learning rate could be changed."""
+
+
+def wish_learning_rate(run: Run, learning_rate: float) -> None:
+    """Ask whoever trains a run to go on with another learning rate after the step at hand.
+
+    Raises
+    ------
+    InvalidConfig, NotTraining
+        If it is not one that a recipe may have, or what trains the run would not take it.
+    """
+    replace(run.config, learning_rate=learning_rate)
+    if run.status is not Status.RUNNING or run.is_getting_ready:
+        raise NotTraining(f"{run.name} does not train now: a learning rate can be set while it does.")
+    if not run.history().takes_wishes:
+        raise NotTraining(
+            f"The learning rate of {run.name} stays as it is: a sweep keeps its recipes, and several processes, or "
+            "another machine, are not told of a change."
+        )
+    with run.changing(), replacing(run.learning_rate_path) as unfinished:
+        unfinished.write_text(repr(float(learning_rate)), encoding="utf-8")

@@ -14,7 +14,6 @@ import json
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,6 @@ import torch
 from safetensors.torch import load
 from torch import Tensor
 
-from cnnlab.errors import LabError
 from cnnlab.models.definitions import DEFINITIONS, Definition
 from cnnlab.models.sources import definition_of
 from cnnlab.runs.folder import (
@@ -58,10 +56,6 @@ from cnnlab.training.recipe import TrainingConfig
 
 # Where it differs from the default of today.
 _BEFORE_THERE_WAS_A_SETTING = {"kernels": "torch"}
-
-
-class NotTraining(LabError):
-    """Nobody trains the run."""
 
 
 class Run(RunFolder):
@@ -136,7 +130,7 @@ class Run(RunFolder):
             If it is empty or too long.
         """
         name = checked_name(name)
-        with self._changing(), replacing(self.name_path) as unfinished:
+        with self.changing(), replacing(self.name_path) as unfinished:
             unfinished.write_text(name, encoding="utf-8")
 
     @property
@@ -222,7 +216,7 @@ class Run(RunFolder):
 
     def request_stop(self) -> None:
         """Ask whoever trains the run to stop after the batch at hand."""
-        with self._changing():
+        with self.changing():
             self.stop_path.touch()
 
     @property
@@ -230,19 +224,10 @@ class Run(RunFolder):
         """Whether somebody wants the run to stop."""
         return self.stop_path.exists()
 
-    def wish_learning_rate(self, learning_rate: float) -> None:
-        """Ask whoever trains the run to go on with another learning rate after the step at hand.
-
-        Raises
-        ------
-        InvalidConfig, NotTraining
-            If it is not one that a recipe may have, or nobody trains the run, and nobody will.
-        """
-        replace(self.config, learning_rate=learning_rate)
-        if not self.status.is_active:
-            raise NotTraining(f"{self.name} is {self.status}: a learning rate can be set while it trains.")
-        with self._changing(), replacing(self.learning_rate_path) as unfinished:
-            unfinished.write_text(repr(float(learning_rate)), encoding="utf-8")
+    @property
+    def takes_wishes(self) -> bool:
+        """Whether its learning rate may be changed while it trains: the runs of a sweep keep their recipes."""
+        return self.sweep_id is None
 
     @property
     def learning_rates(self) -> dict[int, float]:
@@ -365,7 +350,7 @@ class Run(RunFolder):
             raise unreadable(Path(error.filename or self.log_path), error) from error
 
     @contextmanager
-    def _changing(self) -> Iterator[None]:
+    def changing(self) -> Iterator[None]:
         with writing_to_home():
             try:
                 yield

@@ -119,6 +119,7 @@ class RunWriter(Record):
                 "or start a new run. Its weights and its losses are kept."
             )
         self.run.stop_path.unlink(missing_ok=True)
+        self.run.learning_rate_path.unlink(missing_ok=True)
         self.run.errors_path.unlink(missing_ok=True)
 
     def append(self, event: str, **fields: Any) -> None:

@@ -67,20 +67,20 @@ def terms_of(step: Step, parameter: str, index: tuple[int, ...]) -> Terms | None
     layer = network.get_submodule(owner)
     if not isinstance(layer, nn.Conv2d | nn.Linear):
         return None
-    calls: list[tuple[Tensor, Tensor]] = []
+    inputs_seen: list[Tensor] = []
+    slopes_seen: list[Tensor] = []
 
     def note(_: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> None:
-        output.retain_grad()
-        calls.append((given[0].detach(), output))
+        inputs_seen.append(given[0].detach())
+        output.register_hook(slopes_seen.append)  # of the output itself, also where a ReLU then works in its place
 
     with layer.register_forward_hook(note):
         loss = F.cross_entropy(logits_in(step, network, step.images.double()), step.labels)
     loss.backward()
-    if len(calls) != 1:
+    if not len(inputs_seen) == len(slopes_seen) == 1:
         return None
-    ((given, output),) = calls
-    assert output.grad is not None
-    slopes = output.grad.select(1 if isinstance(layer, nn.Conv2d) else -1, index[0])
+    given, slopes = inputs_seen[0], slopes_seen[0]
+    slopes = slopes.select(1 if isinstance(layer, nn.Conv2d) else -1, index[0])
     if name == "bias":
         return Terms(torch.ones_like(slopes), slopes)
     if isinstance(layer, nn.Conv2d):

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cnnlab.stepping.stepper import Step
+from cnnlab.training.state import as_channels_last
 
 
 @dataclass(frozen=True)
@@ -56,5 +57,5 @@ def logits_in(step: Step, network: nn.Module, images: Tensor) -> Tensor:
     """Return logits, shape (N, 10), from a network in training mode: its running statistics change."""
     with torch.random.fork_rng(devices=[]):
         torch.set_rng_state(step.random_state)
-        logits: Tensor = network(images)
+        logits: Tensor = network(as_channels_last(images) if step.has_channels_last else images)
     return logits

@@ -12,15 +12,29 @@ from torch import Tensor, nn
 
 from cnnlab.data.mnist import MNIST
 from cnnlab.drawing.pen import PenData
+from cnnlab.errors import LabError, is_memory_error
 from cnnlab.training.batches import Batches
 from cnnlab.training.events import BatchEvent, Event
 from cnnlab.training.loop import train
 from cnnlab.training.recipe import InvalidConfig, TrainingConfig
 from cnnlab.training.state import TrainingState
 
-LARGEST_BATCH = 512  # what a step holds in memory grows with it
+# What a step holds in memory grows with both.
+LARGEST_BATCH = 512
+MOST_PARAMETERS = 500_000
+# A run of the tutorial's network has states of 375 kB, and steps of a megabyte.
 BYTES_FOR_SNAPSHOTS = 10_000_000
-BYTES_FOR_STEPS = 10_000_000
+BYTES_FOR_RECENT_STATES = 6_000_000
+BYTES_FOR_STEPS = 8_000_000
+_FEWEST_RECENT = 3
+
+
+class TooLarge(LabError):
+    """A network is too large to be taken step by step."""
+
+
+class CannotStep(LabError):
+    """A network's code does not take a step."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +63,9 @@ class Step:
         The mean cross entropy of the batch before the step, in nats, as the run logs it.
     random_state
         PyTorch's, at the beginning of the step: dropout draws from it.
+    has_channels_last
+        Whether the step was given its images as `cnnlab.training.state.as_channels_last` returns them: dropout draws in
+        the order in which the numbers lie in memory.
     """
 
     number: int
@@ -66,6 +83,7 @@ class Step:
     learning_rate: float
     loss: float
     random_state: Tensor
+    has_channels_last: bool
 
 
 class Stepper:
@@ -73,7 +91,7 @@ class Stepper:
 
     Every step is the loop's own, so that its losses are those that a run with this recipe logs on this machine's CPU,
     to the last bit. To go back, it returns to a snapshot and takes the steps from there again. Snapshots are as dense
-    as their memory allows: each time it is used up, every second one is let go.
+    as their memory allows: each time it is used up, every second one is let go. The last few states are kept as well.
 
     Parameters
     ----------
@@ -93,8 +111,8 @@ class Stepper:
 
     Raises
     ------
-    InvalidConfig
-        If a batch has more than `LARGEST_BATCH` images.
+    InvalidConfig, TooLarge
+        If a batch has more than `LARGEST_BATCH` images, or the network more than `MOST_PARAMETERS` parameters.
     """
 
     _epoch = 0  # that `_batches` belong to
@@ -102,16 +120,23 @@ class Stepper:
     def __init__(self, model: nn.Module, data: MNIST, config: TrainingConfig, pen: PenData | None = None) -> None:
         if config.batch_size > LARGEST_BATCH:
             raise InvalidConfig("batch_size", config.batch_size, f"at most {LARGEST_BATCH} where one looks at a step")
+        if (size := sum(each.numel() for each in model.parameters())) > MOST_PARAMETERS:
+            raise TooLarge(
+                f"This network has {size:,} parameters, and one can look at the steps of those with up to "
+                f"{MOST_PARAMETERS:,}: choose a smaller one."
+            )
         self._model, self._data, self._config = model, data, config
         self._pen = pen if config.has_pen_digits else None
         self._random_state = torch.Generator().manual_seed(config.seed).get_state()  # as the loop sets it at its start
         self._threads = config.threads
         with self._in_its_own_place():
             self._state = TrainingState(model, config)
+            begun = deepcopy(self._state.state_dict())
         self._begin_epoch(1)
         self.losses: list[float] = []
         self.steps = config.epochs * len(self._batches)
-        self._snapshots = {0: deepcopy(self._state.state_dict())}
+        self._snapshots = {0: begun}
+        self._recent: OrderedDict[int, dict[str, Any]] = OrderedDict()  # the last states, for the way back
         self._spacing = 1
         self._events: Iterator[Event] | None = None
         self._kept: OrderedDict[int, Step] = OrderedDict()
@@ -123,6 +148,8 @@ class Stepper:
         ------
         Diverged
             If its loss, or an earlier one, is NaN or infinite.
+        CannotStep
+            If the network's code does not take it.
         """
         if number > len(self.losses):
             self._go_to(number)
@@ -133,7 +160,7 @@ class Stepper:
 
         Raises
         ------
-        Diverged
+        Diverged, CannotStep
             As `reach`.
         """
         if number not in self._kept:
@@ -171,6 +198,7 @@ class Stepper:
             learning_rate=state.optimizer.param_groups[0]["lr"],
             loss=self.losses[number - 1],
             random_state=random_state,
+            has_channels_last=state.has_channels_last,
         )
 
     def _begin_epoch(self, epoch: int) -> None:
@@ -180,27 +208,29 @@ class Stepper:
 
     def _go_to(self, number: int) -> None:
         """Bring the state to where so many steps are done."""
-        nearest = max(each for each in self._snapshots if each <= number)
+        kept = self._snapshots | self._recent
+        nearest = max(each for each in kept if each <= number)
         if self._events is None or self._state.step > number or self._state.step < nearest:
-            self._return_to(nearest)
+            self._return_to(kept[nearest])
         self._go_on_to(number)
 
     def _go_on_to(self, number: int) -> None:
         while self._state.step < number:
             try:
                 event = self._next_event()
-            except Exception:
+            except Exception as error:
                 self._events = None  # the loop has ended, and the state is not whole
-                raise
+                if isinstance(error, LabError) or is_memory_error(error):
+                    raise
+                raise CannotStep(f"The network does not take this step: {error}.") from error
             if isinstance(event, BatchEvent):
                 if event.step > len(self.losses):
                     self.losses.append(event.loss)
-                if event.step % self._spacing == 0:
-                    self._keep_snapshot(event.step)
+                self._keep_state(event.step)
 
-    def _return_to(self, number: int) -> None:
+    def _return_to(self, state_dict: dict[str, Any]) -> None:
         with self._in_its_own_place():
-            self._state.load_state_dict(deepcopy(self._snapshots[number]))
+            self._state.load_state_dict(deepcopy(state_dict))
         self._events = train(self._model, self._data, self._config, self._state, self._pen)
 
     def _next_event(self) -> Event:
@@ -208,12 +238,25 @@ class Stepper:
         with self._in_its_own_place():
             return next(self._events)
 
-    def _keep_snapshot(self, number: int) -> None:
+    def _keep_state(self, number: int) -> None:
         with self._in_its_own_place():
-            self._snapshots[number] = deepcopy(self._state.state_dict())
-        if len(self._snapshots) * _size_of_state(self._snapshots[number]) > BYTES_FOR_SNAPSHOTS:
+            state_dict = deepcopy(self._state.state_dict())
+        size = _size_of_state(state_dict)
+        self._recent[number] = state_dict
+        self._recent.move_to_end(number)
+        while len(self._recent) > max(_FEWEST_RECENT, BYTES_FOR_RECENT_STATES // size):
+            self._recent.popitem(last=False)
+        if number % self._spacing == 0:
+            self._snapshots[number] = state_dict
+        while len(self._snapshots) > max(2, BYTES_FOR_SNAPSHOTS // size):
             self._spacing *= 2
             self._snapshots = {each: kept for each, kept in self._snapshots.items() if each % self._spacing == 0}
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes that it holds, roughly."""
+        states = (*self._snapshots.values(), *self._recent.values())
+        return sum(map(_size_of_state, states)) + sum(map(_size_of, self._kept.values()))
 
     @contextmanager
     def _in_its_own_place(self) -> Iterator[None]:

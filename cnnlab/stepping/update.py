@@ -59,9 +59,28 @@ def rule_of(step: Step, config: TrainingConfig, parameter: str, index: tuple[int
     ----------
     The rules are those in PyTorch's documentation of RMSprop, SGD, Adam and AdamW.
     """
+    state = {name: of_it[parameter][index].item() for name, of_it in optimizer_state(step).items()}
+    return _lines(step, config, parameter, index, state)
+
+
+def weight_by_gradient_alone(step: Step, config: TrainingConfig, parameter: str, index: tuple[int, ...]) -> float:
+    """Return the weight that would come of a step if those before it had left it no way to carry on.
+
+    What they left is then the rest of the way to the weight that `rule_of` ends at.
+    """
+    state = {
+        name: of_it[parameter][index].item()
+        for name, of_it in optimizer_state(step).items()
+        if name not in ("momentum_buffer", "exp_avg")
+    }
+    return _lines(step, config, parameter, index, state)[-1].value
+
+
+def _lines(
+    step: Step, config: TrainingConfig, parameter: str, index: tuple[int, ...], state: dict[str, float]
+) -> list[Line]:
     weight = step.before.get_parameter(parameter)[index].item()
     gradient = step.gradients[parameter][index].item()
-    state = {name: of_it[parameter][index].item() for name, of_it in optimizer_state(step).items()}
     rule = _Rule(weight, gradient, step.learning_rate, config.weight_decay, state)
     match config.optimizer:
         case "rmsprop":

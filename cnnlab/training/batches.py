@@ -84,8 +84,13 @@ class Batches:
         return len(self._order)
 
     def places(self, number: int) -> Tensor:
-        """Return where a batch's images stand in the training set, shape (N,); drawings come after MNIST's images."""
-        return self._order[number]
+        """Return where a batch's images stand in the training set, shape (N,); drawings come after MNIST's images.
+
+        A batch with drawings has them last, and is in the shuffle's order but for that.
+        """
+        places = self._order[number]
+        is_drawing = places >= self._mnist_size
+        return torch.cat([places[~is_drawing], places[is_drawing]])
 
     def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
         """Return a batch, counted from 0: images as they are trained on, (N, 1, 28, 28), and their labels, (N,)."""

@@ -104,7 +104,7 @@ def train(
             weights.note()
             pending: list[Tensor] = []
             for number in range(state.batch, min(state.batch + at_once, len(batches))):
-                learning_rate = _set_learning_rate(state, state.step + len(pending) + 1, total_steps, config, changes)
+                _set_learning_rate(state, state.step + len(pending) + 1, total_steps, config, changes)
                 images, labels = batches[number]
                 if state.has_channels_last:
                     images = as_channels_last(images)
@@ -122,7 +122,8 @@ def train(
                 if not math.isfinite(loss):
                     weights.put_back()
                     step = first_step + count - 1
-                    raise Diverged(_divergence("training loss", loss, learning_rate, state.epoch, step))
+                    rate = highest_learning_rate(max(1, step), config.learning_rate, changes)
+                    raise Diverged(_divergence("training loss", loss, rate, state.epoch, step))
                 seconds = first_seconds + elapsed * count / len(losses)
                 yield BatchEvent(first_step + count, state.epoch, loss, seconds)
             weights.keep()
@@ -133,7 +134,8 @@ def train(
         for which, loss in (("test loss", test_loss), ("validation loss", validation_loss or 0.0)):
             if not math.isfinite(loss):
                 weights.put_back()
-                raise Diverged(_divergence(which, loss, learning_rate, state.epoch, state.step))
+                rate = highest_learning_rate(state.step, config.learning_rate, changes)
+                raise Diverged(_divergence(which, loss, rate, state.epoch, state.step))
         event = EpochEvent(
             epoch=state.epoch,
             step=state.step,
@@ -203,12 +205,11 @@ def _threads_between_kernels(config: TrainingConfig, state: TrainingState) -> in
 
 def _set_learning_rate(
     state: TrainingState, step: int, steps: int, config: TrainingConfig, changes: dict[int, float]
-) -> float:
-    """Give the optimizer its learning rate for a step, counted from 1, and return the one that is set for the run."""
+) -> None:
+    """Give the optimizer its learning rate for a step, counted from 1."""
     highest = highest_learning_rate(step, config.learning_rate, changes)
     for group in state.optimizer.param_groups:
         group["lr"] = learning_rate_at((step - 0.5) / steps, highest, config.schedule)
-    return highest
 
 
 def _take_step(state: TrainingState, images: Tensor, labels: Tensor) -> Tensor:

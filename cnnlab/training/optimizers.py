@@ -43,9 +43,21 @@ def highest_learning_rate(step: int, at_first: float, changes: dict[int, float])
     return next((rate for first, rate in reversed(changes.items()) if first <= step), at_first)
 
 
+MOST_CHANGES = 1_000  # of one run's learning rate
+
+
 def with_change(changes: dict[int, float], step: int, learning_rate: float) -> dict[int, float]:
-    """Return such changes with one more, from a step on. Those of later steps, of a run that went back, are undone."""
-    return {first: rate for first, rate in changes.items() if first < step} | {step: learning_rate}
+    """Return such changes with one more, from a step on. Those of later steps, of a run that went back, are undone.
+
+    Raises
+    ------
+    ValueError
+        If there are more than `MOST_CHANGES`.
+    """
+    changed = {first: rate for first, rate in changes.items() if first < step} | {step: learning_rate}
+    if len(changed) > MOST_CHANGES:
+        raise ValueError(f"The learning rate was changed more than {MOST_CHANGES:,} times.")
+    return changed
 
 
 def learning_rate_at(progress: float, highest: float, schedule: str) -> float:

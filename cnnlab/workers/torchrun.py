@@ -184,6 +184,7 @@ class _JointOrder:
         self.load_checkpoint = order.load_checkpoint
         self.learning_rates = order.learning_rates
         self.wished_learning_rate = order.wished_learning_rate
+        self.takes_wishes = order.takes_wishes
         self._processes = processes
 
     @property

@@ -24,7 +24,7 @@ from cnnlab.runs.run import Run
 from cnnlab.storage.home import writing_to_home
 from cnnlab.training.events import EpochEvent, Event
 from cnnlab.training.loop import Diverged, train
-from cnnlab.training.optimizers import with_change
+from cnnlab.training.optimizers import MOST_CHANGES, with_change
 from cnnlab.training.recipe import TrainingConfig
 from cnnlab.training.state import Team, TrainingState
 
@@ -61,6 +61,8 @@ class Assignment(Protocol):
     def learning_rates(self) -> dict[int, float]: ...
     @property
     def wished_learning_rate(self) -> float | None: ...
+    @property
+    def takes_wishes(self) -> bool: ...
     def load_checkpoint(self) -> dict[str, Any] | None: ...
 
 
@@ -69,6 +71,7 @@ class Order:
 
     stop_requested = False
     wished_learning_rate = None
+    takes_wishes = False
 
     def __init__(self, run: Run) -> None:
         self.learning_rates = run.learning_rates
@@ -167,6 +170,7 @@ def _train(
         kernels=state.kernels,
         kernels_reason=state.kernels_reason,
         flush_denormal=flushes,
+        takes_wishes=run.takes_wishes,
         torch=torch.__version__,
     )
     saved = time.monotonic()
@@ -208,6 +212,8 @@ def _grant_learning_rate(run: Assignment, writer: Record, learning_rates: dict[i
     """
     wished = run.wished_learning_rate
     if wished is None or wished == next(reversed(learning_rates.values()), run.config.learning_rate):
+        return
+    if len(learning_rates) >= MOST_CHANGES:
         return
     writer.learning_rate_set(step=next_step, learning_rate=wished)
     changed = with_change(learning_rates, next_step, wished)

@@ -121,7 +121,7 @@ def test_the_five_stations_of_a_step_show_its_own_numbers(look_at, stepper):
     shown = [float(row.locator("td").nth(1).inner_text().replace("−", "-")) for row in rows.all()[1:]]
     assert shown == pytest.approx(logits[6].tolist(), abs=1e-4)
     of_images = F.cross_entropy(logits, step.labels, reduction="none")
-    costliest = [f"{step.labels[each]}: {of_images[each]:.2f}" for each in of_images.argsort(descending=True)[:3]]
+    costliest = [f"{step.labels[each]}: {of_images[each]:.3g}" for each in of_images.argsort(descending=True)[:3]]
     assert page.locator(".st-key-costliest_sheet button").all_inner_texts()[:3] == costliest
 
     open_station(page, "4 Backward")
@@ -134,7 +134,7 @@ def test_the_five_stations_of_a_step_show_its_own_numbers(look_at, stepper):
 
     open_station(page, "5 Update")
     expect(page.get_by_text(f"PyTorch has {written(step.after[0].weight[2, 0, 1, 0].item())} there")).to_be_visible()
-    rate = page.get_by_role("spinbutton", name="The same step with another learning rate")
+    rate = page.get_by_role("spinbutton", name="What if: the same step with another learning rate")
     rate.fill("1")
     rate.press("Enter")
     exploded = page.get_by_test_id("stMetric").filter(has_text="After, rate 1").last

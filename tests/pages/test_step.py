@@ -72,7 +72,7 @@ def test_every_station_shows_every_optimizer(step_page, station, optimizer):
     if station == "5 Update":
         rule = next(each.value for each in step_page.markdown if "The new weight" in each.value)
         (found,) = re.findall(r"\*\*(.*?)\*\*", rule.splitlines()[-1])
-        (of_pytorch,) = re.findall(r"PyTorch has \*\*(.*?)\*\*", "".join(each.value for each in step_page.markdown))
+        (of_pytorch,) = re.findall(r"PyTorch has (\S+) there", "".join(each.value for each in step_page.caption))
         assert found == of_pytorch
 
 
@@ -121,11 +121,11 @@ def test_another_learning_rate_is_tried_from_the_same_weights(step_page):
     metrics = {metric.label: metric.value for metric in step_page.metric}
     before, after = losses_told(step_page)
     assert (float(metrics["Before"]), float(metrics["After, rate 0.001"])) == (before, after)
-    field = next(each for each in step_page.number_input if each.label.startswith("The same step"))
+    field = next(each for each in step_page.number_input if each.label.startswith("What if"))
     field.set_value(100.0).run()
     metrics = {metric.label: metric.value for metric in step_page.metric}
     assert float(metrics["After, rate 100"]) > 1000
-    field = next(each for each in step_page.number_input if each.label.startswith("The same step"))
+    field = next(each for each in step_page.number_input if each.label.startswith("What if"))
     field.set_value(-1.0).run()
     assert "allowed is a number above 0" in step_page.error[0].value
 

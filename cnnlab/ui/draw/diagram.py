@@ -38,6 +38,6 @@ _component = st.components.v2.component(
 
 
 def network_diagram(name: str) -> None:
-    """Show the network that another component of the page, by this name, lets an image pass through."""
+    """Show a network through which an image passes; another component of the page tells of it, by this name."""
     with st.container(key="network_diagram"):
         _component(key="diagram", data={"run": name}, height="content")

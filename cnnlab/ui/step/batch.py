@@ -4,6 +4,7 @@ import html
 
 import numpy as np
 import streamlit as st
+import torch
 from torch import nn
 
 from cnnlab.charts.step import losses_of_images
@@ -12,6 +13,7 @@ from cnnlab.engine.scripts import joined
 from cnnlab.errors import LabError
 from cnnlab.stepping.forward import Answers, answers_in
 from cnnlab.stepping.stepper import Step
+from cnnlab.training.evaluation import predict_logits
 from cnnlab.training.recipe import TrainingConfig
 from cnnlab.ui.draw.diagram import network_diagram
 from cnnlab.ui.draw.pen import examples, packed
@@ -20,6 +22,7 @@ from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.torch_thread import ask
 from cnnlab.ui.frame.wording import as_text
 from cnnlab.ui.step.sheet import picture_sheet
+from cnnlab.wording import loss_text
 
 _SHOWN = 128  # of a batch's images: a page could hold more, and nobody would look at them
 _COSTLIEST = 8
@@ -39,8 +42,9 @@ def _choose(place: int, *_: int) -> None:
 def batch_view(step: Step, config: TrainingConfig) -> None:
     """Show the images of the batch, and where they come from."""
     st.markdown(
-        "`inputs, labels = data` takes the next images of the shuffle; `optimizer.zero_grad()` forgets the gradients "
-        "of the step before."
+        "Training repeats five things: take a batch, answer it, say how wrong that was, find how each weight changes "
+        "that, and change the weights. `inputs, labels = data` takes the next images; `optimizer.zero_grad()` forgets "
+        "what the step before has found."
     )
     sheet, told = st.columns([3, 1], gap="medium")
     with sheet:
@@ -62,9 +66,9 @@ def batch_view(step: Step, config: TrainingConfig) -> None:
         picture_rows([step.images[image, 0].numpy()], [f"Image {image + 1} of {len(step.images)}"], width=9)
         st.markdown(f"Its label is **{step.labels[image]}**. {_origin(step, config, image)}")
         st.caption(
-            f"Each epoch shuffles the {config.images_per_epoch:,} images anew, by the seed, {config.seed}, and its "
-            f"number. These are numbers {first + 1:,} to {first + len(step.images):,} of the shuffle of epoch "
-            f"{step.epoch}. Click an image: the other stations follow it."
+            f"An epoch takes each of the {config.images_per_epoch:,} images once, in an order that the seed, "
+            f"{config.seed}, and the number of the epoch decide. These are numbers {first + 1:,} to "
+            f"{first + len(step.images):,} in that of epoch {step.epoch}. Click an image: Forward and Loss show it too."
         )
 
 
@@ -78,8 +82,11 @@ def _origin(step: Step, config: TrainingConfig, image: int) -> str:
 
 def forward_view(step: Step) -> None:
     """Show one image on its way through the network, each number of it with its sum on demand."""
-    st.markdown("`outputs = model1(inputs)` makes ten logits of each image.")
     image = chosen_image(step)
+    st.markdown(
+        "`outputs = model1(inputs)` makes ten logits of each image, one score for each digit. This is the way of image "
+        f"{image + 1}, a {step.labels[image]}, with the weights before the step; choose another at *Batch*."
+    )
     try:
         exported = ask(_exported, step.before)
     except LabError as error:
@@ -88,20 +95,17 @@ def forward_view(step: Step) -> None:
     given = step.images[image, 0].numpy().astype("<f4").tobytes()
     _still(key="still", data=packed([(_NAME, exported)]) + given, height=1)
     network_diagram(_NAME)
-    st.caption(
-        f"Image {image + 1} of the batch, a {step.labels[image]}, with the weights before the step. Choose another at "
-        f"*Batch*.{_differs_in_training(step.before)}"
-    )
+    if ask(_differs_in_training, step):
+        st.caption(
+            "Here the network is as it answers after training: in the step itself dropout leaves numbers out at "
+            "random, and a norm takes the whole batch into account."
+        )
 
 
-def _differs_in_training(network: nn.Module) -> str:
-    kinds = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
-    if not any(isinstance(each, kinds) for each in network.modules()):
-        return ""
-    return (
-        " Here it is as it answers after training: in the step itself dropout leaves numbers out at random, and a norm "
-        "takes the whole batch into account."
-    )
+def _differs_in_training(step: Step) -> bool:
+    """Return whether the network answers otherwise in training than afterwards, as with dropout or a norm."""
+    afterwards = predict_logits(step.before, step.images)
+    return not torch.allclose(afterwards, answers_in(step).logits, rtol=1e-3, atol=1e-3)
 
 
 def loss_view(step: Step) -> None:
@@ -113,9 +117,10 @@ def loss_view(step: Step) -> None:
         _softmax_table(step, answers, image)
     with chart_column:
         losses = answers.losses.numpy()
+        right = int((answers.logits.argmax(dim=1) == step.labels).sum())
         st.markdown(
-            f"The mean of {len(losses)} losses is the batch's loss: **{losses.mean():.4f}**",
-            help="The dashed line. Guessing without a preference would cost log 10 = 2.3026 for each image.",
+            f"The mean of {len(losses)} losses is the batch's loss: **{loss_text(losses.mean())}**, the dashed line. "
+            f"Guessing would cost log 10 = 2.3026. {right} of {len(losses)} are answered rightly."
         )
         chart = losses_of_images(losses, image)
         st.vega_lite_chart(chart.points, chart.spec, key="image_losses")
@@ -123,7 +128,7 @@ def loss_view(step: Step) -> None:
         costliest = np.argsort(-losses, kind="stable")[:_COSTLIEST].tolist()
         picture_sheet(
             [step.images[each, 0].numpy() for each in costliest],
-            [f"{step.labels[each]}: {losses[each]:.2f}" for each in costliest],
+            [f"{step.labels[each]}: {losses[each]:.3g}" for each in costliest],
             label="Costly image",
             key="costliest_sheet",
             chosen=(costliest.index(image) if image in costliest else -1, 0, 0),
@@ -134,20 +139,26 @@ def loss_view(step: Step) -> None:
 
 def _softmax_table(step: Step, answers: Answers, image: int) -> None:
     label, share = int(step.labels[image]), float(answers.probabilities[image, step.labels[image]])
-    st.markdown(f"Image {image + 1}, a **{label}**")
+    st.markdown(
+        f"Image {image + 1}, a **{label}**. The softmax makes probabilities of its logits z: exp z over the sum of all "
+        "ten. A number taken off all of them changes nothing."
+    )
     logits, shares = answers.logits[image].tolist(), answers.probabilities[image].tolist()
-    powers_sum = sum(np.exp(logits))
+    powers = np.exp(np.array(logits) - max(logits))  # less the largest, so that none is too large to be written
+    answer = int(np.argmax(logits))
     rows = "".join(
-        f"<tr{' class=right' if digit == label else ''}><td>{digit}</td><td>{_signed(logit)}</td>"
-        f"<td>{np.exp(logit):.4f}</td><td>{probability:.4f}</td>"
+        f"<tr{_class_of(digit, answer, label)}><td>{digit}</td><td>{_signed(logit)}</td>"
+        f"<td>{powers[digit]:.4f}</td><td>{_probability(probability)}</td>"
         f'<td><i style="width: {100 * probability:.1f}%"></i></td></tr>'
         for digit, (logit, probability) in enumerate(zip(logits, shares, strict=True))
     )
-    heads = "".join(f"<th>{html.escape(head)}</th>" for head in ("Digit", "Logit z", "exp z", "Softmax p", ""))
+    heads = "".join(f"<th>{html.escape(head)}</th>" for head in ("Digit", "Logit z", "exp(z − max)", "Softmax p", ""))
     st.html(f'{_TABLE_STYLE}<table class="softmax"><tr>{heads}</tr>{rows}</table>')
     st.markdown(
-        rf"$p_{{{label}}} = \frac{{{np.exp(logits[label]):.4f}}}{{{powers_sum:.4f}}} = {share:.4f}$, and the loss of "
-        rf"this image is $-\log p_{{{label}}} =$ **{float(answers.losses[image]):.4f}**"
+        rf"$p_{{{label}}} = \frac{{{powers[label]:.4f}}}{{{powers.sum():.4f}}} = {share:.4f}$, and the loss of "
+        rf"this image is $-\log p_{{{label}}} =$ **{loss_text(float(answers.losses[image]))}**: nothing where the "
+        "network is sure of the right digit, and the more, the surer it is of another. Green is the right digit, "
+        "orange an answer that is another."
     )
 
 
@@ -159,9 +170,20 @@ _TABLE_STYLE = """
 .softmax td:last-child { width: 30%; text-align: left; }
 .softmax i { display: block; height: .7rem; min-width: 1px; background: #8d95a6; border-radius: .15rem; }
 .softmax .right { font-weight: 700; }
-.softmax .right i { background: #e8833a; }
+.softmax .right i { background: #2ba37a; }
+.softmax .named i { background: #e8833a; }
 </style>
 """
+
+
+def _class_of(digit: int, answer: int, label: int) -> str:
+    if digit == label:
+        return ' class="right"'
+    return ' class="named"' if digit == answer else ""
+
+
+def _probability(share: float) -> str:
+    return f"{share:.4f}" if share >= 0.0001 else "&lt; 0.0001"
 
 
 def _signed(number: float) -> str:

@@ -2,10 +2,10 @@
 
 import time
 from collections import OrderedDict
+from contextlib import suppress
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
-from torch import nn
 
 from cnnlab.data import mnist as data
 from cnnlab.data.mnist import MNIST, load_test_set
@@ -20,8 +20,9 @@ from cnnlab.wording import duration
 
 PLAY_SECONDS = 1.0  # from step to step
 ON_THE_WAY_SECONDS = 0.1  # between two parts of a long way
-# Of all who look: each has up to 20 MB. What is let go is taken again from the start, to the same bits.
-_MOST_STEPPERS = 8
+_LONG, _SHORT = 165, 88  # of two buttons in one place, in pixels: nothing moves when one takes the other's
+# Of all recipes that people step through. What is let go is taken again from the start, to the same bits.
+_MOST_BYTES = 160_000_000
 _SECONDS_AT_ONCE = 0.3  # other pages ask in the same thread
 
 _steppers: OrderedDict[tuple[str, TrainingConfig], Stepper] = OrderedDict()
@@ -61,19 +62,19 @@ class Position:
         """Whether somebody has set out for a later step."""
         return st.session_state[Key.STEP_GOAL] is not None
 
-    def step(self) -> Step:
-        """Return the step that is shown, with all its numbers.
+    def step(self) -> tuple[Step, list[float]]:
+        """Return the step that is shown, with all its numbers, and the losses up to it.
 
         Raises
         ------
         LabError
             If it diverges, or what it needs cannot be had.
         """
-        return ask(_step, self.definition, self.config, self.number)
-
-    def losses(self) -> list[float]:
-        """Return the losses of all steps up to the one that is shown."""
-        return ask(_stepper, self.definition, self.config).losses[: self.number]
+        try:
+            return ask(_step, self.definition, self.config, self.number)
+        except LabError:
+            _stop()
+            raise
 
     def buttons(self) -> None:
         """Show the buttons that lead on and back."""
@@ -98,13 +99,13 @@ class Position:
             )
             st.button("10 steps", disabled=cannot_go_on, on_click=_stand_at, args=(min(self.steps, number + 10),))
             if self.is_on_the_way:
-                st.button("Stop here", icon=":material/stop:", on_click=_stop)
+                st.button("Stop here", icon=":material/stop:", on_click=_stop, width=_LONG)
             else:
-                st.button("To the end of the epoch", disabled=cannot_go_on, on_click=_set_out, args=(end,))
+                st.button("To the end of the epoch", disabled=cannot_go_on, on_click=_set_out, args=(end,), width=_LONG)
             if self.plays:
-                st.button("Pause", icon=":material/pause:", on_click=_stop)
+                st.button("Pause", icon=":material/pause:", on_click=_stop, width=_SHORT)
             else:
-                st.button("Play", icon=":material/play_arrow:", disabled=cannot_go_on, on_click=_play)
+                st.button("Play", icon=":material/play_arrow:", disabled=cannot_go_on, on_click=_play, width=_SHORT)
             st.button("To the first", type="tertiary", disabled=number == 1, on_click=_stand_at, args=(1,))
 
     def go_on(self, told: DeltaGenerator) -> None:
@@ -115,15 +116,10 @@ class Position:
         told
             Where it is shown how far that is.
         """
-        try:
-            if (goal := st.session_state[Key.STEP_GOAL]) is not None:
-                self._go_on_to(goal, told)
-            elif self.plays and time.monotonic() - st.session_state[Key.STEP_PLAYED] >= 0.9 * PLAY_SECONDS:
-                ask(_on_towards, self.definition, self.config, self.number, self.number + 1)
-                st.session_state.update({Key.STEP: self.number + 1, Key.STEP_PLAYED: time.monotonic()})
-        except LabError:  # the step at which one stands then says it, each time that it is shown
-            _stop()
-            st.session_state[Key.STEP] = len(ask(_stepper, self.definition, self.config).losses) + 1
+        if (goal := st.session_state[Key.STEP_GOAL]) is not None:
+            self._go_on_to(goal, told)
+        elif self.plays and time.monotonic() - st.session_state[Key.STEP_PLAYED] >= 0.9 * PLAY_SECONDS:
+            st.session_state.update({Key.STEP: self.number + 1, Key.STEP_PLAYED: time.monotonic()})
         if self.number >= self.steps:
             _stop()
 
@@ -152,7 +148,7 @@ def _stop() -> None:
 
 
 def _stand_at(number: int) -> None:
-    st.session_state[Key.STEP] = number
+    st.session_state.update({Key.STEP: number, Key.STEP_GOAL: None})
 
 
 def _set_out(goal: int) -> None:
@@ -171,15 +167,11 @@ def _stepper(definition: Definition, config: TrainingConfig) -> Stepper:
     key = (definition.source, config)
     if key not in _steppers:
         pen = load_pen_data(with_training=True) if config.has_pen_digits else None
-        _steppers[key] = Stepper(_model(definition, config), _images(), config, pen)
-        while len(_steppers) > _MOST_STEPPERS:
-            _steppers.popitem(last=False)
+        _steppers[key] = Stepper(definition.build(config.seed), _images(), config, pen)
     _steppers.move_to_end(key)
+    while len(_steppers) > 1 and sum(each.nbytes for each in _steppers.values()) > _MOST_BYTES:
+        _steppers.popitem(last=False)
     return _steppers[key]
-
-
-def _model(definition: Definition, config: TrainingConfig) -> nn.Module:
-    return definition.build(config.seed)
 
 
 def _images() -> MNIST:
@@ -188,15 +180,16 @@ def _images() -> MNIST:
     return MNIST(loaded.train_images, loaded.train_labels, *load_test_set())
 
 
-def _step(definition: Definition, config: TrainingConfig, number: int) -> Step:
-    return _stepper(definition, config).step(number)
+def _step(definition: Definition, config: TrainingConfig, number: int) -> tuple[Step, list[float]]:
+    stepper = _stepper(definition, config)
+    return stepper.step(number), stepper.losses[:number]
 
 
 def _on_towards(definition: Definition, config: TrainingConfig, number: int, goal: int) -> int:
+    """Return the step that is reached after a while, or the one that cannot be taken: who shows it is told why."""
     stepper, deadline = _stepper(definition, config), time.monotonic() + _SECONDS_AT_ONCE
-    while number < goal:
-        number += 1
-        stepper.reach(number)
-        if time.monotonic() > deadline:
-            break
+    with suppress(LabError):
+        while number < goal and time.monotonic() < deadline:
+            number += 1
+            stepper.reach(number)
     return number

@@ -1,5 +1,7 @@
 """One weight of a step: the pictures in which it is chosen, its gradient, and what the optimizer makes of it."""
 
+from functools import partial
+
 import numpy as np
 import streamlit as st
 import torch
@@ -10,17 +12,20 @@ from cnnlab.charts.step import loss_along
 from cnnlab.stepping.backward import FiniteDifference, Terms, finite_difference, terms_of
 from cnnlab.stepping.forward import loss_in
 from cnnlab.stepping.stepper import Step
-from cnnlab.stepping.update import SHARES, losses_along, rule_of, with_learning_rate
+from cnnlab.stepping.update import SHARES, losses_along, rule_of, weight_by_gradient_alone, with_learning_rate
+from cnnlab.training.optimizers import OPTIMIZERS
 from cnnlab.training.recipe import SETTINGS, TrainingConfig
 from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.torch_thread import ask
 from cnnlab.ui.step.sheet import picture_sheet
+from cnnlab.wording import loss_text, shape_text
 
 _FILTERS_SHOWN, _SLICES_SHOWN = 32, 16  # as many as can be told apart
 _NUMBERS_SHOWN = 512  # of each side of a linear layer
 _WIDEST, _WIDEST_FILTER = 34.0, 17.0  # rem
 _PIXEL = 1.1
 _TERMS_SHOWN = 5
+_SHARES = sorted({*SHARES, 0.125, 0.75, 1.5, 3.0})  # the more the learner shall see of the bottom
 
 
 def backward_view(step: Step) -> None:
@@ -30,7 +35,13 @@ def backward_view(step: Step) -> None:
     weights, gradient = step.before.get_parameter(name).detach(), step.gradients[name]
     left, right = st.columns(2, gap="medium")
     with left:
-        st.selectbox("Layer's weights", list(step.gradients), key=Key.STEP_PARAMETER, persist_state="session")
+        st.selectbox(
+            "Layer's weights",
+            list(step.gradients),
+            format_func=partial(_layer_told, step),
+            key=Key.STEP_PARAMETER,
+            persist_state="session",
+        )
         _sheet(weights, index, "weights_sheet")
         st.caption(
             f"The weights before the step. <span style='color: {POSITIVE_COLOR}'>■</span> above zero, "
@@ -40,7 +51,10 @@ def backward_view(step: Step) -> None:
     with right:
         _weight_told(name, index, weights[index].item(), gradient[index].item())
         _sheet(gradient, index, "gradients_sheet")
-        st.caption("Their gradients: how the batch's loss changes with each of them. The step goes against them.")
+        st.caption(
+            f"Their gradients: {_against(gradient[index].item())} What the steps before have left is added to that at "
+            "*Update*."
+        )
     left, right = st.columns(2, gap="medium")
     with left:
         _terms_view(step, name, ask(terms_of, step, name, index))
@@ -48,36 +62,72 @@ def backward_view(step: Step) -> None:
         _difference_view(ask(finite_difference, step, name, index), gradient[index].item())
 
 
+def _layer_told(step: Step, name: str) -> str:
+    layer = step.before.get_submodule(name.rpartition(".")[0])
+    return f"{name} · {type(layer).__name__}, {shape_text(tuple(step.gradients[name].shape))}"
+
+
+def _against(gradient: float) -> str:
+    if gradient == 0:
+        return "this one is 0: a little more or less of the weight does not change the loss of this batch."
+    sign, less, way = ("below", "larger", "up") if gradient < 0 else ("above", "smaller", "down")
+    return f"this one is {sign} zero, so a {less} weight makes the loss smaller: alone, it pushes the weight {way}."
+
+
 def update_view(step: Step, config: TrainingConfig) -> None:
     """Show the optimizer's rule with the numbers of the chosen weight, and the loss along the step."""
-    st.markdown("`optimizer.step()` changes each weight by a rule that looks at its gradient, and at those before.")
+    title = OPTIMIZERS[config.optimizer].__name__
+    st.markdown(
+        f"`optimizer.step()` changes each weight by a rule: here that of **{title}**. {_LETTERS[config.optimizer]}"
+    )
     name, index = _chosen_weight(step)
     left, right = st.columns([11, 9], gap="medium")
     with left:
         before, after = (one.get_parameter(name)[index].item() for one in (step.before, step.after))
         _weight_told(name, index, before, step.gradients[name][index].item())
-        lines = [
-            f"{line.name}  \n${line.formula}$ $= {line.numbers} =$ **{_number(line.value)}**"
-            for line in rule_of(step, config, name, index)
-        ]
+        rule = rule_of(step, config, name, index)
+        lines = [f"{line.name}  \n${line.formula}$ $= {line.numbers} =$ **{_number(line.value)}**" for line in rule]
         st.html("<style>.st-key-rule .katex { font-size: 1.05em; }</style>")
         with st.container(key="rule"):
             st.markdown("\n\n".join(lines))
-        st.markdown(
-            f"PyTorch has **{_number(after)}** there after the step: it computes with about seven digits.",
-            help=f"η, the learning rate, is {step.learning_rate:g} in this step; g is the gradient, w the weight. "
-            "Choose another weight at *Backward*.",
+        alone = weight_by_gradient_alone(step, config, name, index)
+        if told := _carried_told(before, alone, rule[-1].value):
+            st.markdown(told)
+        st.caption(
+            f"PyTorch has {_number(after)} there after the step; it computes with about seven digits. Choose another "
+            "weight at *Backward*."
         )
     with right:
         _other_rate_view(step, config)
+
+
+_LETTERS = {
+    "rmsprop": "η is the learning rate, g the gradient, μ the momentum, α = 0.99; ε keeps from dividing by 0.",
+    "sgd": "η is the learning rate, g the gradient, μ the momentum.",
+    "nesterov": "η is the learning rate, g the gradient, μ the momentum.",
+    "adam": "η is the learning rate, g the gradient, t the step, β₁ the momentum, β₂ = 0.999, ε almost 0.",
+}
+_LETTERS["adamw"] = f"{_LETTERS['adam']} λ is the weight decay."
+
+
+def _carried_told(before: float, alone: float, after: float) -> str:
+    """Say what this step's gradient, and what the steps before left, do to a weight; nothing where they left none."""
+    push, carried = alone - before, after - alone
+    if not carried:
+        return ""
+    against = ", the other way" if push * carried < 0 else ", the same way"
+    return (
+        f"This gradient alone moves the weight by {_number(push)}; what is left of the steps before moves it by "
+        f"{_number(carried)}{against}. Together: **{_number(after - before)}**."
+    )
 
 
 def _other_rate_view(step: Step, config: TrainingConfig) -> None:
     """Show the loss along the step, and what the same step with another learning rate would have done."""
     setting = SETTINGS["learning_rate"]
     rate = st.number_input(
-        "The same step with another learning rate",
-        value=config.learning_rate * 10,
+        "What if: the same step with another learning rate",
+        value=min(config.learning_rate * 10, 1_000.0),
         step=0.0005,
         format="%g",
         key=Key.STEP_RATE,
@@ -88,20 +138,21 @@ def _other_rate_view(step: Step, config: TrainingConfig) -> None:
         st.error(f"The learning rate is {rate!r}; allowed is {setting.allowed}.")
         return
     share = rate / step.learning_rate
-    further = np.geomspace(SHARES[-1], share, 5)[1:].tolist() if share > SHARES[-1] else []
-    shares = [*SHARES, *further]
+    further = np.geomspace(_SHARES[-1], share, 5)[1:].tolist() if share > _SHARES[-1] else []
+    shares = [*_SHARES, *further]
     losses = ask(losses_along, step, shares)
     other = ask(_loss_with_rate, step, config, rate)
-    before, after = losses[SHARES.index(0)], losses[SHARES.index(1)]
+    before, after = losses[_SHARES.index(0)], losses[_SHARES.index(1)]
     with st.container(horizontal=True):
-        st.metric("Before", f"{before:.4f}", width=105)
-        st.metric(f"After, rate {step.learning_rate:g}", f"{after:.4f}", width=140)
-        st.metric(f"After, rate {rate:g}", _loss_text(other), width=140)
-    chart = loss_along(shares, losses, (share, other))
+        st.metric("Before", loss_text(before), width=105)
+        st.metric(f"After, rate {step.learning_rate:g}", loss_text(after), width=140)
+        st.metric(f"After, rate {rate:g}", loss_text(other), width=140)
+    chart = loss_along(step.learning_rate, shares, losses, (share, other))
     st.vega_lite_chart(chart.points, chart.spec, key="loss_along")
     st.caption(
-        "The loss of this batch, from the weights before the step (grey) through those after it (blue) and on. A step "
-        "with another rate goes the same way, only further (orange): too far, and it climbs the other side."
+        "The loss of this batch after a step of each length from the same weights: before it (grey), after this step "
+        "(blue), with the other rate (orange). All go the same way, a higher rate further: past the bottom, "
+        f"the loss climbs again. This is only tried: the run goes on with {step.learning_rate:g}, as *Settings* say."
     )
 
 
@@ -157,7 +208,10 @@ def _sheet(values: Tensor, index: tuple[int, ...], key: str) -> None:
 
     def choose(picture: int, row: int, column: int) -> None:
         if is_filters:
-            _choose(name, (picture, column // side, row, min(column % side, side - 2)))
+            slice_, within = divmod(column, side)
+            if within == side - 1:  # the gap: to the slice on its other side
+                slice_, within = (slice_ + 1, 0) if column > chosen[2] else (slice_, side - 2)
+            _choose(name, (picture, slice_, row, within))
         else:
             _choose(name, (row, column)[-len(index) :])
 
@@ -178,7 +232,10 @@ def _sheet(values: Tensor, index: tuple[int, ...], key: str) -> None:
 def _terms_view(step: Step, name: str, terms: Terms | None) -> None:
     st.markdown("**Where it comes from**")
     if terms is None:
-        st.write("This weight is no convolution's and no linear layer's: its gradient is no plain sum over the images.")
+        st.write(
+            "This layer is neither a convolution nor a linear one, or it is used several times: the gradient is no "
+            "plain sum over the images."
+        )
         return
     count = terms.products.numel()
     what = "each place of each image" if terms.products.ndim > 1 else "each image"
@@ -200,36 +257,35 @@ def _terms_view(step: Step, name: str, terms: Terms | None) -> None:
 
 
 def _place_told(place: tuple[int, ...]) -> str:
-    return f", row {place[0] + 1}, column {place[1] + 1}" if len(place) == 2 else ""
+    if len(place) == 2:
+        return f", row {place[0] + 1}, column {place[1] + 1}"
+    return "".join(f", place {each + 1}" for each in place)
 
 
 def _difference_view(found: FiniteDifference, gradient: float) -> None:
     st.markdown("**The same, found by trying**")
     st.markdown(
-        "Make the weight a little larger, and a little smaller, and see what the loss does. Nothing is backpropagated "
-        "here."
+        "Make the weight a little larger, and a little smaller, and see what the loss does. No gradient is used for "
+        "this."
     )
     st.markdown(
         "| | |\n|---|---|\n"
-        f"| loss with w + {found.epsilon:.7f} | {found.loss_above:.15f} |\n"
-        f"| loss with w − {found.epsilon:.7f} | {found.loss_below:.15f} |\n"
-        f"| their difference, over {2 * found.epsilon:.7f} | **{_number(found.slope)}** ± {found.error:.0e} |\n"
+        f"| loss with w + {found.epsilon:.7f} | {found.loss_above:.16g} |\n"
+        f"| loss with w − {found.epsilon:.7f} | {found.loss_below:.16g} |\n"
+        f"| their difference, over {2 * found.epsilon:.7f} | **{_number(found.slope)}** ± "
+        f"{_number(found.error, digits=1)} |\n"
         f"| the gradient that `loss.backward()` left | **{_number(gradient)}** |",
         help="Tried in double precision, with about sixteen digits; the step itself has about seven.",
     )
 
 
-def _number(value: float) -> str:
-    digits, _, power = f"{value:.5g}".partition("e")
-    text = f"{digits}\u00a0·\u00a010{str(int(power)).translate(_RAISED)}" if power else digits
+def _number(value: float, digits: int = 5) -> str:
+    shown, _, power = f"{value:.{digits}g}".partition("e")
+    text = f"{shown}\u00a0·\u00a010{str(int(power)).translate(_RAISED)}" if power else shown
     return text.replace("-", "−")
 
 
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-
-
-def _loss_text(loss: float) -> str:
-    return f"{loss:.4f}" if loss < 1000 else f"{loss:.3g}"
 
 
 # What follows computes with PyTorch, and is called by `ask`.

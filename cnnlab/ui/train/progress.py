@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from cnnlab.charts.run import accuracy_chart, loss_chart
+from cnnlab.comparison.labels import rate_name
 from cnnlab.comparison.results import tutorial_losses_of
 from cnnlab.runs.log import History, Status
 from cnnlab.runs.queue import waiting_runs
@@ -30,6 +31,7 @@ def progress_view(run: Run) -> None:
         steps_per_epoch=run.steps_per_epoch,
         total_steps=run.total_steps,
         learning_rates=history.learning_rates,
+        rate_name=rate_name(run).replace("learning rate", "rate"),
     )
     st.vega_lite_chart(losses.points, losses.spec, key=f"loss_chart_{run.id}")
     st.html(f'<p class="unseen">{_chart_in_words(history)}</p>')

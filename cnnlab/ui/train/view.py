@@ -1,15 +1,17 @@
 """One run: what can be done with it, and its progress, live while it trains."""
 
 import html
+import time
 from functools import partial
 
 import streamlit as st
 
-from cnnlab.comparison.labels import recipe_in_words
+from cnnlab.comparison.labels import rate_name, recipe_in_words
 from cnnlab.comparison.outcomes import collapse_of
 from cnnlab.runs.folder import UnreadableRun
 from cnnlab.runs.log import Status
 from cnnlab.runs.names import MAX_NAME_LENGTH
+from cnnlab.runs.queue import wish_learning_rate
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import delete_run
 from cnnlab.training.recipe import SETTINGS
@@ -24,6 +26,7 @@ from cnnlab.ui.train.recipe_form import take_recipe
 from cnnlab.workers.scheduler import scheduler
 
 _REFRESH_SECONDS = 0.5
+_LAST_WORDS_SECONDS = 30
 
 
 def run_view(run: Run) -> None:
@@ -47,10 +50,14 @@ def run_view(run: Run) -> None:
         shown=(status, has_weights, run.learning_rates, reason),
         now=lambda: (run.status, run.weights_path.exists(), run.learning_rates, run.history().reason),
         seconds=_REFRESH_SECONDS,
-        # The scheduler says a moment later why a worker is gone.
-        is_live=status.is_active or (status is Status.INTERRUPTED and reason is None),
+        is_live=status.is_active or (status is Status.INTERRUPTED and reason is None and _has_just_ended(run)),
         address={"run": run.id},
     )
+
+
+def _has_just_ended(run: Run) -> bool:
+    """Return whether a run was cut off so lately that the scheduler may still say why."""
+    return time.time() - run.log_path.stat().st_mtime < _LAST_WORDS_SECONDS
 
 
 def _actions(run: Run, status: Status) -> None:
@@ -62,7 +69,7 @@ def _actions(run: Run, status: Status) -> None:
             args=(scheduler().start, run),
             help="Goes on where it stopped, as if it had never stopped.",
         )
-    if status.is_active and not run.damage():
+    if status is Status.RUNNING and not run.damage() and run.history().takes_wishes:
         with st.popover("Rate", icon=":material/speed:", help="Change the learning rate while it trains"):
             _learning_rate_field(run)
     with st.popover("Download", icon=":material/download:"):
@@ -86,10 +93,14 @@ def _learning_rate_field(run: Run) -> None:
     now = next(reversed(run.learning_rates.values()), run.config.learning_rate)
     setting = SETTINGS["learning_rate"]
     rate = st.number_input(
-        "Learning rate from the next step on", value=now, step=0.0005, format="%g", key=f"rate_{run.id}"
+        f"{rate_name(run).capitalize()} from the next step on",
+        value=now,
+        step=0.0005,
+        format="%g",
+        key=f"rate_{run.id}",
     )
     if setting.allows(rate):
-        st.button("Set it", on_click=attempt, args=(run.wish_learning_rate, rate), disabled=rate == now)
+        st.button("Set it", on_click=attempt, args=(wish_learning_rate, run, rate), disabled=rate == now)
     else:
         st.error(f"The learning rate is {rate!r}; allowed is {setting.allowed}.")
     st.caption("The log names the step from which it holds. Resuming, and the training script, repeat it to the bit.")

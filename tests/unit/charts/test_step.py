@@ -17,7 +17,7 @@ def test_the_costliest_image_comes_first_and_the_chosen_one_is_marked():
 
 
 def test_the_ends_of_the_step_and_the_other_rate_are_marked_on_the_line():
-    chart = loss_along([0.0, 0.5, 1.0, 2.0], [2.0, 1.5, 1.8, 60.0], other=(10.0, 900.0))
+    chart = loss_along(0.001, [0.0, 0.5, 1.0, 2.0], [2.0, 1.5, 1.8, 60.0], other=(10.0, 900.0))
     marked = chart.points[chart.points["kind"] != "line"]
     assert marked[["kind", "share", "loss"]].to_numpy().tolist() == [
         ["before", 0.0, 2.0],
@@ -25,9 +25,9 @@ def test_the_ends_of_the_step_and_the_other_rate_are_marked_on_the_line():
         ["other", 10.0, 900.0],
     ]
     assert chart.spec["encoding"]["y"]["scale"] == {"type": "log"}
-    assert loss_along([0.0, 1.0], [2.0, 1.9]).spec["encoding"]["y"]["scale"] == {"zero": False}
+    assert loss_along(0.001, [0.0, 1.0], [2.0, 1.9]).spec["encoding"]["y"]["scale"] == {"zero": False}
 
 
 def test_a_loss_that_is_infinite_leaves_the_rest_of_the_line():
-    chart = loss_along([0.0, 1.0, 4.0], [2.0, 1.9, float("inf")], other=(100.0, float("nan")))
+    chart = loss_along(0.001, [0.0, 1.0, 4.0], [2.0, 1.9, float("inf")], other=(100.0, float("nan")))
     assert chart.spec["encoding"]["y"]["scale"] == {"zero": False}

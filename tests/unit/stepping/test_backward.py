@@ -5,10 +5,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from stepped import CONFIG, NETWORKS
+from stepped import CONFIG, NETWORKS, with_norm_and_dropout
+from torch import nn
 
 from cnnlab.stepping.backward import EPSILON, finite_difference, terms_of
 from cnnlab.stepping.forward import answers_in
+from cnnlab.stepping.stepper import Stepper
 
 
 def some_places(step, of_each=3):
@@ -16,6 +18,34 @@ def some_places(step, of_each=3):
     for name, gradient in step.gradients.items():
         for place in gradient.abs().ravel().argsort(descending=True)[:: max(1, gradient.numel() // of_each)][:of_each]:
             yield name, tuple(int(each) for each in torch.unravel_index(place, gradient.shape))
+
+
+def with_dropout_between_maps():
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 5), nn.MaxPool2d(4), nn.Dropout(0.5), nn.Conv2d(4, 4, 3), nn.Flatten(), nn.Linear(64, 10)
+    )
+
+
+@pytest.mark.parametrize("number", [1, 2, 20])
+@pytest.mark.parametrize("build", [with_norm_and_dropout, with_dropout_between_maps])
+def test_dropout_leaves_out_the_same_numbers_as_in_the_step_itself(build, number, mnist):
+    step = Stepper(build(), mnist, CONFIG).step(number)
+    assert answers_in(step).loss == pytest.approx(step.loss, rel=1e-4)
+    for name, index in some_places(step, of_each=1):
+        if (terms := terms_of(step, name, index)) is not None:
+            expected = pytest.approx(step.gradients[name][index].item(), rel=1e-2, abs=5e-4)
+            assert terms.gradient == expected
+            assert finite_difference(step, name, index).slope == expected
+
+
+def test_an_activation_that_works_in_place_leaves_the_slopes_before_it(mnist):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(1, 4, 5), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(4 * 24 * 24, 10))
+    step = Stepper(network, mnist, CONFIG).step(2)
+    for name, index in some_places(step, of_each=1):
+        found = terms_of(step, name, index).gradient
+        assert found == pytest.approx(step.gradients[name][index].item(), rel=1e-3, abs=1e-5)
 
 
 @pytest.mark.parametrize("network", NETWORKS)

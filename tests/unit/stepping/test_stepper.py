@@ -5,13 +5,14 @@ from dataclasses import replace
 import pytest
 import torch
 from stepped import CONFIG, NETWORKS, built
+from torch import nn
 
 from cnnlab.data import mnist as data
 from cnnlab.drawing.pen import load_pen_data
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs.shelf import create_run
 from cnnlab.stepping import stepper as stepping
-from cnnlab.stepping.stepper import LARGEST_BATCH, Stepper
+from cnnlab.stepping.stepper import LARGEST_BATCH, CannotStep, Stepper, TooLarge
 from cnnlab.training.events import BatchEvent
 from cnnlab.training.loop import Diverged, train
 from cnnlab.training.recipe import PRESETS, InvalidConfig, TrainingConfig
@@ -89,11 +90,14 @@ def test_a_batch_is_the_one_that_was_trained_on(stepper, mnist):
 def test_snapshots_and_steps_stay_within_their_memory_and_the_way_back_is_as_exact(stepper, mnist, monkeypatch):
     monkeypatch.setattr(stepping, "BYTES_FOR_SNAPSHOTS", 2_000_000)
     monkeypatch.setattr(stepping, "BYTES_FOR_STEPS", 2_000_000)
+    monkeypatch.setattr(stepping, "BYTES_FOR_RECENT_STATES", 1_500_000)
     stepped = stepper()
     expected = [stepped.step(number).loss for number in range(1, ALL + 1)]
     assert 2 <= len(stepped._snapshots) <= 2_000_000 / 375_000
     assert 0 in stepped._snapshots
     assert len(stepped._kept) < 5
+    assert len(stepped._recent) == 4
+    assert stepped.nbytes < 6_000_000
     stepped._kept.clear()
     step = stepped.step(30)
     assert step.loss == expected[29]
@@ -117,6 +121,23 @@ def test_a_step_that_diverges_is_told_and_the_ones_before_stay(stepper):
     with pytest.raises(Diverged):
         stepped.step(reached + 1)
     assert stepped.step(1).loss == stepped.losses[0]
+
+
+def test_a_network_too_large_or_whose_code_takes_no_step_is_refused_in_a_sentence(mnist):
+    with pytest.raises(TooLarge, match="This network has 785,000 parameters"):
+        Stepper(nn.Sequential(nn.Flatten(), nn.Linear(784, 1000)), mnist, CONFIG)
+    one_by_one = nn.Sequential(nn.Flatten(), nn.Linear(784, 10), nn.BatchNorm1d(10))
+    with pytest.raises(CannotStep, match="does not take this step: Expected more than 1 value"):
+        Stepper(one_by_one, mnist, replace(CONFIG, batch_size=1)).step(1)
+
+
+def test_the_places_of_a_batch_with_drawings_are_those_of_its_images(mnist, pen):
+    config = TrainingConfig(**{**PRESETS["drawing"], "threads": 1, "shift": 0})
+    step = Stepper(built("module", 0), mnist, config, pen).step(1)
+    is_mnist = step.places < len(mnist.train_labels)
+    assert 0 < is_mnist.sum() < len(is_mnist)
+    assert torch.equal(step.images[is_mnist], mnist.train_images[step.places[is_mnist]])
+    assert torch.equal(step.labels[is_mnist], mnist.train_labels[step.places[is_mnist]])
 
 
 def test_a_batch_too_large_to_look_at_is_refused(stepper):

@@ -7,7 +7,14 @@ from stepped import CONFIG, NETWORKS
 from torch import optim
 
 from cnnlab.stepping.forward import loss_in
-from cnnlab.stepping.update import SHARES, losses_along, optimizer_state, rule_of, with_learning_rate
+from cnnlab.stepping.update import (
+    SHARES,
+    losses_along,
+    optimizer_state,
+    rule_of,
+    weight_by_gradient_alone,
+    with_learning_rate,
+)
 from cnnlab.training.optimizers import OPTIMIZERS, learning_rate_at
 
 RECIPES = [
@@ -82,3 +89,14 @@ def test_a_plain_sgd_step_is_the_gradient_times_the_rate(stepper):
     optimizer.step()
     for name, numbers in network.named_parameters():
         torch.testing.assert_close(found.get_parameter(name), numbers)
+
+
+def test_what_the_steps_before_left_is_the_momentum_of_the_velocity(stepper):
+    step = stepper().step(3)
+    index = ("conv1.weight", (0, 0, 1, 1))
+    velocity = optimizer_state(step)["momentum_buffer"]["conv1.weight"][0, 0, 1, 1].item()
+    left = rule_of(step, CONFIG, *index)[-1].value - weight_by_gradient_alone(step, CONFIG, *index)
+    assert left == pytest.approx(-0.001 * 0.9 * velocity)
+    plain = replace(CONFIG, optimizer="sgd", momentum=0.0)
+    step = stepper(plain).step(3)
+    assert rule_of(step, plain, *index)[-1].value == weight_by_gradient_alone(step, plain, *index)

@@ -1,5 +1,7 @@
 """A hand on the learning rate, from the wish to the log and back."""
 
+from dataclasses import replace
+
 import pytest
 from click.testing import CliRunner
 
@@ -10,10 +12,12 @@ from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs.archive import export_run, import_run
 from cnnlab.runs.folder import DamagedRun
 from cnnlab.runs.log import Status
-from cnnlab.runs.run import NotTraining, Run
+from cnnlab.runs.queue import NotTraining, wish_learning_rate
+from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import create_run
 from cnnlab.runs.writer import RunWriter
 from cnnlab.training.events import BatchEvent
+from cnnlab.training.optimizers import MOST_CHANGES
 from cnnlab.training.recipe import InvalidConfig, TrainingConfig
 from cnnlab.workers.work import work
 
@@ -36,7 +40,7 @@ def trained(run, mnist, *, wishes=(), until=None):
             if isinstance(event, BatchEvent):
                 events.append(event)
                 if event.step in wishes:
-                    run.wish_learning_rate(wishes[event.step])
+                    wish_learning_rate(run, wishes[event.step])
                 if event.step == until:
                     break
     return events
@@ -56,7 +60,7 @@ def test_a_wish_holds_from_a_step_that_the_log_names(run, mnist):
     assert losses_of(run)[:6] == losses_of(plain)[:6]  # the loss of a step is the one before it
     assert losses_of(run)[6] != losses_of(plain)[6]
     assert "learning rate 0.01 from step 6" in recipe_in_words(run)
-    assert differing_settings([run, plain]).loc["learning rate, changed to"].tolist() == ["0.01 from step 6", "none"]
+    assert differing_settings([run, plain]).loc["changes of the learning rate"].tolist() == ["0.01 from step 6", "none"]
     assert len(by_experiment([run, plain])) == 2
     assert not experiment_of(run).can_be_repeated
     assert experiment_of(plain).can_be_repeated
@@ -86,15 +90,32 @@ def test_an_archive_takes_the_learning_rates_along(run, mnist):
 @pytest.mark.parametrize("rate", [0, -1, float("nan"), 2000])
 def test_a_rate_that_no_recipe_may_have_is_refused(run, rate):
     with pytest.raises(InvalidConfig, match="allowed is a number above 0"):
-        run.wish_learning_rate(rate)
+        wish_learning_rate(run, rate)
     assert run.wished_learning_rate is None
 
 
-def test_a_run_that_nobody_trains_takes_no_wish(mnist):
-    run = create_run(DEFINITIONS["module"], CONFIG)
-    trained(run, mnist)
-    with pytest.raises(NotTraining, match="is finished: a learning rate can be set while it trains"):
-        run.wish_learning_rate(0.01)
+def test_a_run_that_nobody_trains_takes_no_wish(run, mnist):
+    for _ in ("waiting", "finished"):
+        with pytest.raises(NotTraining, match="does not train now: a learning rate can be set while it does"):
+            wish_learning_rate(run, 0.01)
+        trained(run, mnist)
+
+
+def test_the_runs_of_a_sweep_and_of_other_machines_keep_their_recipes(run, mnist, monkeypatch):
+    monkeypatch.setattr(Run, "takes_wishes", False)
+    with RunWriter.claim(run) as writer:
+        events = work(run, writer, mnist=mnist)
+        next(events)
+        with pytest.raises(NotTraining, match="stays as it is: a sweep keeps its recipes"):
+            wish_learning_rate(run, 0.01)
+
+
+def test_with_a_schedule_it_is_the_highest_rate_that_was_changed_and_many_changes_are_counted(run, monkeypatch):
+    monkeypatch.setattr(Run, "learning_rates", dict.fromkeys(range(5, 45), 0.01))
+    assert recipe_in_words(run)[-1] == "learning rate changed 40 times"
+    monkeypatch.setattr(Run, "learning_rates", {5: 0.01})
+    run.config = replace(run.config, schedule="one-cycle")
+    assert recipe_in_words(run)[-1] == "highest learning rate 0.01 from step 5"
 
 
 @pytest.mark.parametrize("written", ["", "fast", "-1", "nan", "\0", "1e999"])
@@ -113,17 +134,30 @@ def test_a_log_whose_learning_rate_is_none_is_damaged(run, told):
         run.history()
 
 
-def test_the_command_line_asks_for_it_and_refuses_what_is_none(run):
+def test_a_log_with_more_changes_than_anybody_makes_is_refused_at_once(run):
+    with RunWriter.claim(run) as writer:
+        for step in range(1, MOST_CHANGES + 2):
+            writer.learning_rate_set(step=step, learning_rate=0.01)
+    with pytest.raises(DamagedRun):
+        run.history()
+
+
+def test_the_command_line_asks_for_it_and_refuses_what_is_none(run, mnist):
     def told(*arguments):
         result = CliRunner().invoke(main, ["set", *arguments])
         return result.exit_code, result.output
 
-    assert told(run.id, "learning_rate=0.02") == (0, "")
-    assert run.wished_learning_rate == 0.02
-    for arguments in ([run.id, "learning_rate=much"], [run.id, "momentum=0.5"], ["nobody", "learning_rate=1"]):
-        code, output = told(*arguments)
-        assert code == 2
-        assert "Traceback" not in output
-    code, output = told(run.id, "learning_rate=-1")
-    assert (code, "allowed is a number above 0" in output) == (2, True)
-    assert run.wished_learning_rate == 0.02
+    with RunWriter.claim(run) as writer:
+        events = work(run, writer, mnist=mnist)
+        next(events)
+        code, output = told(run.id, "learning_rate=0.02")
+        assert (code, "learning rate 0.02 from its next step on" in output) == (0, True)
+        assert run.wished_learning_rate == 0.02
+        for arguments in ([run.id, "learning_rate=much"], [run.id, "momentum=0.5"], ["nobody", "learning_rate=1"]):
+            code, output = told(*arguments)
+            assert code == 2
+            assert "Traceback" not in output
+        code, output = told(run.id, "learning_rate=-1")
+        assert (code, "allowed is a number above 0" in output) == (2, True)
+        assert run.wished_learning_rate == 0.02
+        events.close()
