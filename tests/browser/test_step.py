@@ -58,7 +58,7 @@ def test_the_steps_of_the_page_are_the_runs_forwards_and_back(look_at, stepper):
     expect_step(page, 469, stepper)
     press(page, "Next step")
     expect_step(page, 470, stepper)
-    press(page, "To the first")
+    press(page, "First")
     expect_step(page, 1, stepper)
 
 

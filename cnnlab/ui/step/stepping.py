@@ -106,7 +106,7 @@ class Position:
                 st.button("Pause", icon=":material/pause:", on_click=_stop, width=_SHORT)
             else:
                 st.button("Play", icon=":material/play_arrow:", disabled=cannot_go_on, on_click=_play, width=_SHORT)
-            st.button("To the first", type="tertiary", disabled=number == 1, on_click=_stand_at, args=(1,))
+            st.button("First", type="tertiary", disabled=number == 1, on_click=_stand_at, args=(1,))
 
     def go_on(self, told: DeltaGenerator) -> None:
         """Take some of the steps that lead to where somebody has set out for, or the next one while one plays.
