@@ -77,8 +77,9 @@ def _against(gradient: float) -> str:
 def update_view(step: Step, config: TrainingConfig) -> None:
     """Show the optimizer's rule with the numbers of the chosen weight, and the loss along the step."""
     title = OPTIMIZERS[config.optimizer].__name__
+    decay = " λ is the weight decay." if config.weight_decay else ""
     st.markdown(
-        f"`optimizer.step()` changes each weight by a rule: here that of **{title}**. {_LETTERS[config.optimizer]}"
+        f"`optimizer.step()` changes each weight by a rule: here that of **{title}**. {_LETTERS[config.optimizer]}{decay}"
     )
     name, index = _chosen_weight(step)
     left, right = st.columns([11, 9], gap="medium")
@@ -103,11 +104,12 @@ def update_view(step: Step, config: TrainingConfig) -> None:
 
 _LETTERS = {
     "rmsprop": "η is the learning rate, g the gradient, μ the momentum, α = 0.99; ε keeps from dividing by 0.",
-    "sgd": "η is the learning rate, g the gradient, μ the momentum.",
-    "nesterov": "η is the learning rate, g the gradient, μ the momentum.",
-    "adam": "η is the learning rate, g the gradient, t the step, β₁ the momentum, β₂ = 0.999, ε almost 0.",
+    **dict.fromkeys(("sgd", "nesterov"), "η is the learning rate, g the gradient, μ the momentum."),
+    **dict.fromkeys(
+        ("adam", "adamw"),
+        "η is the learning rate, g the gradient, t the step, β₁ the momentum, β₂ = 0.999; ε keeps from dividing by 0.",
+    ),
 }
-_LETTERS["adamw"] = f"{_LETTERS['adam']} λ is the weight decay."
 
 
 def _carried_told(before: float, alone: float, after: float) -> str:
