@@ -79,7 +79,7 @@ def update_view(step: Step, config: TrainingConfig) -> None:
     title = OPTIMIZERS[config.optimizer].__name__
     decay = " λ is the weight decay." if config.weight_decay else ""
     st.markdown(
-        f"`optimizer.step()` changes each weight by a rule: here that of **{title}**. {_LETTERS[config.optimizer]}{decay}"
+        f"`optimizer.step()` changes each weight by a rule, that of **{title}**. {_LETTERS[config.optimizer]}{decay}"
     )
     name, index = _chosen_weight(step)
     left, right = st.columns([11, 9], gap="medium")
