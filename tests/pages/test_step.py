@@ -13,6 +13,7 @@ from cnnlab.training.events import BatchEvent
 from cnnlab.training.loop import train
 from cnnlab.training.optimizers import OPTIMIZERS
 from cnnlab.training.recipe import TrainingConfig
+from cnnlab.ui.step.stepping import _steppers
 
 STATIONS = ("1 Batch", "2 Forward", "3 Loss", "4 Backward", "5 Update")
 WITH_NORM = """
@@ -85,6 +86,14 @@ def test_a_network_of_ones_own_is_stepped_too(app, station):
     press(page, "Next step")
     assert not page.exception
     assert [error.value for error in page.error] == []
+
+
+def test_a_run_that_was_let_go_is_taken_again_to_the_same_step(step_page):
+    expected = told(press(press(step_page, "10 steps"), "Next step"))
+    press(step_page, "Back")
+    _steppers.clear()
+    assert told(press(step_page, "Next step")) == expected
+    assert len(_steppers) == 1
 
 
 def test_another_recipe_begins_anew(step_page):

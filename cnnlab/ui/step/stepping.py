@@ -71,6 +71,8 @@ class Position:
             If it diverges, or what it needs cannot be had.
         """
         try:
+            while not ask(_has_reached, self.definition, self.config, self.number):
+                pass
             return ask(_step, self.definition, self.config, self.number)
         except LabError:
             _stop()
@@ -130,7 +132,7 @@ class Position:
         if number >= goal:
             _stop()
             return
-        left = (time.monotonic() - begun + ON_THE_WAY_SECONDS) * (goal - number) / (number - before)
+        left = (time.monotonic() - begun + ON_THE_WAY_SECONDS) * (goal - number) / max(1, number - before)
         start = st.session_state[Key.STEP_START]
         share = (number - start) / (goal - start)
         told.progress(share, text=f"Step {number:,} on the way to {goal:,} · {duration(left)} left")
@@ -190,6 +192,17 @@ def _on_towards(definition: Definition, config: TrainingConfig, number: int, goa
     stepper, deadline = _stepper(definition, config), time.monotonic() + _SECONDS_AT_ONCE
     with suppress(LabError):
         while number < goal and time.monotonic() < deadline:
-            number += 1
-            stepper.reach(number)
+            if len(stepper.losses) < number:  # it was let go, and catches up
+                stepper.reach(len(stepper.losses) + 1)
+            else:
+                number += 1
+                stepper.reach(number)
     return number
+
+
+def _has_reached(definition: Definition, config: TrainingConfig, number: int) -> bool:
+    """Return whether the steps up to one are known, going on towards it for a while: other pages ask in between."""
+    stepper, deadline = _stepper(definition, config), time.monotonic() + _SECONDS_AT_ONCE
+    while len(stepper.losses) < number and time.monotonic() < deadline:
+        stepper.reach(len(stepper.losses) + 1)
+    return len(stepper.losses) >= number
