@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from cnnlab.charts.palette import TEST_COLOR, TRAIN_COLOR
+from cnnlab.charts.palette import NEUTRAL_COLOR, TEST_COLOR, TRAIN_COLOR
 
 
 def confusion_figure(matrix: np.ndarray, highest: int, *, text_color: str, is_difference: bool = False) -> go.Figure:
@@ -66,7 +66,6 @@ def confusion_figure(matrix: np.ndarray, highest: int, *, text_color: str, is_di
 _ERROR_COLORS = [[0, "rgba(232,131,58,0.05)"], [1, "rgba(232,131,58,0.75)"]]
 _DIFFERENCE_COLORS = [[0, "rgba(79,116,238,0.75)"], [0.5, "rgba(140,140,140,0.05)"], [1, "rgba(232,131,58,0.75)"]]
 
-_AS_STATED = "#8d95a6"
 _LOWEST = 0.3  # below it, no answer of ten can lie much: it is the highest of ten probabilities
 
 
@@ -85,7 +84,7 @@ def reliability_figure(curve: pd.DataFrame, *, text_color: str) -> go.Figure:
             y=[_LOWEST, 1],
             mode="lines",
             name="right as often as stated",
-            line={"dash": "dot", "color": _AS_STATED},
+            line={"dash": "dot", "color": NEUTRAL_COLOR},
             hoverinfo="skip",
         )
     )

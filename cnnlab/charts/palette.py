@@ -8,6 +8,7 @@ import altair as alt
 TRAIN_COLOR = "#4f74ee"
 TEST_COLOR = "#e8833a"
 TUTORIAL_COLOR = "#c2559f"
+NEUTRAL_COLOR = "#8d95a6"
 # A logarithmic axis has no place for a loss of 0, which a very small batch can reach.
 SMALLEST_LOSS = 1e-6
 LOSS_TICKS = [digit * 10.0**power for power in range(-6, 13) for digit in (1, 3)]
@@ -29,5 +30,5 @@ RUN_COLORS = [
     "#27a3c4",
     "#c0504d",
     "#7a9a3c",
-    "#8d95a6",
+    NEUTRAL_COLOR,
 ]

@@ -13,13 +13,20 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from cnnlab.charts.palette import LOSS_TICKS, SMALLEST_LOSS, TEST_COLOR, TRAIN_COLOR, TUTORIAL_COLOR, percent_axis
+from cnnlab.charts.palette import (
+    LOSS_TICKS,
+    NEUTRAL_COLOR,
+    SMALLEST_LOSS,
+    TEST_COLOR,
+    TRAIN_COLOR,
+    TUTORIAL_COLOR,
+    percent_axis,
+)
 from cnnlab.wording import percent
 
 BATCH_POINTS = 1_000
 # The axis holds them from the start, so that it need not move when the first losses arrive.
 _USUAL_LOSSES = [0.01, 10.0]
-_CHANGE_COLOR = "#8d95a6"
 # Of two labels, the ratio of the losses that they stand at: closer, they would cover each other.
 _LABELS_APART = 1.6
 
@@ -166,8 +173,8 @@ def _loss_spec(names: tuple[str, ...], planned_epochs: int, changes: tuple[tuple
         values = [{"epoch": epoch, "told": told} for epoch, told in changes]
         base = alt.Chart(alt.Data(values=values)).encode(x="epoch:Q")
         layers += [
-            base.mark_rule(color=_CHANGE_COLOR, strokeDash=[4, 4]),
-            base.mark_text(color=_CHANGE_COLOR, align="left", dx=4, baseline="top").encode(
+            base.mark_rule(color=NEUTRAL_COLOR, strokeDash=[4, 4]),
+            base.mark_text(color=NEUTRAL_COLOR, align="left", dx=4, baseline="top").encode(
                 y=alt.YValue(0), text="told:N"
             ),
         ]

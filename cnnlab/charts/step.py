@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cnnlab.charts.palette import TEST_COLOR, TRAIN_COLOR
+from cnnlab.charts.palette import NEUTRAL_COLOR, TEST_COLOR, TRAIN_COLOR
 from cnnlab.charts.run import LiveChart
 
 _MOST_POINTS = 400
@@ -131,7 +131,7 @@ def loss_along(
         "scale": {"type": "log"} if is_wide else {"zero": False},
         "axis": {"tickCount": 4, "format": "~g"},
     }
-    kinds = {"domain": ["before", "after", "other"], "range": ["#8d95a6", TRAIN_COLOR, TEST_COLOR]}
+    kinds = {"domain": ["before", "after", "other"], "range": [NEUTRAL_COLOR, TRAIN_COLOR, TEST_COLOR]}
     spec: dict[str, Any] = {
         "height": 200,
         "encoding": {"x": x, "y": y},
@@ -140,9 +140,9 @@ def loss_along(
                 "transform": [{"filter": "datum.kind == 'line' || datum.kind == 'other'"}],
                 "mark": {
                     "type": "line",
-                    "color": "#8d95a6",
+                    "color": NEUTRAL_COLOR,
                     "strokeWidth": 2,
-                    "point": {"color": "#8d95a6", "size": 25},
+                    "point": {"color": NEUTRAL_COLOR, "size": 25},
                 },
             },
             {

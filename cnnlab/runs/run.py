@@ -11,7 +11,6 @@ else that readers do is in a writer's way.
 
 import io
 import json
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -158,12 +157,12 @@ class Run(RunFolder):
     @property
     def steps_per_epoch(self) -> int:
         """How many batches an epoch has."""
-        return math.ceil(self.config.images_per_epoch / self.config.batch_size)
+        return self.config.steps_per_epoch
 
     @property
     def total_steps(self) -> int:
         """How many steps the whole run has."""
-        return self.config.epochs * self.steps_per_epoch
+        return self.config.total_steps
 
     def seconds_left(self) -> float | None:
         """Return how much longer the run will train, at the speed of its last steps; None before there is one."""

@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -32,7 +33,7 @@ class Terms:
     inputs: Tensor
     slopes: Tensor
 
-    @property
+    @cached_property
     def products(self) -> Tensor:
         return self.inputs * self.slopes
 

@@ -255,8 +255,9 @@ class Stepper:
     @property
     def nbytes(self) -> int:
         """The bytes that it holds, roughly."""
-        states = (*self._snapshots.values(), *self._recent.values())
-        return sum(map(_size_of_state, states)) + sum(map(_size_of, self._kept.values()))
+        states = self._snapshots | self._recent  # the newer snapshots are among the recent states, too
+        largest = _size_of_state(states[max(states)])  # the first has no optimizer's state
+        return len(states) * largest + sum(map(_size_of, self._kept.values()))
 
     @contextmanager
     def _in_its_own_place(self) -> Iterator[None]:
@@ -289,9 +290,5 @@ def _size_of_state(state_dict: dict[str, Any]) -> int:
         each.nbytes
         for of_it in state_dict["optimizer"]["state"].values()
         for each in of_it.values()
-        if _is_tensor(each)
+        if isinstance(each, Tensor)
     )
-
-
-def _is_tensor(value: object) -> bool:
-    return isinstance(value, Tensor)

@@ -1,5 +1,6 @@
 """The recipe of a run: its settings, their bounds, and the presets."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -218,6 +219,16 @@ class TrainingConfig:
         """How many images are trained on in each epoch: MNIST's, and drawings of pen digits."""
         drawings = DRAWINGS_OF_A_DIGIT * TRAINING_DIGITS if self.has_pen_digits else 0
         return self.mnist_images + drawings
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """How many batches an epoch has."""
+        return math.ceil(self.images_per_epoch / self.batch_size)
+
+    @property
+    def total_steps(self) -> int:
+        """How many steps the whole run has."""
+        return self.epochs * self.steps_per_epoch
 
     @property
     def mnist_images(self) -> int:

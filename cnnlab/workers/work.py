@@ -175,7 +175,6 @@ def _train(
     )
     saved = time.monotonic()
     learning_rates = run.learning_rates
-    last_step = run.config.epochs * -(-run.config.images_per_epoch // run.config.batch_size)
     try:
         for event in train(model, mnist, run.config, state, pen, learning_rates):
             writer.append_training(event)
@@ -189,7 +188,7 @@ def _train(
             yield event
             if state.epoch > run.config.epochs:
                 break
-            if state.step < last_step:
+            if state.step < run.config.total_steps:
                 _grant_learning_rate(run, writer, learning_rates, next_step=state.step + 1)
             if run.stop_requested:
                 writer.save(state, weights=True)

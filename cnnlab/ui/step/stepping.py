@@ -38,16 +38,6 @@ class Position:
             st.session_state.update({Key.STEPPED_RUN: run, Key.STEP: 1, Key.STEP_GOAL: None, Key.STEP_PLAYS: False})
 
     @property
-    def batches(self) -> int:
-        """How many batches an epoch has."""
-        return -(-self.config.images_per_epoch // self.config.batch_size)
-
-    @property
-    def steps(self) -> int:
-        """How many steps the run has."""
-        return self.config.epochs * self.batches
-
-    @property
     def number(self) -> int:
         """The step that is shown, from 1."""
         return int(st.session_state[Key.STEP])
@@ -80,9 +70,9 @@ class Position:
 
     def buttons(self) -> None:
         """Show the buttons that lead on and back."""
-        number = self.number
-        end = min(self.steps, (number // self.batches + 1) * self.batches)
-        cannot_go_on = number >= self.steps or self.is_on_the_way
+        number, last = self.number, self.config.total_steps
+        end = min(last, (number // self.config.steps_per_epoch + 1) * self.config.steps_per_epoch)
+        cannot_go_on = number >= last or self.is_on_the_way
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key="step_buttons"):
             st.button(
                 "Back",
@@ -99,7 +89,7 @@ class Position:
                 on_click=_stand_at,
                 args=(number + 1,),
             )
-            st.button("10 steps", disabled=cannot_go_on, on_click=_stand_at, args=(min(self.steps, number + 10),))
+            st.button("10 steps", disabled=cannot_go_on, on_click=_stand_at, args=(min(last, number + 10),))
             if self.is_on_the_way:
                 st.button("Stop here", icon=":material/stop:", on_click=_stop, width=_LONG)
             else:
@@ -122,7 +112,7 @@ class Position:
             self._go_on_to(goal, told)
         elif self.plays and time.monotonic() - st.session_state[Key.STEP_PLAYED] >= 0.9 * PLAY_SECONDS:
             st.session_state.update({Key.STEP: self.number + 1, Key.STEP_PLAYED: time.monotonic()})
-        if self.number >= self.steps:
+        if self.number >= self.config.total_steps:
             _stop()
 
     def _go_on_to(self, goal: int, told: DeltaGenerator) -> None:
