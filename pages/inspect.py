@@ -9,16 +9,19 @@ import streamlit as st
 from cnnlab.comparison.statistics import accuracy_interval
 from cnnlab.conclusions.defaults import newest_good, runs_of_sweeps
 from cnnlab.errors import LabError
+from cnnlab.film.animation import filters_film
 from cnnlab.inference.confusion import confusion_matrix, worst_errors
 from cnnlab.inference.networks import newest_weights_of
 from cnnlab.inference.test_set import Predictions, TestSet, images_of, predictions_of
 from cnnlab.runs.folder import NoSuchRun
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import find_run
+from cnnlab.runs.snapshots import kept_steps
 from cnnlab.ui.answers.bars import answer_view
 from cnnlab.ui.answers.explanation import attribution_view, feature_maps_view, filters_view
 from cnnlab.ui.answers.gallery import WILSON, answers_gallery, confusion_chart, true_digits
 from cnnlab.ui.answers.reliability import reliability_view
+from cnnlab.ui.film.bar import film_bar
 from cnnlab.ui.frame.page import begin_page
 from cnnlab.ui.frame.pictures import picture_rows
 from cnnlab.ui.frame.session import Key
@@ -128,7 +131,7 @@ def look_into(index: int) -> None:
     st.session_state[Key.LOOKED_INTO] = index
 
 
-def one_image_view(run: Run, test_set: TestSet, labels: np.ndarray, predictions: Predictions) -> None:
+def one_image_view(run: Run, step: int | None, test_set: TestSet, labels: np.ndarray, predictions: Predictions) -> None:
     worst = worst_errors(labels, predictions).tolist()
     if st.session_state.get(Key.LOOKED_INTO, len(labels)) >= len(labels):  # of the larger test set
         look_into(next(iter(worst), 0))
@@ -153,10 +156,24 @@ def one_image_view(run: Run, test_set: TestSet, labels: np.ndarray, predictions:
     answer_column, pixels_column = st.columns([2, 3], gap="large")
     with answer_column:
         picture_rows([image[0].numpy()], [f"Test image {index:,}: a {labels[index]}"], width=IMAGE_WIDTH)
-        answer_view(run, image[0].numpy())
+        answer_view(run, image[0].numpy(), step)
     with pixels_column:
-        attribution_view(run, image, key="inspected_image", label=int(labels[index]))
-    feature_maps_view(run, image)
+        attribution_view(run, image, key="inspected_image", label=int(labels[index]), step=step)
+    feature_maps_view(run, image, step)
+
+
+def own_filters_view(run: Run, step: int | None) -> None:
+    filters_view(run, step)
+    if kept_steps(run):
+        st.download_button(
+            "As a film (GIF)",
+            lambda: ask(filters_film, run),
+            file_name=f"{run.id}-filters.gif",
+            mime="image/gif",
+            icon=":material/movie:",
+            help="The filters over the whole training, to show elsewhere.",
+            on_click="ignore",
+        )
 
 
 begin_page("Inspect")
@@ -177,30 +194,32 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     )
     accuracy = st.container(horizontal=True, width="content", key="accuracy")
 st.session_state[Key.INSPECTED_IN_ADDRESS] = run.id
-st.query_params.from_dict({"run": run.id})  # nothing else: on the way back from another page, its choice is left here
+address = {"run": run.id}
+st.query_params.from_dict(address)  # nothing else: on the way back from another page, its choice is left here
 
 try:
+    step = film_bar(run, address)
     with st.spinner("Asking the network about all test images"):
-        predictions = ask(predictions_of, run, test_set)
+        predictions = ask(predictions_of, run, test_set, step)
     labels = true_digits(test_set)
+except NoSuchRun:  # deleted from another tab just now
+    st.rerun()
 except LabError as error:
     st.error(as_text(str(error)))
     st.stop()
 
 with accuracy:
     accuracy_view(test_set, labels, predictions)
-try:
+if step is None:
     newest_weights_view(run)
-except NoSuchRun:  # deleted from another tab just now
-    st.rerun()
 
 show_tabs(
     {
-        ONE_IMAGE: partial(st.fragment(one_image_view), run, test_set, labels, predictions),
+        ONE_IMAGE: partial(st.fragment(one_image_view), run, step, test_set, labels, predictions),
         "Confusion matrix": partial(st.fragment(confusion_matrix_view), test_set, labels, predictions),
         "What it gets most wrong": partial(st.fragment(worst_errors_view), test_set, labels, predictions),
-        "Its filters": partial(filters_view, run),
-        "How sure, how right": partial(reliability_view, run),
+        "Its filters": partial(own_filters_view, run, step),
+        "How sure, how right": partial(reliability_view, run, step),
     },
     key=Key.INSPECTED_PART,
 )

@@ -11,7 +11,7 @@ from cnnlab.ui.frame.actions import attempt, show_error
 from cnnlab.ui.frame.page import begin_page, scroll_to_on_a_phone
 from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.wording import as_text
-from cnnlab.ui.train.recipe_form import chosen_recipe, recipe_and_network, recipe_fields
+from cnnlab.ui.train.recipe_form import chosen_recipe, chosen_snapshots, recipe_and_network, recipe_fields
 from cnnlab.ui.train.shelf import shelf_popover
 from cnnlab.ui.train.speed import why_it_is_fast
 from cnnlab.ui.train.unreadable import unreadable_run_view
@@ -36,7 +36,7 @@ def start() -> None:
         definition, config = chosen_recipe()
     except InvalidConfig:
         return
-    run = create_run(definition, config)
+    run = create_run(definition, config, snapshots=chosen_snapshots())
     scheduler().start(run)
     st.query_params["run"] = run.id
     st.session_state[Key.JUST_STARTED] = True

@@ -11,11 +11,13 @@ from types import MappingProxyType
 from typing import Any
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
 from cnnlab.charts.palette import (
     LOSS_TICKS,
     NEUTRAL_COLOR,
+    RUN_COLORS,
     SMALLEST_LOSS,
     TEST_COLOR,
     TRAIN_COLOR,
@@ -220,4 +222,114 @@ def _epoch_axis(planned_epochs: int) -> alt.X:
         "epoch:Q",
         scale=alt.Scale(domain=[0, planned_epochs], nice=False),
         axis=alt.Axis(format="d", tickMinStep=1),
+    )
+
+
+# So many points of the curve beside a film, spread as its axis is.
+_FILM_POINTS = 160
+# A digit that was never given more is grey.
+_NAMED_FROM = 0.2
+
+
+def film_chart(batches: pd.DataFrame, step: int, total_steps: int) -> LiveChart:
+    """Return the batch losses over the steps, the early ones wide apart, with one moment marked.
+
+    Parameters
+    ----------
+    batches
+        Columns step (from 1) and loss.
+    step
+        The moment: so many steps are done.
+    """
+    ends = np.unique(np.geomspace(1, max(1, total_steps), _FILM_POINTS).round())
+    groups = batches.groupby(np.searchsorted(ends, batches["step"]))
+    curve = pd.DataFrame({"step": groups["step"].mean(), "loss": groups["loss"].mean().clip(lower=SMALLEST_LOSS)})
+    moment = pd.DataFrame({"moment": [float(step)]})
+    return LiveChart(pd.concat([curve, moment], ignore_index=True), _film_spec(total_steps))
+
+
+@lru_cache
+def _film_spec(total_steps: int) -> dict[str, Any]:
+    line = (
+        alt.Chart()
+        .transform_filter("isValid(datum.loss)")
+        .mark_line(color=TRAIN_COLOR, strokeWidth=2)
+        .encode(
+            x=_step_axis("step", total_steps),
+            y=alt.Y(
+                "loss:Q",
+                title=None,
+                scale=alt.Scale(type="log", nice=False),
+                axis=alt.Axis(values=LOSS_TICKS[::2], format="~g"),
+            ),
+            tooltip=[alt.Tooltip("step:Q", format=",.0f"), alt.Tooltip("loss:Q", format=".4f")],
+        )
+    )
+    moment = (
+        alt.Chart()
+        .transform_filter("isValid(datum.moment)")
+        .mark_rule(color=TEST_COLOR, strokeWidth=2)
+        .encode(x=_step_axis("moment", total_steps))
+    )
+    # In the place of a title, for which so low a chart has no room.
+    name = (
+        alt.Chart(alt.Data(values=[{}]))
+        .encode(x=alt.XValue("width"), y=alt.YValue(0), text=alt.TextValue("batch loss"))
+        .mark_text(color=TRAIN_COLOR, align="right", baseline="top", fontSize=12)
+    )
+    return alt.LayerChart(layer=[line, moment, name]).properties(height=100).to_dict()
+
+
+def answers_chart(answers: pd.DataFrame, total_steps: int) -> LiveChart:
+    """Return the ten probabilities that a network gave an image over its training.
+
+    A digit's number stands where its probability was greatest, if that was ever above `_NAMED_FROM`.
+
+    Parameters
+    ----------
+    answers
+        Columns step, digit and probability (0 to 1).
+    """
+    points = answers.assign(digit=answers["digit"].astype(str))
+    greatest = points.loc[points.groupby("digit")["probability"].idxmax()]
+    named = greatest[greatest["probability"] > _NAMED_FROM]
+    points = points.join(named["digit"].rename("label"))
+    return LiveChart(points, _answers_spec(total_steps, tuple(sorted(named["digit"]))))
+
+
+@lru_cache
+def _answers_spec(total_steps: int, named: tuple[str, ...]) -> dict[str, Any]:
+    digits = [str(digit) for digit in range(10)]
+    colors = [RUN_COLORS[int(digit)] if digit in named else NEUTRAL_COLOR for digit in digits]
+    base = alt.Chart().encode(
+        x=_step_axis("step", total_steps),
+        y=alt.Y(
+            "probability:Q", title="probability", scale=alt.Scale(domain=[0, 1.08]), axis=percent_axis(0, tickCount=3)
+        ),
+        color=alt.Color("digit:N", scale=alt.Scale(domain=digits, range=colors), legend=None),
+    )
+    lines = base.mark_line(strokeWidth=2).encode(
+        opacity=alt.condition(alt.FieldOneOfPredicate("digit", list(named)), alt.value(1.0), alt.value(0.4)),
+        tooltip=[
+            alt.Tooltip("step:Q", title="after step", format=",.0f"),
+            alt.Tooltip("digit:N"),
+            alt.Tooltip("probability:Q", format=".1%"),
+        ],
+    )
+    names = (
+        base.transform_filter("isValid(datum.label)")
+        .mark_text(dy=-9, fontSize=14, fontWeight="bold")
+        .encode(text="label:N")
+    )
+    return alt.LayerChart(layer=[lines, names]).properties(height=190).to_dict()
+
+
+def _step_axis(field: str, total_steps: int) -> alt.X:
+    """Return an axis for a run's steps on which 0 has a place, and the first steps have as much room as the last."""
+    ticks = [0, *(10**power for power in range(7) if 10**power <= total_steps)]
+    return alt.X(
+        f"{field}:Q",
+        title=None,
+        scale=alt.Scale(type="symlog", constant=1, domain=[0, total_steps], nice=False),
+        axis=alt.Axis(values=ticks, labelExpr="datum.value ? format(datum.value, ',d') : 'step 0'"),
     )

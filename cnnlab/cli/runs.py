@@ -8,11 +8,11 @@ import click
 
 from cnnlab.errors import LabError
 from cnnlab.inference.test_set import pen_accuracy_of
-from cnnlab.runs.archive import MOST_BYTES, export_run, import_run
 from cnnlab.runs.folder import NoSuchRun
 from cnnlab.runs.queue import wish_learning_rate
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import all_runs, find_run, unreadable_runs
+from cnnlab.runs.transfer.archive import MOST_BYTES, export_run, import_run
 from cnnlab.training.recipe import InvalidConfig
 from cnnlab.wording import in_one_line, percent
 
@@ -71,10 +71,11 @@ def set_learning_rate(run_id: str, setting: str) -> None:
 @click.argument("run_id", metavar="RUN")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--checkpoint", is_flag=True, help="Take the state along from which training goes on.")
-def export(run_id: str, file: Path, checkpoint: bool) -> None:
+@click.option("--snapshots", is_flag=True, help="Take those of its weights along, which are its film.")
+def export(run_id: str, file: Path, checkpoint: bool, snapshots: bool) -> None:
     """Write a run to a zip archive, to be imported elsewhere. FILE must not be there yet."""
     try:
-        content = export_run(find_run(run_id), checkpoint=checkpoint)
+        content = export_run(find_run(run_id), checkpoint=checkpoint, snapshots=snapshots)
         with file.open("xb") as archive:
             archive.write(content)
     except NoSuchRun as error:

@@ -20,6 +20,7 @@ from cnnlab.runs.log import Status
 from cnnlab.runs.names import InvalidName
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import create_run, find_run
+from cnnlab.runs.snapshots import DEFAULT_SNAPSHOTS, MOST_SNAPSHOTS
 from cnnlab.runs.writer import RunBusy, RunFinished, RunWriter
 from cnnlab.training.events import EpochEvent
 from cnnlab.training.loop import require_an_image_for_each
@@ -74,10 +75,22 @@ def _option(name: str, setting: Setting) -> Callable[[Callable[..., None]], Call
 @click.option("--preset", type=click.Choice(list(PRESETS)), help="A recipe to begin with  [default: tutorial]")
 @recipe_options
 @click.option("--name", help="What to call the run.")
+@click.option(
+    "--snapshots",
+    type=click.IntRange(0, MOST_SNAPSHOTS),
+    help="How often it keeps its weights while it trains, for its film; in at most 2 % of the time.  "
+    f"[default: {DEFAULT_SNAPSHOTS}]",
+)
 @click.option("--resume", metavar="RUN", help="Go on with this run instead; its recipe is kept.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each epoch.")
 def train(
-    model: str | None, preset: str | None, name: str | None, resume: str | None, as_json: bool, **recipe: Any
+    model: str | None,
+    preset: str | None,
+    name: str | None,
+    snapshots: int | None,
+    resume: str | None,
+    as_json: bool,
+    **recipe: Any,
 ) -> None:
     """Train a network. Ctrl-C stops it and keeps a checkpoint."""
     chosen = {field: value for field, value in recipe.items() if value is not None}
@@ -97,9 +110,9 @@ def train(
             device_for(config)  # a device that is not here is a bad argument, not a failed run
             if processes:
                 require_an_image_for_each(processes.size, config.images_per_epoch, config.batch_size)
-            run = create_run(definition, config, name)
-        elif model or preset or name or chosen:
-            given = {"model": model, "preset": preset, "name": name} | recipe
+            run = create_run(definition, config, name, snapshots=DEFAULT_SNAPSHOTS if snapshots is None else snapshots)
+        elif model or preset or name or snapshots is not None or chosen:
+            given = {"model": model, "preset": preset, "name": name, "snapshots": snapshots} | recipe
             options = ", ".join(f"--{field.replace('_', '-')}" for field, value in given.items() if value is not None)
             raise click.UsageError(f"A resumed run keeps its recipe and its name: leave out {options}.")
         else:

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cnnlab.data.pen_digits import load_drawn
-from cnnlab.inference.networks import newest_network_of
+from cnnlab.inference.networks import Network, network_after, newest_network_of
 from cnnlab.runs.run import Run
 from cnnlab.training.evaluation import predict_logits
 
@@ -48,23 +48,28 @@ class Calibration:
     error_after: float
 
 
-def calibration_of(run: Run) -> Calibration:
-    """Return how well a run's stated probabilities hold on what people drew, with its newest weights.
+def calibration_of(run: Run, step: int | None = None) -> Calibration:
+    """Return how well a run's stated probabilities hold on what people drew.
+
+    They are those of its newest weights, or of those after a step, of which it has a snapshot.
 
     Raises
     ------
-    NoPredictions
-        As `cnnlab.inference.networks.newest_network_of` does.
+    NoPredictions, UnreadableRun
+        As `cnnlab.inference.networks.newest_network_of` and `network_after` do.
     DataError
         If the pen digits cannot be read.
     """
-    network = newest_network_of(run)
-    return _calibration_of(run.source, network.fingerprint, run)
+    return _calibration_of(_network(run, step).fingerprint, run, step)
+
+
+def _network(run: Run, step: int | None) -> Network:
+    return newest_network_of(run) if step is None else network_after(run, step)
 
 
 @lru_cache(maxsize=64)
-def _calibration_of(_source: str, _fingerprint: str, run: Run) -> Calibration:
-    module = newest_network_of(run).module
+def _calibration_of(_fingerprint: str, run: Run, step: int | None) -> Calibration:
+    module = _network(run, step).module
     choosing, choosing_labels = load_drawn("choosing")
     testing, labels = load_drawn("testing")
     temperature = temperature_for(predict_logits(module, choosing), choosing_labels)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from cnnlab.errors import LabError
 from cnnlab.models.definitions import Definition, UnknownDefinition
 from cnnlab.runs.run import Run
+from cnnlab.runs.snapshots import read_snapshot
 
 _MOST_NETWORKS = 64  # of 120 kB each
 
@@ -49,6 +50,25 @@ def newest_network_of(run: Run) -> Network:
     """
     weights = newest_weights_of(run)
     return _network_of(run, weights, lambda: load(weights))
+
+
+def network_after(run: Run, step: int) -> Network:
+    """Return a run's network as it was after a step, of which it has a snapshot.
+
+    Raises
+    ------
+    NoPredictions
+        If its network is not registered any more or is another one now.
+    UnreadableRun
+        If the snapshot cannot be read.
+    """
+    weights = read_snapshot(run, step)
+    return _network_of(run, weights, lambda: load(weights))
+
+
+def network_at(run: Run, step: int | None) -> Network:
+    """Return a run's network after a step, as `network_after` does; for None, as it is now, as `network_now` does."""
+    return network_now(run) if step is None else network_after(run, step)
 
 
 def network_now(run: Run) -> Network:

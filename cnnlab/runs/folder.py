@@ -7,6 +7,7 @@ weights.safetensors      the newest weights
 predictions.safetensors  what such weights answer on MNIST's test images
 pen-predictions.safetensors  what they answer on the digits that people drew with a pen
 checkpoint.pt            the state from which training goes on
+snapshots/STEP.safetensors  the weights after a step, for the run's film
 stop                     there while somebody wants the run to stop
 learning-rate            the learning rate that somebody wants the run to go on with
 errors.txt               what the worker wrote to its standard error
@@ -29,7 +30,10 @@ REFERENCE_RUNS = Path(__file__).parents[1] / "assets" / "runs"
 DRAWING_RUN = "reference-drawing"
 MANIFEST, NAME, LOG = "run.json", "name.txt", "events.jsonl"
 WEIGHTS, CHECKPOINT = "weights.safetensors", "checkpoint.pt"
+SNAPSHOTS = "snapshots"
 EXPORTED_FILES = (MANIFEST, NAME, LOG, WEIGHTS, CHECKPOINT)
+# The name of a snapshot in an archive.
+EXPORTED_SNAPSHOT = re.compile(rf"{SNAPSHOTS}/(?P<step>0|[1-9][0-9]{{0,6}})\.safetensors")
 # Of run.json and of the log's lines. 1: before December 2026, without a number. 2: lines have sums, weights and
 # checkpoints name their run and step.
 FORMAT = 2
@@ -62,10 +66,15 @@ class RunFolder:
         self.predictions_path = folder / "predictions.safetensors"
         self.pen_predictions_path = folder / "pen-predictions.safetensors"
         self.checkpoint_path = folder / CHECKPOINT
+        self.snapshots_folder = folder / SNAPSHOTS
         self.stop_path = folder / "stop"
         self.learning_rate_path = folder / "learning-rate"
         self.errors_path = folder / "errors.txt"
         self.reserve_path = folder / "reserve"
+
+    def snapshot_path(self, step: int) -> Path:
+        """Return where the weights after a step are, if they were kept."""
+        return self.snapshots_folder / f"{step}.safetensors"
 
     @property
     def wished_learning_rate(self) -> float | None:

@@ -74,6 +74,8 @@ class Run(RunFolder):
         The definition's source when the run was made.
     created
         When the run was made, in UTC.
+    snapshots
+        How many snapshots of its weights it keeps while it trains, at most; None where an earlier version made it.
     sweep_id
         The sweep that the run was made for, or None; runs of earlier versions do not say.
     identity
@@ -95,9 +97,12 @@ class Run(RunFolder):
             self.config = TrainingConfig(**self._as_trained(manifest["config"]))
             self.source: str = manifest["source"]
             self.sweep_id: str | None = manifest.get("sweep")
+            self.snapshots: int | None = manifest.get("snapshots")
             self.created = datetime.fromisoformat(manifest["created"])
             if not (isinstance(self.model, str) and isinstance(self.source, str) and self.created.tzinfo):
                 raise ValueError("A run has the name and the source of a network, and a moment in a time zone.")
+            if not (self.snapshots is None or type(self.snapshots) is int):
+                raise ValueError("A run has a number of snapshots.")
         except OSError as error:
             raise unreadable(self.manifest_path, error) from error
         except (ValueError, KeyError, TypeError, RecursionError) as error:

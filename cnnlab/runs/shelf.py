@@ -24,6 +24,7 @@ from cnnlab.runs.folder import (
 )
 from cnnlab.runs.names import checked_name
 from cnnlab.runs.run import Run
+from cnnlab.runs.snapshots import DEFAULT_SNAPSHOTS
 from cnnlab.runs.writer import RunBusy, RunWriter
 from cnnlab.storage.checksums import sealed
 from cnnlab.storage.files import identifier_after, remove_unfinished, replacing, unfinished_path
@@ -36,9 +37,18 @@ _LONGEST_SHOWN = 40
 
 
 def create_run(
-    definition: Definition, config: TrainingConfig, name: str | None = None, sweep_id: str | None = None
+    definition: Definition,
+    config: TrainingConfig,
+    name: str | None = None,
+    sweep_id: str | None = None,
+    snapshots: int = DEFAULT_SNAPSHOTS,
 ) -> Run:
     """Make a run in the lab's home, perhaps for a sweep. It neither trains nor waits yet.
+
+    Parameters
+    ----------
+    snapshots
+        Of its weights, for its film: how many it keeps, at most.
 
     Raises
     ------
@@ -60,6 +70,7 @@ def create_run(
             "config": asdict(config),
             "source": definition.source,
             "created": datetime.now(UTC).isoformat(),
+            "snapshots": snapshots,
         } | ({"sweep": sweep_id} if sweep_id else {})
         try:
             with replacing(unfinished / MANIFEST) as path:

@@ -13,10 +13,11 @@ from cnnlab.errors import LabError
 from cnnlab.models.definitions import UnknownDefinition
 from cnnlab.models.sources import definition_of
 from cnnlab.runs.folder import FORMAT, DamagedRun, unreadable
-from cnnlab.runs.log import Line, Record, Status, drop_torn_line, line_of, status_said_by, training_line
+from cnnlab.runs.log import Line, Status, drop_torn_line, line_of, status_said_by, training_line
+from cnnlab.runs.record import Record
 from cnnlab.runs.run import Run
 from cnnlab.storage.checksums import sealed_tensors
-from cnnlab.storage.files import replacing
+from cnnlab.storage.files import replacing, unfinished_path
 from cnnlab.storage.locks import try_lock
 from cnnlab.training.events import Event
 from cnnlab.training.state import TrainingState
@@ -152,10 +153,22 @@ class RunWriter(Record):
 
     def save_weights(self, weights: dict[str, Tensor], step: int | None = None) -> None:
         """Write the weights, which are those after a step, in place of those before."""
+        with replacing(self.run.weights_path) as unfinished:
+            unfinished.write_bytes(self._sealed(weights, step))
+
+    def save_snapshot(self, weights: dict[str, Tensor], step: int) -> None:
+        """Write the weights after a step beside those after others."""
+        path = self.run.snapshot_path(step)
+        path.parent.mkdir(exist_ok=True)
+        unfinished = unfinished_path(self.run.folder / path.name)
+        # Nothing waits for the disk: one that a power cut has torn does not match its sum, and is left out of the film.
+        unfinished.write_bytes(self._sealed(weights, step))
+        unfinished.replace(path)
+
+    def _sealed(self, weights: dict[str, Tensor], step: int | None) -> bytes:
         tensors = {name: tensor.cpu().contiguous() for name, tensor in weights.items()}
         origin = {"run": self.run.identity} | ({"step": str(step)} if step is not None else {})
-        with replacing(self.run.weights_path) as unfinished:
-            unfinished.write_bytes(sealed_tensors(tensors, **origin))
+        return sealed_tensors(tensors, **origin)
 
     def go_back_to_checkpoint(self) -> None:
         """Write the weights of the last checkpoint: that is what there is of a run whose training was cut off."""

@@ -272,7 +272,7 @@ def _make_runs(recipes: list[tuple[Definition, TrainingConfig]], sweep_id: str) 
     runs: list[Run] = []
     try:
         for definition, config in recipes:
-            runs.append(create_run(definition, config, sweep_id=sweep_id))
+            runs.append(create_run(definition, config, sweep_id=sweep_id, snapshots=0))
     except BaseException:
         for run in runs:
             with suppress(LabError):

@@ -27,7 +27,8 @@ from cnnlab import TRAINING_ENVIRONMENT
 from cnnlab.data import mnist as data
 from cnnlab.data.mnist import MNIST
 from cnnlab.errors import LabError
-from cnnlab.runs.log import Record, Status
+from cnnlab.runs.log import Status
+from cnnlab.runs.record import Record
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import all_runs
 from cnnlab.runs.writer import RunBusy, RunWriter, checkpoint_of
@@ -90,8 +91,11 @@ class Parcels(Record):
 
     def save_weights(self, weights: dict[str, torch.Tensor], step: int | None = None) -> None:
         """Send the weights as they are now."""
-        copies = {name: tensor.detach().cpu().clone() for name, tensor in weights.items()}
-        self._writes.append(partial(RunWriter.save_weights, weights=copies, step=step))
+        self._writes.append(partial(RunWriter.save_weights, weights=_copies(weights), step=step))
+
+    def save_snapshot(self, weights: dict[str, torch.Tensor], step: int) -> None:
+        """Send the weights as they are now, to be kept beside others."""
+        self._writes.append(partial(RunWriter.save_snapshot, weights=_copies(weights), step=step))
 
     @property
     def is_due(self) -> bool:
@@ -103,6 +107,10 @@ class Parcels(Record):
         writes, self._writes = self._writes, []
         self._sent = time.monotonic()
         return writes
+
+
+def _copies(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: tensor.detach().cpu().clone() for name, tensor in weights.items()}
 
 
 def train_order(order: Order) -> Iterator[list[Write]]:

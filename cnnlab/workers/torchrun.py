@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.distributed import PrefixStore, Store, TCPStore  # type: ignore[attr-defined]
 from torch.nn.parallel import DistributedDataParallel
 
-from cnnlab.runs.log import Record
+from cnnlab.runs.record import Record
 from cnnlab.runs.run import Run
 from cnnlab.training.events import Event
 from cnnlab.training.recipe import device_for
@@ -185,6 +185,7 @@ class _JointOrder:
         self.learning_rates = order.learning_rates
         self.wished_learning_rate = order.wished_learning_rate
         self.takes_wishes = order.takes_wishes
+        self.snapshots = order.snapshots
         self._processes = processes
 
     @property
@@ -199,3 +200,4 @@ class _Untold(Record):
     def append_training(self, event: Event) -> None: ...
     def save(self, state: TrainingState, *, weights: bool) -> None: ...
     def save_weights(self, weights: dict[str, Tensor], step: int | None = None) -> None: ...
+    def save_snapshot(self, weights: dict[str, Tensor], step: int) -> None: ...

@@ -19,7 +19,7 @@ from cnnlab.drawing.pen import PenData, load_pen_data
 from cnnlab.errors import LabError, NotEnoughMemory, is_memory_error
 from cnnlab.models.definitions import UnknownDefinition
 from cnnlab.models.sources import definition_of
-from cnnlab.runs.log import Record
+from cnnlab.runs.record import Record
 from cnnlab.runs.run import Run
 from cnnlab.storage.home import writing_to_home
 from cnnlab.training.events import EpochEvent, Event
@@ -27,6 +27,7 @@ from cnnlab.training.loop import Diverged, train
 from cnnlab.training.optimizers import MOST_CHANGES, with_change
 from cnnlab.training.recipe import TrainingConfig
 from cnnlab.training.state import Team, TrainingState
+from cnnlab.workers.snapshots import Snapshots
 
 # How much training a crash may cost.
 CHECKPOINT_SECONDS = 1.0
@@ -63,6 +64,8 @@ class Assignment(Protocol):
     def wished_learning_rate(self) -> float | None: ...
     @property
     def takes_wishes(self) -> bool: ...
+    @property
+    def snapshots(self) -> int | None: ...
     def load_checkpoint(self) -> dict[str, Any] | None: ...
 
 
@@ -79,6 +82,7 @@ class Order:
         self.model = run.model
         self.source = run.source
         self.config = run.config
+        self.snapshots = run.snapshots
         self._checkpoint = run.read_checkpoint()
 
     def load_checkpoint(self) -> dict[str, Any] | None:
@@ -173,6 +177,8 @@ def _train(
         takes_wishes=run.takes_wishes,
         torch=torch.__version__,
     )
+    snapshots = Snapshots(run.snapshots or 0, state, run.config.total_steps)
+    snapshots.take_if_due(writer)
     saved = time.monotonic()
     learning_rates = run.learning_rates
     try:
@@ -181,6 +187,7 @@ def _train(
             if event.step < state.step:  # more steps are done than logged: a checkpoint would skip some
                 yield event
                 continue
+            snapshots.take_if_due(writer)
             is_epoch = isinstance(event, EpochEvent)
             if is_epoch or time.monotonic() - saved >= CHECKPOINT_SECONDS:
                 writer.save(state, weights=is_epoch)

@@ -24,9 +24,9 @@ from cnnlab.runs.shelf import create_run, delete_run
 with atheris.instrument_imports(include=["cnnlab", "zipfile", "json"]):
     from cnnlab.errors import LabError
     from cnnlab.models.definitions import DEFINITIONS
-    from cnnlab.runs.archive import export_run, import_run
     from cnnlab.runs.folder import EXPORTED_FILES
     from cnnlab.runs.run import Run
+    from cnnlab.runs.transfer.archive import export_run, import_run
     from cnnlab.runs.writer import RunWriter
     from cnnlab.training.events import BatchEvent, EpochEvent
     from cnnlab.training.recipe import TrainingConfig

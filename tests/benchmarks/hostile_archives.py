@@ -22,9 +22,9 @@ ROOT = Path(__file__).parents[2]
 
 def archives() -> dict[str, bytes]:
     """Return archives by what is wrong with them."""
-    from cnnlab.runs.archive import export_run
     from cnnlab.runs.log import line_of
     from cnnlab.runs.shelf import reference_runs
+    from cnnlab.runs.transfer.archive import export_run
 
     with zipfile.ZipFile(io.BytesIO(export_run(reference_runs()[0]))) as file:
         sound = {name: file.read(name) for name in file.namelist()}
@@ -103,8 +103,8 @@ def saved(count: int) -> bytes:
 def import_one(path: Path) -> None:
     """Import an archive, and print how it went, the seconds, and the megabytes that it took."""
     from cnnlab.errors import LabError
-    from cnnlab.runs.archive import import_run
     from cnnlab.runs.shelf import reference_runs
+    from cnnlab.runs.transfer.archive import import_run
 
     reference_runs()[0].load_weights()
     content = path.read_bytes()

@@ -37,9 +37,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as home, sync_playwright() as playwright:
         os.environ["CNNLAB_HOME"] = home
         from cnnlab.models.definitions import DEFINITIONS
-        from cnnlab.runs.archive import export_run, import_run
         from cnnlab.runs.queue import enqueue
         from cnnlab.runs.shelf import create_run, reference_runs
+        from cnnlab.runs.transfer.archive import export_run, import_run
         from cnnlab.training.recipe import TrainingConfig
 
         runs = [run.id for run in reference_runs()]

@@ -67,10 +67,11 @@ def answers_view(runs: Sequence[Run], prepared: Preparation | None) -> None:
     st.html(f'<p class="unseen" role="status">{html.escape(" ".join(told))}</p>')  # for those who do not see it
 
 
-def answer_view(run: Run, image: np.ndarray) -> None:
-    """Show what a run answers to an image, shape (28, 28), that needs no preparation."""
+def answer_view(run: Run, image: np.ndarray, step: int | None = None) -> None:
+    """Show what a run answers to an image, shape (28, 28), that needs no preparation; or answered, after a step."""
+    label = run.name if step is None else f"{run.name}, after step {step:,}"
     try:
-        card = _card(run, run.name, ask(answers_of, run, image[None]))
+        card = _card(run, label, ask(answers_of, run, image[None], step))
     except LabError as error:
         st.error(as_text(str(error)))
         return

@@ -9,10 +9,11 @@ from cnnlab.charts.shading import NEGATIVE_COLOR, POSITIVE_COLOR, light, on_ink,
 from cnnlab.data.mnist import IMAGE_SHAPE
 from cnnlab.errors import LabError
 from cnnlab.inference.answers import answers_of
-from cnnlab.inference.networks import network_now, newest_network_of
+from cnnlab.inference.networks import network_at
 from cnnlab.inference.test_set import DIGITS
 from cnnlab.models.insight import attribution, feature_maps, filters_of
 from cnnlab.runs.run import Run
+from cnnlab.ui.film.answers import answers_over_training_view
 from cnnlab.ui.frame.pictures import picture_rows
 from cnnlab.ui.frame.torch_thread import ask
 from cnnlab.ui.frame.wording import as_text
@@ -31,10 +32,10 @@ _NO_OTHER = "no other"
 _INTEGRATED_GRADIENTS = "https://arxiv.org/abs/1703.01365"
 
 
-def filters_view(run: Run) -> None:
-    """Show the filters of each convolution of a run's network."""
+def filters_view(run: Run, step: int | None = None) -> None:
+    """Show the filters of each convolution of a run's network, as it is now or as it was after a step."""
     try:
-        filters = ask(_filters_of, run)
+        filters = ask(_filters_of, run, step)
     except LabError as error:
         st.error(as_text(str(error)))
         return
@@ -55,7 +56,9 @@ def filters_view(run: Run) -> None:
 
 
 def explanation_view(run: Run, image: Tensor | np.ndarray, *, key: str) -> None:
-    """Show what a run's network makes of an image, where it is asked for: feature maps, and which pixels spoke.
+    """Show what a run's network makes of an image, where it is asked for.
+
+    That is its feature maps, which pixels spoke, and what it would have answered while it was trained.
 
     Parameters
     ----------
@@ -67,16 +70,19 @@ def explanation_view(run: Run, image: Tensor | np.ndarray, *, key: str) -> None:
     with st.container(horizontal=True):
         shows_maps = st.toggle("Feature maps", key=f"{key}_maps", persist_state="session")
         shows_pixels = st.toggle("Which pixels spoke", key=f"{key}_pixels", persist_state="session")
+        shows_training = st.toggle("Its answer over training", key=f"{key}_training", persist_state="session")
+    if shows_training:
+        answers_over_training_view(run, image)
     if shows_pixels:
         attribution_view(run, image, key=key)
     if shows_maps:
         feature_maps_view(run, image)
 
 
-def feature_maps_view(run: Run, image: Tensor | np.ndarray) -> None:
-    """Show what each convolution finds in an image, as `explanation_view` takes it."""
+def feature_maps_view(run: Run, image: Tensor | np.ndarray, step: int | None = None) -> None:
+    """Show what each convolution finds in an image, as `explanation_view` takes it; or found, after a step."""
     try:
-        maps = ask(_feature_maps_of, run, torch.as_tensor(image).reshape(IMAGE_SHAPE))
+        maps = ask(_feature_maps_of, run, torch.as_tensor(image).reshape(IMAGE_SHAPE), step)
     except LabError as error:
         st.error(as_text(str(error)))
         return
@@ -93,7 +99,9 @@ def feature_maps_view(run: Run, image: Tensor | np.ndarray) -> None:
     )
 
 
-def attribution_view(run: Run, image: Tensor | np.ndarray, *, key: str, label: int | None = None) -> None:
+def attribution_view(
+    run: Run, image: Tensor | np.ndarray, *, key: str, label: int | None = None, step: int | None = None
+) -> None:
     """Show which pixels of an image spoke for a digit, or for one rather than another.
 
     Parameters
@@ -105,13 +113,15 @@ def attribution_view(run: Run, image: Tensor | np.ndarray, *, key: str, label: i
     label
         The digit that the image is, where that is known: of a wrong answer it is asked at first why that one rather
         than this.
+    step
+        After which the network is asked; as it is now if left out.
     """
     given = torch.as_tensor(image).reshape(IMAGE_SHAPE)
     picture, told = st.columns([2, 3], vertical_alignment="center")
     try:
         with told:
-            digit, rather_than = _asked_about(ask(_answer_of, run, given), label, key)
-        spoke = ask(_attribution_of, run, given, digit, rather_than)
+            digit, rather_than = _asked_about(ask(_answer_of, run, given, step), label, key)
+        spoke = ask(_attribution_of, run, given, digit, rather_than, step)
     except LabError as error:
         st.error(as_text(str(error)))
         return
@@ -178,17 +188,17 @@ def _numbers(pictures: list[np.ndarray]) -> list[str]:
 # What follows computes with PyTorch, and is called by `ask`.
 
 
-def _filters_of(run: Run) -> dict[str, np.ndarray]:
-    return {name: weights.numpy() for name, weights in filters_of(newest_network_of(run).module).items()}
+def _filters_of(run: Run, step: int | None) -> dict[str, np.ndarray]:
+    return {name: weights.numpy() for name, weights in filters_of(network_at(run, step).module).items()}
 
 
-def _feature_maps_of(run: Run, image: Tensor) -> dict[str, np.ndarray]:
-    return {name: maps.numpy() for name, maps in feature_maps(network_now(run).module, image).items()}
+def _feature_maps_of(run: Run, image: Tensor, step: int | None) -> dict[str, np.ndarray]:
+    return {name: maps.numpy() for name, maps in feature_maps(network_at(run, step).module, image).items()}
 
 
-def _answer_of(run: Run, image: Tensor) -> int:
-    return answers_of(run, image.numpy())[0].digit
+def _answer_of(run: Run, image: Tensor, step: int | None) -> int:
+    return answers_of(run, image.numpy(), step)[0].digit
 
 
-def _attribution_of(run: Run, image: Tensor, digit: int, rather_than: int | None) -> np.ndarray:
-    return attribution(network_now(run).module, image, digit, rather_than).numpy()
+def _attribution_of(run: Run, image: Tensor, digit: int, rather_than: int | None, step: int | None) -> np.ndarray:
+    return attribution(network_at(run, step).module, image, digit, rather_than).numpy()

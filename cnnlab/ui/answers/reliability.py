@@ -13,11 +13,14 @@ from cnnlab.ui.frame.wording import as_text
 _GUO = "https://arxiv.org/abs/1706.04599"
 
 
-def reliability_view(run: Run) -> None:
-    """Show how far what a run's network says of itself holds on what people drew, before and after scaling."""
+def reliability_view(run: Run, step: int | None = None) -> None:
+    """Show how far what a run's network says of itself holds on what people drew, before and after scaling.
+
+    It is the network as it is now, or as it was after a step.
+    """
     try:
         with st.spinner("Asking the network about the digits that people drew"):
-            found = ask(calibration_of, run)
+            found = ask(calibration_of, run, step)
     except LabError as error:
         st.error(as_text(str(error)))
         return

@@ -24,6 +24,7 @@ class Key(StrEnum):
     # Train
     PRESET_NUMBER = "preset_number"  # how often the list of recipes was made anew
     PRESET_CHOSEN = "preset_chosen"  # the one chosen last
+    SNAPSHOTS = "snapshots"  # how many a run is to keep
     JUST_STARTED = "just_started"  # the page goes to the run, on a phone
     RUN_SEARCH = "run_search"
     LAST_RUN = "last_run"  # the run looked at last
@@ -80,6 +81,8 @@ class Key(StrEnum):
     LOOKED_INTO = "looked_into"  # the test image
     INSPECTED_SET = "inspected_set"  # of test images
     INSPECTED_PART = "inspected_part"  # the tab
+    FILM_PLAYS = "film_plays"  # the run whose film does, or None
+    FILM_TURNED = "film_turned"  # when its last frame came
 
     # Sweep
     SWEEP_SHOWN = "sweep_shown"

@@ -5,8 +5,9 @@ from collections.abc import Callable
 import pandas as pd
 import streamlit as st
 
-from cnnlab.runs.archive import export_run
 from cnnlab.runs.run import Run
+from cnnlab.runs.snapshots import kept_steps
+from cnnlab.runs.transfer.archive import export_run
 from cnnlab.training.script import training_script
 from cnnlab.ui.frame.wording import csv_of
 
@@ -26,9 +27,12 @@ def downloads(run: Run) -> None:
     with_checkpoint = run.has_checkpoint and st.checkbox(
         "With the checkpoint, to resume it elsewhere", key=f"checkpoint_{run.id}"
     )
+    with_snapshots = bool(kept_steps(run)) and st.checkbox(
+        "With the snapshots, which are its film", key=f"snapshots_{run.id}"
+    )
     st.download_button(
         "Run (zip)",
-        lambda: export_run(run, checkpoint=with_checkpoint),
+        lambda: export_run(run, checkpoint=with_checkpoint, snapshots=with_snapshots),
         file_name=f"{run.id}.zip",
         mime="application/zip",
         help="Its recipe, losses and weights. *Import a run*, below the list of runs, takes it into another lab.",

@@ -11,6 +11,7 @@ import streamlit as st
 from cnnlab.models.definitions import DEFINITIONS, Definition
 from cnnlab.networks.shelf import LONGEST_NAME, all_networks, keep_network, network_named
 from cnnlab.runs.run import Run
+from cnnlab.runs.snapshots import DEFAULT_SNAPSHOTS, MOST_SNAPSHOTS
 from cnnlab.training.recipe import PRESETS, SETTINGS, InvalidConfig, TrainingConfig, available_devices
 from cnnlab.training.setting_kinds import Choice, Number, Switch, Whole
 from cnnlab.ui.frame.session import Key
@@ -69,8 +70,23 @@ def recipe_fields() -> None:
             _field(name)
     with st.expander("More settings", icon=":material/tune:", key="more_settings"):
         _fields([name for name in SETTINGS if name not in _PLAYED_WITH])
+        st.number_input(
+            "Snapshots",
+            0,
+            MOST_SNAPSHOTS,
+            DEFAULT_SNAPSHOTS,
+            key=Key.SNAPSHOTS,
+            persist_state="session",
+            help="How often the run keeps its weights while it trains: *Inspect* and *Draw* make a film of them. It "
+            "takes at most 2 % of the training; 0 keeps none.",
+        )
     st.caption(_difference_line())
     _refusal()
+
+
+def chosen_snapshots() -> int:
+    """Return how many snapshots of its weights a run is to keep."""
+    return int(st.session_state.get(Key.SNAPSHOTS, DEFAULT_SNAPSHOTS))
 
 
 def chosen_recipe() -> tuple[Definition, TrainingConfig]:
@@ -97,6 +113,8 @@ def take_recipe(run: Run) -> None:
     name = run.model if is_here else keep_network(run.name[:LONGEST_NAME], run.source).name
     for field in SETTINGS:
         st.session_state[_key(field)] = getattr(run.config, field)
+    if run.snapshots is not None:
+        st.session_state[Key.SNAPSHOTS] = run.snapshots
     choose_network(name)
 
 

@@ -5,9 +5,9 @@ from functools import partial
 import streamlit as st
 
 from cnnlab.errors import LabError
-from cnnlab.runs.archive import import_run
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import all_runs, reference_runs, unreadable_runs
+from cnnlab.runs.transfer.archive import import_run
 from cnnlab.storage.cores import available_cores
 from cnnlab.ui.frame.actions import attempt
 from cnnlab.ui.frame.live import live

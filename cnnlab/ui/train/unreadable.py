@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from cnnlab.runs.archive import files_as_they_are
 from cnnlab.runs.folder import BlockedRun, UnreadableRun
 from cnnlab.runs.shelf import delete_unreadable_run
+from cnnlab.runs.transfer.archive import files_as_they_are
 from cnnlab.ui.frame.actions import attempt
 from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.wording import as_text

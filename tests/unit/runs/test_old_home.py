@@ -13,11 +13,11 @@ from streamlit.testing.v1 import AppTest
 from cnnlab.drawing.my_digits import keep, my_digits
 from cnnlab.drawing.strokes import Stroke
 from cnnlab.inference.test_set import predictions_of
-from cnnlab.runs.archive import export_run, import_run
 from cnnlab.runs.log import Status
 from cnnlab.runs.queue import enqueue
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import all_runs, unreadable_runs
+from cnnlab.runs.transfer.archive import export_run, import_run
 from cnnlab.runs.writer import RunFinished, RunWriter
 from cnnlab.sweeps.plan import Plan
 from cnnlab.sweeps.sweep import all_sweeps

@@ -9,12 +9,12 @@ from cnnlab.cli.main import main
 from cnnlab.comparison.experiments import by_experiment, differing_settings, experiment_of
 from cnnlab.comparison.labels import labels_of, recipe_in_words
 from cnnlab.models.definitions import DEFINITIONS
-from cnnlab.runs.archive import export_run, import_run
 from cnnlab.runs.folder import DamagedRun
 from cnnlab.runs.log import Status
 from cnnlab.runs.queue import NotTraining, wish_learning_rate
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import create_run
+from cnnlab.runs.transfer.archive import export_run, import_run
 from cnnlab.runs.writer import RunWriter
 from cnnlab.training.events import BatchEvent
 from cnnlab.training.optimizers import MOST_CHANGES

@@ -9,14 +9,16 @@ from uuid import uuid4
 
 import numpy as np
 import torch
+from safetensors.torch import load
 from torch import Tensor
 
 from cnnlab.errors import LabError
 from cnnlab.models.definitions import Definition
-from cnnlab.runs.folder import EXPORTED_FILES, MANIFEST, DamagedRun, runs_folder
+from cnnlab.runs.folder import EXPORTED_FILES, EXPORTED_SNAPSHOT, MANIFEST, SNAPSHOTS, DamagedRun, runs_folder
 from cnnlab.runs.log import Status, status_said_by
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import move_in
+from cnnlab.runs.snapshots import MOST_SNAPSHOTS, kept_steps, read_snapshot
 from cnnlab.runs.writer import RunWriter
 from cnnlab.storage.checksums import origin_of, sealed, sealed_tensors, unsealed
 from cnnlab.storage.files import unfinished_path
@@ -38,7 +40,7 @@ def adopt(files: dict[str, bytes]) -> Run:
     Parameters
     ----------
     files
-        As `cnnlab.runs.archive.exported_files` returns them.
+        As `cnnlab.runs.transfer.archive.exported_files` returns them.
 
     Raises
     ------
@@ -53,9 +55,10 @@ def adopt(files: dict[str, bytes]) -> Run:
     unfinished = unfinished_path(folder / f"imported-{uuid4().hex}")
     unfinished.mkdir()
     try:
-        for name in EXPORTED_FILES:
-            if name in files:
-                (unfinished / name).write_bytes(files[name])
+        (unfinished / SNAPSHOTS).mkdir()
+        for name, content in files.items():
+            if name in EXPORTED_FILES or EXPORTED_SNAPSHOT.fullmatch(name):
+                (unfinished / name).write_bytes(content)
         run = _checked(Run(unfinished))
         _seal(run)
         _settle(run)
@@ -94,6 +97,7 @@ def _checked(run: Run) -> Run:
     run.last_record()
     if (weights := run.load_weights()) is not None:
         _require_fitting(weights, definition)
+    _require_film(run, definition, history.step)
     if (checkpoint := run.load_checkpoint()) is not None:
         _require_checkpoint(checkpoint, definition, run, history.step)
     return run
@@ -111,6 +115,17 @@ def _require_fitting(weights: object, definition: Definition) -> None:
             raise unfit
         if not tensor.isfinite().all():
             raise UnfitRun(f"its weights hold numbers in {name} that are infinite or none.")
+
+
+def _require_film(run: Run, definition: Definition, steps_told: int) -> None:
+    """Check that a run's snapshots are whole, its own, and of its network."""
+    steps = kept_steps(run)
+    if len(steps) < len(list(run.snapshots_folder.iterdir())) or len(steps) > MOST_SNAPSHOTS:
+        raise UnfitRun("its snapshots are not those that a run keeps.")
+    for step in steps:
+        if step > steps_told:
+            raise UnfitRun("one of its snapshots is of a later step than its log's last.")
+        _require_fitting(load(read_snapshot(run, step)), definition)
 
 
 def _require_checkpoint(checkpoint: Any, definition: Definition, run: Run, steps_told: int) -> None:

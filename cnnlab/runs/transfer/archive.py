@@ -14,9 +14,11 @@ from cnnlab.errors import LabError
 from cnnlab.runs.folder import (
     CHECKPOINT,
     EXPORTED_FILES,
+    EXPORTED_SNAPSHOT,
     LOG,
     MANIFEST,
     NAME,
+    SNAPSHOTS,
     WEIGHTS,
     BlockedRun,
     NewerRun,
@@ -25,8 +27,9 @@ from cnnlab.runs.folder import (
     run_ids_in,
     runs_folder,
 )
-from cnnlab.runs.importing import UnfitRun, adopt
 from cnnlab.runs.run import Run
+from cnnlab.runs.snapshots import MOST_SNAPSHOTS, kept_steps, read_snapshot
+from cnnlab.runs.transfer.importing import UnfitRun, adopt
 from cnnlab.storage.home import writing_to_home
 
 # Unpacked. The log of a thousand epochs of the tutorial's batches has 55 MB, and weights of a million numbers have 4.
@@ -34,8 +37,9 @@ _MOST_UNPACKED_BYTES = 70_000_000
 _MOST_BYTES_OF = {MANIFEST: 1_000_000, NAME: 10_000, WEIGHTS: 20_000_000, CHECKPOINT: 40_000_000}
 MOST_BYTES = _MOST_UNPACKED_BYTES
 # An archive that was unpacked and packed again has a folder, and what a desktop keeps beside each file.
-_MOST_ENTRIES = 4 * len(EXPORTED_FILES)
-_MOST_DIRECTORY_BYTES = 16_384
+_MOST_FILES = len(EXPORTED_FILES) + MOST_SNAPSHOTS
+_MOST_ENTRIES = 4 * _MOST_FILES
+_MOST_DIRECTORY_BYTES = 65_536
 # When all files were made: archives of the same run are the same, byte for byte.
 _NO_TIME = (1980, 1, 1, 0, 0, 0)
 
@@ -44,13 +48,15 @@ class RefusedArchive(LabError):
     """An archive is not one that the lab has written, or its run does not fit this lab."""
 
 
-def export_run(run: Run, *, checkpoint: bool = False) -> bytes:
+def export_run(run: Run, *, checkpoint: bool = False, snapshots: bool = False) -> bytes:
     """Return a run as a zip archive. One that trains is taken as it is at the moment.
 
     Parameters
     ----------
     checkpoint
         Whether the state from which training goes on comes along; without it, the imported run cannot be resumed.
+    snapshots
+        Whether those of its weights come along, which are its film.
 
     Raises
     ------
@@ -59,11 +65,11 @@ def export_run(run: Run, *, checkpoint: bool = False) -> bytes:
     RefusedArchive
         If it is larger than an archive that is imported may be.
     """
-    files = exported_files(run, checkpoint=checkpoint)
+    files = exported_files(run, checkpoint=checkpoint, snapshots=snapshots)
     if (size := sum(map(len, files.values()))) > _MOST_UNPACKED_BYTES:
         raise RefusedArchive(
-            f"{run.name} has {size / 1e6:,.0f} MB, most of it its log; an archive holds at most "
-            f"{_MOST_UNPACKED_BYTES / 1e6:.0f} MB. Copy its folder in the lab's home instead."
+            f"{run.name} has {size / 1e6:,.0f} MB; an archive holds at most {_MOST_UNPACKED_BYTES / 1e6:.0f} MB. Leave "
+            "out its checkpoint and its snapshots, or copy its folder in the lab's home instead."
         )
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
@@ -75,8 +81,10 @@ def export_run(run: Run, *, checkpoint: bool = False) -> bytes:
     return archive.getvalue()
 
 
-def exported_files(run: Run, *, checkpoint: bool) -> dict[str, bytes]:
+def exported_files(run: Run, *, checkpoint: bool, snapshots: bool) -> dict[str, bytes]:
     """Return the files from which `adopt` makes the run again, by name: those of `EXPORTED_FILES` that it has.
+
+    Behind them come the snapshots, if asked for.
 
     Raises
     ------
@@ -87,12 +95,14 @@ def exported_files(run: Run, *, checkpoint: bool) -> dict[str, bytes]:
     files: dict[str, bytes | None] = {WEIGHTS: run.read_weights()}
     if checkpoint:
         files[CHECKPOINT] = run.read_checkpoint()
+    steps = kept_steps(run) if snapshots else []
+    film = {f"{SNAPSHOTS}/{run.snapshot_path(step).name}": read_snapshot(run, step) for step in steps}
     run.history()  # a log that is damaged is not exported
     with run.existing():
         log = run.log_path.read_bytes()
         files |= {MANIFEST: (run.folder / MANIFEST).read_bytes(), NAME: run.name.encode()}
         files[LOG] = log[: log.rfind(b"\n") + 1]
-    return {name: content for name in EXPORTED_FILES if (content := files.get(name)) is not None}
+    return {name: content for name in EXPORTED_FILES if (content := files.get(name)) is not None} | film
 
 
 def files_as_they_are(run_id: str) -> bytes:
@@ -159,7 +169,7 @@ def _unpacked(content: bytes) -> dict[str, bytes]:
             files: dict[str, bytes] = {}
             room = _MOST_UNPACKED_BYTES
             for name, entry in entries:
-                most = min(room, _MOST_BYTES_OF.get(name, room))
+                most = min(room, _MOST_BYTES_OF.get(WEIGHTS if EXPORTED_SNAPSHOT.fullmatch(name) else name, room))
                 with archive.open(entry) as file:
                     files[name] = file.read(most + 1)
                 if len(files[name]) > most:
@@ -192,7 +202,7 @@ def _look_at_the_directory(content: bytes) -> None:
         raise RefusedArchive("This file is no archive of a run: choose one that was downloaded as Run (zip).")
     entries, directory_bytes = struct.unpack("<HL", end[10:16])
     if entries > _MOST_ENTRIES or directory_bytes > _MOST_DIRECTORY_BYTES:
-        raise RefusedArchive(f"This archive lists {entries:,} files; that of a run has at most {len(EXPORTED_FILES)}.")
+        raise RefusedArchive(f"This archive lists {entries:,} files; that of a run has at most {_MOST_FILES}.")
 
 
 def _entries_of_the_run(entries: list[zipfile.ZipInfo]) -> list[tuple[str, zipfile.ZipInfo]]:
@@ -200,7 +210,8 @@ def _entries_of_the_run(entries: list[zipfile.ZipInfo]) -> list[tuple[str, zipfi
     entries = [entry for entry in entries if not _is_a_desktops(entry.filename)]
     folders = {entry.filename.partition("/")[0] for entry in entries}
     folder = f"{folders.pop()}/" if len(folders) == 1 else ""
-    return [(entry.filename.removeprefix(folder), entry) for entry in entries if entry.filename != folder]
+    own_folders = {folder, f"{folder}{SNAPSHOTS}/"}
+    return [(entry.filename.removeprefix(folder), entry) for entry in entries if entry.filename not in own_folders]
 
 
 def _is_a_desktops(name: str) -> bool:
@@ -209,7 +220,8 @@ def _is_a_desktops(name: str) -> bool:
 
 def _look_at_the_entries(entries: list[tuple[str, zipfile.ZipInfo]]) -> None:
     names = [name for name, _ in entries]
-    if unknown := sorted({name for name in names if name not in EXPORTED_FILES}):
+    known = {name for name in names if name in EXPORTED_FILES or EXPORTED_SNAPSHOT.fullmatch(name)}
+    if unknown := sorted(set(names) - known):
         raise RefusedArchive(f"This archive holds {unknown[0][:80]!r}, which no run has.")
     if len(set(names)) < len(names):
         raise RefusedArchive("This archive holds a file twice. Export the run again.")

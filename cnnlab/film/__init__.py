@@ -1,0 +1,1 @@
+"""A run as a film: its network at many moments of its training."""
