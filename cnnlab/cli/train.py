@@ -20,7 +20,7 @@ from cnnlab.runs.log import Status
 from cnnlab.runs.names import InvalidName
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import create_run, find_run
-from cnnlab.runs.snapshots import DEFAULT_SNAPSHOTS, MOST_SNAPSHOTS
+from cnnlab.runs.snapshots import DEFAULT_SNAPSHOTS
 from cnnlab.runs.writer import RunBusy, RunFinished, RunWriter
 from cnnlab.training.events import EpochEvent
 from cnnlab.training.loop import require_an_image_for_each
@@ -77,7 +77,7 @@ def _option(name: str, setting: Setting) -> Callable[[Callable[..., None]], Call
 @click.option("--name", help="What to call the run.")
 @click.option(
     "--snapshots",
-    type=click.IntRange(0, MOST_SNAPSHOTS),
+    type=int,
     help="How often it keeps its weights while it trains, for its film; in at most 2 % of the time.  "
     f"[default: {DEFAULT_SNAPSHOTS}]",
 )

@@ -24,13 +24,13 @@ from cnnlab.runs.folder import (
 )
 from cnnlab.runs.names import checked_name
 from cnnlab.runs.run import Run
-from cnnlab.runs.snapshots import DEFAULT_SNAPSHOTS
+from cnnlab.runs.snapshots import DEFAULT_SNAPSHOTS, MOST_SNAPSHOTS
 from cnnlab.runs.writer import RunBusy, RunWriter
 from cnnlab.storage.checksums import sealed
 from cnnlab.storage.files import identifier_after, remove_unfinished, replacing, unfinished_path
 from cnnlab.storage.home import home, require_home, writing_to_home
 from cnnlab.storage.locks import is_locked
-from cnnlab.training.recipe import TrainingConfig
+from cnnlab.training.recipe import InvalidConfig, TrainingConfig
 
 # Of what somebody took for an identifier, in letters.
 _LONGEST_SHOWN = 40
@@ -56,7 +56,11 @@ def create_run(
         If the home cannot be written.
     InvalidName
         If the name is too long or cannot be shown.
+    InvalidConfig
+        If it cannot keep so many snapshots.
     """
+    if not 0 <= snapshots <= MOST_SNAPSHOTS:
+        raise InvalidConfig("snapshots", snapshots, f"a whole number from 0 to {MOST_SNAPSHOTS}")
     name = checked_name(name) if name else f"{definition.title}, seed {config.seed}"
     require_home()
     with writing_to_home():

@@ -87,10 +87,13 @@ def _checked(run: Run) -> Run:
     except LabError as error:
         raise UnfitRun(f"{error}.") from error
     history = run.history()
-    numbers = history.epochs.to_numpy(dtype=float), history.batches.to_numpy(dtype=float)
+    told = history.epochs
+    if "pen_accuracy" in told:
+        told = told.fillna({"pen_accuracy": 0.0})  # it is not measured after each epoch
+    numbers = told.to_numpy(dtype=float), history.batches.to_numpy(dtype=float)
     if not all(np.isfinite(each).all() for each in numbers):
         raise DamagedRun(run.log_path)
-    epochs = history.epochs["epoch"]
+    epochs = told["epoch"]
     steps = [history.step, *history.learning_rates]
     if max(steps) > run.total_steps or not epochs.between(1, run.config.epochs).all():
         raise UnfitRun("its log is longer than its recipe allows.")

@@ -1,8 +1,9 @@
+import numpy as np
 import pandas as pd
 import pytest
 
 from cnnlab.charts.network import equivalence_chart, network_graph
-from cnnlab.charts.run import BATCH_POINTS, accuracy_chart, batch_curve, loss_chart
+from cnnlab.charts.run import BATCH_POINTS, accuracy_chart, answers_chart, batch_curve, film_chart, loss_chart
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.models.layers import layers_of_definition
 from cnnlab.proof.equivalence import TrainedBoth
@@ -83,3 +84,26 @@ def test_the_losses_of_the_proof_are_drawn_on_axes_that_stay(count):
     assert chart["layer"][0]["encoding"]["color"]["scale"]["domain"] == ["A", "B", "C"]
     (rows,) = chart["datasets"].values()
     assert [row["curve"] for row in rows] == ["A", "A", "B", "B", "C", "C"][: 0 if count == 0 else 2 + 2 * count]
+
+
+def test_the_curve_beside_a_film_has_early_steps_one_by_one_and_marks_the_moment():
+    batches = pd.DataFrame({"step": range(1, 4_691), "loss": [1 / step for step in range(1, 4_691)]})
+    chart = film_chart(batches, 12, 4_690)
+    curve = chart.points[chart.points["loss"].notna()]
+    assert curve["step"].tolist()[:5] == [1, 2, 3, 4, 5]
+    assert len(curve) < 200
+    np.testing.assert_allclose(curve["loss"].iloc[:5], [1, 1 / 2, 1 / 3, 1 / 4, 1 / 5])
+    assert chart.points["moment"].dropna().tolist() == [12]
+    assert film_chart(batches[:300], 40, 4_690).spec == chart.spec
+
+
+def test_a_digit_that_was_likely_once_is_named_where_it_was_likeliest():
+    answers = pd.DataFrame(
+        {
+            "step": np.repeat([0, 5, 100], 10),
+            "digit": np.tile(np.arange(10), 3),
+            "probability": [0.1] * 10 + [0.0] * 4 + [0.7, 0.3] + [0.0] * 4 + [0.0] * 5 + [1.0] + [0.0] * 4,
+        }
+    )
+    named = answers_chart(answers, 100).points.dropna(subset="label")
+    assert named[["step", "label"]].values.tolist() == [[5, "4"], [100, "5"]]

@@ -12,11 +12,13 @@ from streamlit.testing.v1 import AppTest
 
 from cnnlab.drawing.my_digits import keep, my_digits
 from cnnlab.drawing.strokes import Stroke
+from cnnlab.film.moments import film_of
 from cnnlab.inference.test_set import predictions_of
 from cnnlab.runs.log import Status
 from cnnlab.runs.queue import enqueue
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import all_runs, unreadable_runs
+from cnnlab.runs.snapshots import kept_steps, why_no_film
 from cnnlab.runs.transfer.archive import export_run, import_run
 from cnnlab.runs.writer import RunFinished, RunWriter
 from cnnlab.sweeps.plan import Plan
@@ -25,6 +27,8 @@ from cnnlab.workers.scheduler import Scheduler
 from cnnlab.workers.work import work
 
 CONTENT = Path(__file__).with_name("home-of-november-2026.zip")
+# Of a few days later, when runs had a format number, their logs sums, and none of them snapshots.
+BEFORE_SNAPSHOTS = Path(__file__).with_name("home-before-snapshots.zip")
 
 
 @pytest.fixture(autouse=True)
@@ -111,3 +115,17 @@ def test_each_page_opens_it(page, monkeypatch):
     opened = AppTest.from_file("../../../app.py", default_timeout=60).run()
     assert not opened.exception
     assert not opened.switch_page(f"pages/{page}.py").run().exception
+
+
+def test_a_run_from_before_there_were_snapshots_goes_on_says_why_it_has_none_and_is_imported_again(tmp_path):
+    with zipfile.ZipFile(BEFORE_SNAPSHOTS) as content:
+        content.extractall(tmp_path)
+    run = run_named("Before there were snapshots")
+    assert run.status is Status.STOPPED
+    enqueue(run)
+    with RunWriter.claim(run) as writer:
+        assert [event.step for event in work(run, writer)] == [9, 10, 11, 12, 12]
+    assert run.status is Status.FINISHED
+    assert (kept_steps(run), film_of(run)) == ([], None)
+    assert why_no_film(run).endswith("it was made by an earlier version of the lab.")
+    assert import_run(export_run(run, snapshots=True)).snapshots is None

@@ -15,11 +15,13 @@ from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs.log import Status
 from cnnlab.runs.queue import enqueue, enqueue_all
 from cnnlab.runs.shelf import create_run
+from cnnlab.runs.snapshots import kept_steps, snapshot_steps
 from cnnlab.runs.writer import RunWriter
 from cnnlab.storage.checksums import origin_of
 from cnnlab.sweeps.plan import Plan
 from cnnlab.sweeps.sweep import Sweep
 from cnnlab.training.recipe import TrainingConfig
+from cnnlab.workers import snapshots
 from cnnlab.workers.cluster import NoCluster, Parcels, Sender, _require_answer
 from cnnlab.workers.scheduler import Scheduler, _made_scheduler, scheduler
 from cnnlab.workers.work import work
@@ -69,7 +71,8 @@ def losses_of(run):
     return history.batches["loss"].tolist(), history.epochs[["train_loss", "test_loss", "test_accuracy"]].to_numpy()
 
 
-def test_what_a_worker_would_write_is_written_from_parcels():
+def test_what_a_worker_would_write_is_written_from_parcels(monkeypatch):
+    monkeypatch.setattr(snapshots, "MOST_SHARE", 1e9)  # no timing decides a test
     here, from_parcels = new_run(), new_run()
     with RunWriter.claim(here) as writer:
         list(work(here, writer))
@@ -81,6 +84,7 @@ def test_what_a_worker_would_write_is_written_from_parcels():
     assert losses_of(from_parcels)[0] == losses_of(here)[0]
     theirs = here.load_weights()
     assert all(torch.equal(tensor, theirs[name]) for name, tensor in from_parcels.load_weights().items())
+    assert kept_steps(from_parcels) == list(snapshot_steps(here.total_steps, 40))
     assert origin_of(from_parcels.read_weights()) == {"run": from_parcels.identity, "step": str(here.total_steps)}
     assert from_parcels.load_checkpoint()["position"] == {
         **here.load_checkpoint()["position"],
@@ -170,6 +174,7 @@ def test_forty_runs_over_three_machines_all_finish_with_the_losses_of_this_one_t
             if (run.model, run.config.seed) == recipe:
                 assert losses_of(run)[0] == here[0]
                 assert (losses_of(run)[1] == here[1]).all()
+    assert all(kept_steps(run)[0] == 0 for run in runs)
 
 
 def test_where_no_cluster_answers_runs_wait_and_the_reason_is_told(monkeypatch, wait_for):

@@ -12,6 +12,7 @@ import pytest
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs.log import Status
 from cnnlab.runs.shelf import all_runs, create_run
+from cnnlab.runs.snapshots import kept_steps
 from cnnlab.runs.writer import RunWriter
 from cnnlab.training.recipe import TrainingConfig
 from cnnlab.workers.work import work
@@ -74,6 +75,7 @@ def test_two_processes_of_which_one_is_killed_have_the_losses_of_one(start_torch
 
     assert torchrun.returncode == 0, output
     assert run.status is Status.FINISHED
+    assert kept_steps(run)[:2] == [0, 1]
     history = run.history()
     assert len(history.starts) == 2
     assert history.starts[1] >= run.steps_per_epoch

@@ -22,10 +22,11 @@ from cnnlab.runs.folder import EXPORTED_FILES
 from cnnlab.runs.log import Status, line_of
 from cnnlab.runs.queue import enqueue
 from cnnlab.runs.shelf import all_runs, create_run, delete_run, reference_runs
+from cnnlab.runs.snapshots import kept_steps, read_snapshot, why_no_film
 from cnnlab.runs.transfer import archive, importing
 from cnnlab.runs.transfer.archive import RefusedArchive, export_run, files_as_they_are, import_run
 from cnnlab.runs.writer import RunFinished, RunWriter
-from cnnlab.storage.checksums import is_whole_tensors, origin_of, sealed
+from cnnlab.storage.checksums import is_whole_tensors, origin_of, sealed, sealed_tensors
 from cnnlab.training.events import BatchEvent, EpochEvent
 from cnnlab.training.loop import train
 from cnnlab.training.optimizers import OPTIMIZERS
@@ -510,3 +511,67 @@ def test_the_files_of_a_run_that_cannot_be_read_come_along_as_they_are(run):
     files = files_of(files_as_they_are(run.id))
     assert (files["run.json"], files["new-kind"]) == (b"nonsense", b"of file")
     assert files["events.jsonl"] == run.log_path.read_bytes()
+
+
+@pytest.fixture
+def filmed(run):
+    """Return the run with snapshots of its first and its third step."""
+    state = DEFINITIONS["sequential"].build(0).state_dict()
+    with RunWriter.claim(run) as writer:
+        writer.save_snapshot(state, 1)
+        writer.save_snapshot({name: tensor + 1 for name, tensor in state.items()}, 3)
+    return run
+
+
+def test_snapshots_come_along_if_asked_for(filmed):
+    imported = import_run(export_run(filmed, snapshots=True))
+    assert kept_steps(imported) == [1, 3]
+    assert all(read_snapshot(imported, step) == read_snapshot(filmed, step) for step in (1, 3))
+    without = import_run(export_run(filmed))
+    assert kept_steps(without) == []
+    assert "exported without them" in why_no_film(without)
+
+
+def test_an_archive_with_snapshots_is_imported_when_it_was_packed_again_with_folders(filmed):
+    files = files_of(export_run(filmed, snapshots=True))
+    packed_again = {"mine/": b"", "mine/snapshots/": b""} | {f"mine/{name}": each for name, each in files.items()}
+    assert kept_steps(import_run(zipped(packed_again))) == [1, 3]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("snapshots/3.safetensors", lambda whole: whole[:-1], "snapshots are not those that a run keeps"),
+        ("snapshots/2.safetensors", lambda whole: whole, "2.safetensors is damaged"),
+        ("snapshots/03.safetensors", lambda whole: whole, "'snapshots/03.safetensors', which no run has"),
+        ("snapshots/../name.txt", lambda whole: whole, "which no run has"),
+        ("snapshots/x/3.safetensors", lambda whole: whole, "which no run has"),
+    ],
+)
+def test_a_snapshot_that_is_not_the_runs_own_is_refused(filmed, name, content, words):
+    files = files_of(export_run(filmed, snapshots=True))
+    refuse(zipped(files | {name: content(files["snapshots/3.safetensors"])}), words)
+
+
+def test_a_snapshot_of_another_network_or_of_a_later_step_is_refused(filmed):
+    files = files_of(export_run(filmed, snapshots=True))
+    name = "snapshots/3.safetensors"
+    other = sealed_tensors({"weight": torch.zeros(3)}, run=filmed.identity, step="3")
+    refuse(zipped(files | {name: other}), "its weights are not those of")
+    later = sealed_tensors(DEFINITIONS["sequential"].build(0).state_dict(), run=filmed.identity, step="4")
+    refuse(zipped(files | {"snapshots/4.safetensors": later}), "of a later step than its log's last")
+
+
+def test_more_snapshots_than_a_run_keeps_are_refused(filmed, monkeypatch):
+    monkeypatch.setattr(importing, "MOST_SNAPSHOTS", 1)
+    refuse(export_run(filmed, snapshots=True), "snapshots are not those that a run keeps")
+
+
+def test_a_run_whose_accuracy_on_pen_digits_was_measured_after_its_last_epoch_alone_is_imported(run):
+    enqueue(run)
+    with RunWriter.claim(run) as writer:
+        writer.append_training(BatchEvent(4, 2, 0.4, 0.4))
+        writer.append_training(EpochEvent(2, 4, 0.45, 0.3, 0.9, 0.2, 300_000.0, pen_accuracy=0.8))
+        writer.stopped()
+    imported = import_run(export_run(run))
+    assert [event.pen_accuracy for event in imported.epochs()] == [None, 0.8]

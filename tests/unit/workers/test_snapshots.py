@@ -1,0 +1,143 @@
+"""The snapshots that a run keeps of its weights: they change nothing, cost little, and are those of their steps."""
+
+import signal
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import pytest
+import torch
+from safetensors.torch import load
+
+from cnnlab.data import mnist as data
+from cnnlab.models.definitions import DEFINITIONS
+from cnnlab.runs.run import Run
+from cnnlab.runs.shelf import all_runs, create_run, remove_leftovers
+from cnnlab.runs.snapshots import kept_steps, read_snapshot, snapshot_steps
+from cnnlab.runs.writer import RunWriter
+from cnnlab.storage.checksums import is_whole_tensors
+from cnnlab.training.loop import train
+from cnnlab.training.recipe import TrainingConfig
+from cnnlab.training.state import TrainingState
+from cnnlab.workers import snapshots
+from cnnlab.workers.snapshots import Snapshots
+from cnnlab.workers.work import work
+
+CONFIG = TrainingConfig(epochs=3, threads=1, device="cpu")  # of eight batches, where MNIST is small
+
+
+@pytest.fixture
+def no_limit(monkeypatch):
+    """Let the snapshots take as long as they like: no timing decides a test."""
+    monkeypatch.setattr(snapshots, "MOST_SHARE", 1e9)
+
+
+def trained(mnist, *, until=None, run=None, **options) -> Run:
+    run = run or create_run(DEFINITIONS["module"], CONFIG, **options)
+    with RunWriter.claim(run) as writer:
+        for event in work(run, writer, mnist=mnist):
+            if event.step == until:
+                break
+    return run
+
+
+def film_of(run):
+    return {step: load(read_snapshot(run, step)) for step in kept_steps(run)}
+
+
+def are_equal(some, others):
+    return some.keys() == others.keys() and all(torch.equal(some[name], others[name]) for name in some)
+
+
+def test_a_snapshot_holds_the_weights_after_its_step(mnist, no_limit):
+    run = trained(mnist)
+    model = DEFINITIONS["module"].build(CONFIG.seed)
+    state = TrainingState(model, CONFIG)
+    weights = {0: {name: tensor.clone() for name, tensor in model.state_dict().items()}}
+    for event in train(model, mnist, CONFIG, state):
+        weights[event.step] = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    film = film_of(run)
+    assert list(film) == [step for step in snapshot_steps(CONFIG.total_steps, 40) if step <= 24]
+    assert all(are_equal(film[step], weights[step]) for step in film)
+
+
+@pytest.mark.parametrize("count", [0, 9])
+def test_the_losses_are_the_same_with_and_without(mnist, no_limit, count):
+    few, many = trained(mnist, snapshots=count), trained(mnist)
+    assert kept_steps(few) == [step for step in snapshot_steps(CONFIG.total_steps, count) if step <= 24]
+    assert few.history().batches["loss"].tolist() == many.history().batches["loss"].tolist()
+    assert are_equal(few.load_checkpoint()["model"], many.load_checkpoint()["model"])
+
+
+def test_a_run_that_was_cut_off_has_the_film_of_one_that_was_not(mnist, no_limit):
+    uncut, cut = trained(mnist), trained(mnist, until=13)
+    trained(mnist, run=cut)
+    theirs, ours = film_of(uncut), film_of(cut)
+    assert theirs.keys() == ours.keys()
+    assert all(are_equal(ours[step], theirs[step]) for step in ours)
+
+
+def test_one_that_is_killed_has_whole_snapshots_and_goes_on_to_the_film_of_one_that_was_not(wait_for):
+    command = [sys.executable, "-m", "cnnlab", "train", "--epochs", "4", "--threads", "1", "--snapshots", "100"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for(all_runs)
+    (run,) = all_runs()
+    for count in (3, 20):
+        wait_for(lambda count=count: len(list(run.snapshots_folder.glob("*"))) >= count)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        remove_leftovers()
+        files = list(run.snapshots_folder.iterdir())
+        assert all(is_whole_tensors(path.read_bytes()) for path in files)
+        assert len(kept_steps(run)) == len(files)
+        command = [sys.executable, "-m", "cnnlab", "train", "--resume", run.id]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    assert process.wait() == 0
+    assert {path.name for path in run.folder.iterdir() if path.name.startswith(".")} == set()
+    film = film_of(run)
+    model = DEFINITIONS["sequential"].build(0)
+    state = TrainingState(model, run.config)
+    for event in train(model, data.load(train_images_as_bytes=True), run.config, state):
+        if event.step in film:
+            assert are_equal(film[event.step], model.state_dict()), event.step
+
+
+class SlowDisk:
+    """Takes some seconds for each snapshot, by a clock that stands still otherwise."""
+
+    def __init__(self, monkeypatch, seconds):
+        self.steps, self._seconds, self._now = [], seconds, 0.0
+        monkeypatch.setattr(time, "perf_counter", lambda: self._now)
+
+    def save_snapshot(self, weights, step):
+        self.steps.append(step)
+        self._now += self._seconds
+
+
+def steps_kept(disk, *, total, seconds_a_step, at_once=1):
+    state = SimpleNamespace(model=torch.nn.Linear(2, 2), step=0, seconds=0.0)
+    kept = Snapshots(40, state, total)
+    kept.take_if_due(disk)
+    while state.step < total:
+        state.step += at_once
+        state.seconds += seconds_a_step * at_once
+        kept.take_if_due(disk)
+    return disk.steps
+
+
+def test_on_a_fast_disk_all_are_kept(monkeypatch):
+    assert steps_kept(SlowDisk(monkeypatch, 0.001), total=1_000, seconds_a_step=0.01) == list(snapshot_steps(1_000, 40))
+
+
+def test_on_a_slow_disk_fewer_are_kept_early_and_late_in_two_hundredths_of_the_time(monkeypatch):
+    steps = steps_kept(SlowDisk(monkeypatch, 0.02), total=1_000, seconds_a_step=0.01)
+    assert 8 <= len(steps) * 0.02 / (1_000 * 0.01) * 500 <= 10  # of 10: 2 % of ten seconds
+    assert steps[0] == 0
+    assert sum(step > 300 for step in steps) >= 2
+
+
+def test_where_steps_are_told_twenty_at_once_a_snapshot_has_the_step_that_it_is_of(monkeypatch):
+    steps = steps_kept(SlowDisk(monkeypatch, 0.0), total=1_000, seconds_a_step=0.01, at_once=20)
+    assert steps[:4] == [0, 20, 40, 60]
+    assert steps[-1] == 1_000
