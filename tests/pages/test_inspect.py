@@ -2,11 +2,14 @@ import re
 
 import pytest
 
+from cnnlab.inference.test_set import images_of
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs.shelf import create_run
 from cnnlab.runs.writer import RunWriter
+from cnnlab.training.evaluation import predict_logits
 from cnnlab.training.events import EpochEvent
 from cnnlab.training.recipe import TrainingConfig
+from cnnlab.wording import percent
 
 WORST = 1549  # of the test images, for the reference run of nn.Sequential: a 4 that it is sure is a 6
 
@@ -166,6 +169,41 @@ def test_a_run_that_trains_is_shown_with_its_newest_weights(app):
         page = open_run(app, run.id)
     assert not page.exception
     assert page.info[0].value == "It is running: its newest weights are shown, 1 of 4 epochs done."
+
+
+def test_each_part_shows_the_network_as_it_was_at_the_moment_of_the_slider(app):
+    run = run_of("module", "finished")
+    with RunWriter.claim(run) as writer:
+        writer.save_snapshot(DEFINITIONS["module"].build(5).state_dict(), 3)
+        writer.save_snapshot(DEFINITIONS["module"].build(0).state_dict(), 469)
+    page = open_run(app, run.id)
+    slider = page.select_slider(key=f"film_{run.id}")
+    assert (slider.options, slider.value) == (["3", "469"], 469)
+    now = page.metric[0].value
+    slider.set_value(3).run()
+    assert not page.exception
+    images, labels = images_of("mnist")
+    then = (predict_logits(DEFINITIONS["module"].build(5), images).argmax(dim=1) == labels).float().mean()
+    assert page.metric[0].value == percent(float(then)) != now
+    assert shows(page, "after step 3")
+    for part in ("Confusion matrix", "What it gets most wrong", "Its filters", "How sure, how right"):
+        turn_to(page, part)
+    page.select_slider(key=f"film_{run.id}").set_value(469).run()
+    assert page.metric[0].value == now
+
+
+def test_a_snapshot_that_is_damaged_is_said_to_be_so_and_the_others_are_shown(app):
+    run = run_of("module", "finished")
+    with RunWriter.claim(run) as writer:
+        for step in (1, 2, 469):
+            writer.save_snapshot(DEFINITIONS["module"].build(step).state_dict(), step)
+    run.snapshot_path(1).write_bytes(b"damaged")
+    run.snapshot_path(2).write_bytes(run.snapshot_path(469).read_bytes())
+    page = open_run(app, run.id)
+    assert page.select_slider(key=f"film_{run.id}").options == ["2", "469"]
+    page.select_slider(key=f"film_{run.id}").set_value(2).run()
+    assert not page.exception
+    assert "is another run's, or of another step" in page.error[0].value.replace("\\", "")
 
 
 @pytest.mark.parametrize(

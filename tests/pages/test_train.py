@@ -6,7 +6,7 @@ from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.models.sources import read_definition
 from cnnlab.networks.shelf import network_named
 from cnnlab.runs.log import Status
-from cnnlab.runs.shelf import all_runs, create_run
+from cnnlab.runs.shelf import all_runs, create_run, find_run
 from cnnlab.runs.writer import RunWriter
 from cnnlab.training.events import EpochEvent
 from cnnlab.training.recipe import PRESETS, SETTINGS, TrainingConfig
@@ -237,7 +237,7 @@ def test_the_list_of_runs_can_be_searched(train_page):
 def test_a_runs_recipe_is_taken_to_be_trained_again_with_one_change(train_page):
     definition = read_definition("Rows", "nn.Sequential(nn.Flatten(), nn.Linear(784, 10))")
     config = TrainingConfig(epochs=1, learning_rate=0.003, optimizer="adam", seed=4, threads=1)
-    run = create_run(definition, config, "Mine")
+    run = create_run(definition, config, "Mine", snapshots=7)
     with RunWriter.claim(run) as writer:
         writer.started(step=0, device="cpu")
         writer.append_training(EpochEvent(1, 469, 0.2, 0.2, 0.95, 3.0, 20_000.0))
@@ -245,6 +245,13 @@ def test_a_runs_recipe_is_taken_to_be_trained_again_with_one_change(train_page):
     page = open_run(train_page, run.id)
     next(each for each in page.button if each.label == "Again with one change").click().run()
     assert not page.exception
-    assert [number(page, label).value for label in ("Epochs", "Learning rate", "Seed")] == [1, 0.003, 4]
+    assert [number(page, label).value for label in ("Epochs", "Learning rate", "Seed", "Snapshots")] == [1, 0.003, 4, 7]
     assert [choice(page, label).value for label in ("Recipe", "Network", "Optimizer")] == ["own", "Mine", "adam"]
     assert network_named("Mine").source == definition.source  # it was not here: it came with the run
+
+
+def test_a_run_keeps_as_many_snapshots_as_the_field_says(train_page):
+    number(train_page, "Snapshots").set_value(0).run()
+    next(each for each in train_page.button if each.label == "Start training").click().run()
+    assert not train_page.exception
+    assert find_run(train_page.query_params["run"]).snapshots == 0

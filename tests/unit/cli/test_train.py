@@ -19,7 +19,8 @@ from cnnlab.drawing.strokes import Stroke, ink_of
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs.log import Status
 from cnnlab.runs.queue import enqueue
-from cnnlab.runs.shelf import all_runs, create_run
+from cnnlab.runs.shelf import all_runs, create_run, find_run
+from cnnlab.runs.snapshots import kept_steps
 from cnnlab.training.recipe import TrainingConfig
 
 pytestmark = pytest.mark.slow
@@ -93,6 +94,8 @@ def test_the_table_for_people():
         (["--resume", "nope"], "There is no run 'nope'"),
         (["--resume", "nope", "--seed", "0"], "keeps its recipe and its name: leave out --seed"),
         (["--name", "x" * 100], "1 to 80 characters"),
+        (["--snapshots", "101"], "snapshots is 101; allowed is a whole number from 0 to 100"),
+        (["--resume", "nope", "--snapshots", "0"], "leave out --snapshots"),
     ],
 )
 def test_a_bad_argument_ends_with_2_and_a_sentence(arguments, told):
@@ -186,6 +189,18 @@ def test_a_run_goes_into_a_file_and_comes_out_as_another_run(tmp_path):
     imported = invoke("import", str(archive))
     assert imported.exit_code == 0
     assert [run.id for run in all_runs()] == [imported.stdout.strip()]
+
+
+def test_a_run_keeps_as_many_snapshots_as_were_asked_for_and_takes_them_along_if_asked(tmp_path):
+    assert (
+        invoke("train", "--epochs", "1", "--batch-size", "10000", "--threads", "1", "--snapshots", "2").exit_code == 0
+    )
+    (run,) = all_runs()
+    assert (run.snapshots, kept_steps(run)) == (2, [0, run.total_steps])
+    for option, kept in (([], []), (["--snapshots"], [0, run.total_steps])):
+        archive = tmp_path / f"{len(option)}.zip"
+        assert invoke("export", run.id, str(archive), *option).exit_code == 0
+        assert kept_steps(find_run(invoke("import", str(archive)).stdout.strip())) == kept
 
 
 def test_an_export_writes_over_no_file_and_names_an_unknown_run(tmp_path):
