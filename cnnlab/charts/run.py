@@ -300,7 +300,8 @@ def answers_chart(answers: pd.DataFrame, total_steps: int) -> LiveChart:
 @lru_cache
 def _answers_spec(total_steps: int, named: tuple[str, ...]) -> dict[str, Any]:
     digits = [str(digit) for digit in range(10)]
-    colors = [RUN_COLORS[int(digit)] if digit in named else NEUTRAL_COLOR for digit in digits]
+    of_digits = [*RUN_COLORS[:9], TUTORIAL_COLOR]  # the tenth of a run is the grey of what is not named here
+    colors = [of_digits[int(digit)] if digit in named else NEUTRAL_COLOR for digit in digits]
     base = alt.Chart().encode(
         x=_step_axis("step", total_steps),
         y=alt.Y(
