@@ -14,6 +14,7 @@ from cnnlab.ui.draw.canvas import SHOWN_SIDE, canvas, canvas_tools
 from cnnlab.ui.draw.pen import live_pen
 from cnnlab.ui.frame.live import live
 from cnnlab.ui.frame.page import begin_page
+from cnnlab.ui.lessons.panel import lesson_panel
 from cnnlab.ui.train.list import run_links
 
 NEWEST_SHOWN = 4
@@ -70,6 +71,7 @@ def runs_now_and_newest() -> None:
 
 
 begin_page("Home")
+lesson_panel("home")
 draw_and_answer(find_run(DRAWING_RUN))
 steps_column, runs_column = st.columns(2, gap="large")
 with steps_column:

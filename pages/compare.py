@@ -25,6 +25,7 @@ from cnnlab.ui.frame.live import live
 from cnnlab.ui.frame.page import begin_page
 from cnnlab.ui.frame.torch_thread import ask
 from cnnlab.ui.frame.wording import as_text
+from cnnlab.ui.lessons.panel import lesson_panel
 from cnnlab.ui.train.choice import RunChoice, runs_and_names
 from cnnlab.ui.train.recipe_form import train_both_button
 from cnnlab.wording import plural
@@ -116,6 +117,7 @@ def answers_of(answering: list[Run], answers: list[Predictions]) -> None:
 
 
 begin_page("Compare")
+lesson_panel("compare")
 actions = st.container(horizontal=True, vertical_alignment="center")
 
 runs, names = runs_and_names()

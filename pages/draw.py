@@ -29,6 +29,7 @@ from cnnlab.ui.frame.page import begin_page, scroll_to
 from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.torch_thread import ask
 from cnnlab.ui.frame.wording import as_text
+from cnnlab.ui.lessons.panel import lesson_panel
 from cnnlab.ui.train.choice import RunChoice, runs_and_names
 
 CHOICE = RunChoice("answering", most=12)
@@ -131,6 +132,7 @@ def examples_popover() -> None:
 
 
 begin_page("Draw")
+lesson_panel("draw")
 runs, names = runs_and_names()
 if sent := st.session_state.pop(Key.CANVAS_IMAGE, None):  # by Inspect, with the network that answered there
     test_set, index, run_id = sent

@@ -28,6 +28,7 @@ from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.tabs import show_tabs
 from cnnlab.ui.frame.torch_thread import ask
 from cnnlab.ui.frame.wording import as_text
+from cnnlab.ui.lessons.panel import lesson_panel
 from cnnlab.ui.train.choice import runs_and_names
 from cnnlab.wording import percent
 
@@ -177,6 +178,7 @@ def own_filters_view(run: Run, step: int | None) -> None:
 
 
 begin_page("Inspect")
+lesson_panel("inspect")
 all_of_them, names = runs_and_names()
 runs = {run_id: run for run_id, run in all_of_them.items() if run.weights_path.exists()}
 take_choice_from_address(runs)

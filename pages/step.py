@@ -15,6 +15,7 @@ from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.tabs import show_tabs
 from cnnlab.ui.frame.torch_thread import ask
 from cnnlab.ui.frame.wording import as_text
+from cnnlab.ui.lessons.panel import lesson_panel
 from cnnlab.ui.step.batch import batch_view, forward_view, loss_view
 from cnnlab.ui.step.stepping import Position, pace
 from cnnlab.ui.step.weight import backward_view, update_view
@@ -82,5 +83,6 @@ def in_a_line(step: Step) -> str:
 
 
 begin_page("Step")
+lesson_panel("step")
 paced = pace()
 st.fragment(partial(step_view, paced), run_every=paced)()

@@ -9,6 +9,7 @@ from cnnlab.ui.frame.actions import show_error
 from cnnlab.ui.frame.page import begin_page
 from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.wording import as_text
+from cnnlab.ui.lessons.panel import lesson_panel
 from cnnlab.ui.sweep.plan_form import MANY_RUNS, cost_line, plan_form
 from cnnlab.ui.sweep.results import sweep_view
 
@@ -49,6 +50,7 @@ def start_buttons(plan: Plan | None, shown: Sweep | None) -> None:
 
 
 begin_page("Sweep")
+lesson_panel("sweep")
 sweeps = {sweep.id: sweep for sweep in all_sweeps()}
 form_column, result_column = st.columns([2, 3], gap="large")
 with form_column:

@@ -11,6 +11,7 @@ from cnnlab.ui.frame.actions import attempt, show_error
 from cnnlab.ui.frame.page import begin_page, scroll_to_on_a_phone
 from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.wording import as_text
+from cnnlab.ui.lessons.panel import lesson_panel
 from cnnlab.ui.train.recipe_form import chosen_recipe, chosen_snapshots, recipe_and_network, recipe_fields
 from cnnlab.ui.train.shelf import shelf_popover
 from cnnlab.ui.train.speed import why_it_is_fast
@@ -67,6 +68,7 @@ def start_or_stop(run: Run | None, is_active: bool) -> None:
 
 
 begin_page("Train")
+lesson_panel("train")
 run, error = None, None
 try:
     run = chosen_run()

@@ -13,6 +13,7 @@ LIBRARY = Path(__file__).parents[2] / "cnnlab"
 # From the top of the house down: a room imports from itself and from the rooms below it.
 ROOMS = (
     "cli",
+    "ui/lessons",
     "ui/write",
     "ui/step",
     "ui/compare",
@@ -26,6 +27,7 @@ ROOMS = (
     "conclusions",
     "comparison",
     "workers",
+    "lessons",
     "sweeps",
     "film",
     "inference",

@@ -18,6 +18,7 @@ _ICON = Path(__file__).parents[2] / "assets" / "icon.svg"
 
 _PAGES = (
     ("app.py", "Home", ":material/home:"),
+    ("pages/lessons.py", "Lessons", ":material/school:"),
     ("pages/write.py", "Write", ":material/edit_note:"),
     ("pages/step.py", "Step", ":material/footprint:"),
     ("pages/train.py", "Train", ":material/model_training:"),
@@ -40,7 +41,9 @@ _STYLE = """
 /* The menu stands beside the navigation, or over it on a phone, and takes no clicks but its own. Beside it Streamlit
    would show a Stop that stops the page, not the run. */
 .stAppHeader, .stAppToolbar { background: none; pointer-events: none; }
-.stMainMenu { pointer-events: auto; }
+.stMainMenu, [data-testid="stExpandSidebarButton"] { pointer-events: auto; }
+[data-testid="stExpandSidebarButton"] { width: auto; }
+[data-testid="stExpandSidebarButton"]::after { content: "Lesson"; padding-inline: .3rem; }
 .stStatusWidget { display: none; }
 .stMainMenu button[aria-haspopup] > * { display: none; }
 .stMainMenu button[aria-haspopup]::after { content: "◐"; font-size: 1.3rem; line-height: 1; }
@@ -67,11 +70,11 @@ h1#content:focus { outline: none; }
   .st-key-navigation { padding-inline-end: 0; }
   [class*="st-key-folded_"] { display: none; }
   .st-key-navigation { flex-wrap: nowrap; gap: 0; justify-content: space-between; }
-  .st-key-navigation a { padding: .25rem .2rem; }
+  .st-key-navigation a { padding: .25rem .12rem; }
   .st-key-navigation a p { font-size: .8rem; }
   .st-key-navigation a > span:has([data-testid="stIconMaterial"]) { display: none; }
 }
-@media (max-width: 370px) { .st-key-navigation { flex-wrap: wrap; justify-content: start; } }
+@media (max-width: 380px) { .st-key-navigation { flex-wrap: wrap; justify-content: start; } }
 [class*="st-key-run_"] a:not(:hover) { background: none; }
 [class*="st-key-run_chosen_"] a, [class*="st-key-run_chosen_"] a:not(:hover) { background: rgba(128, 136, 152, .22); }
 [class*="st-key-run_"]:not([class*="st-key-run_chosen_"]) a span { font-weight: 400; }

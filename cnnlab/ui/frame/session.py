@@ -15,6 +15,12 @@ class Key(StrEnum):
     PROJECTION = "projection"  # larger type, fewer words
     RUN_ERROR = "run_error"  # what went wrong with an action on runs, until it is shown
 
+    # Lessons
+    NOTEBOOK = "notebook"  # what the learner has answered
+    LESSON = "lesson"  # the name of the one that stands beside the pages, or None
+    LESSON_PAGES = "lesson_pages"  # those opened since it does
+    LESSON_SOURCE = "lesson_source"  # what stood in the editor when it was begun
+
     # Write
     SOURCE = "source"  # what stands in the editor
     STARTED_FROM = "started_from"  # the example that was put there last

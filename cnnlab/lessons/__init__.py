@@ -1,0 +1,1 @@
+"""What a learner does step by step, in the lab itself."""

@@ -1,0 +1,127 @@
+"""What a lesson says of the learner's own runs: figures that are measured, not written down."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from cnnlab.lessons.checks import Situation
+from cnnlab.runs.run import Run
+from cnnlab.training.events import EpochEvent
+from cnnlab.wording import percent
+
+NOT_YET = "not measured yet"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure that a lesson may name.
+
+    Attributes
+    ----------
+    value
+        Of a situation; None where it cannot be told yet.
+    written
+        It, as people read it.
+    label
+        What it is, in a few words.
+    """
+
+    value: Callable[[Situation], float | None]
+    written: Callable[[float], str]
+    label: str
+
+
+def figure_in_words(name: str, situation: Situation) -> str:
+    """Return a figure as people read it, or that it is not measured yet."""
+    figure = FIGURES[name]
+    value = figure.value(situation)
+    return NOT_YET if value is None else figure.written(value)
+
+
+def _of_epoch(which: int, read: Callable[[EpochEvent], float | None]) -> Callable[[Situation], float | None]:
+    """Return what reads a number off an epoch, the first (0) or the last (-1), of the newest run that has finished."""
+
+    def value(situation: Situation) -> float | None:
+        runs = situation.finished_runs
+        return read(runs[0].epochs()[which]) if runs else None
+
+    return value
+
+
+def _first_loss(situation: Situation) -> float | None:
+    for run in situation.runs:
+        batches = run.history().batches
+        if len(batches):
+            return float(batches["loss"].iloc[0])
+    return None
+
+
+def _last_loss(run: Run) -> float:
+    return run.epochs()[-1].train_loss
+
+
+def _best_rate(situation: Situation) -> float | None:
+    """Return the learning rate with the lowest last loss, of finished runs that differ in nothing else."""
+    runs = situation.finished_runs
+    if not runs:
+        return None
+    alike = [run for run in runs if replace(run.config, learning_rate=1) == replace(runs[0].config, learning_rate=1)]
+    rates = {run.config.learning_rate for run in alike}
+    return min(alike, key=_last_loss).config.learning_rate if len(rates) > 1 else None
+
+
+def _seeds_apart(situation: Situation) -> float | None:
+    """Return how far the last losses of runs with several seeds lie apart."""
+    runs = situation.finished_runs
+    losses = {run.config.seed: _last_loss(run) for run in runs if replace(run.config, seed=0) == _without_seed(runs)}
+    return max(losses.values()) - min(losses.values()) if len(losses) > 1 else None
+
+
+def _without_seed(runs: list[Run]) -> object:
+    return replace(runs[0].config, seed=0)
+
+
+def _definitions_apart(situation: Situation) -> float | None:
+    """Return how far the losses of both definitions lie apart at most, where they were trained with one recipe."""
+    for one in situation.finished_runs:
+        for other in situation.finished_runs:
+            if (one.model, other.model) == ("sequential", "module") and one.config == other.config:
+                losses = one.history().batches["loss"], other.history().batches["loss"]
+                return float((losses[0] - losses[1]).abs().max())
+    return None
+
+
+def _numbers(run: Run) -> int:
+    return sum(parameter.numel() for parameter in run.definition.build(seed=0).parameters())
+
+
+def _fewest_numbers(situation: Situation) -> float | None:
+    good = [run for run in situation.finished_runs if run.epochs()[-1].test_accuracy >= 0.98]
+    return min(map(_numbers, good), default=None)
+
+
+def _newest_numbers(situation: Situation) -> float | None:
+    runs = situation.finished_runs
+    return _numbers(runs[0]) if runs else None
+
+
+def _loss(value: float) -> str:
+    return f"{value:.4f}"
+
+
+def _whole(value: float) -> str:
+    return f"{value:,.0f}"
+
+
+FIGURES = {
+    "first_loss": Figure(_first_loss, _loss, "the loss of the first batch"),
+    "first_epoch_loss": Figure(_of_epoch(0, lambda epoch: epoch.train_loss), _loss, "the first epoch's train loss"),
+    "last_epoch_loss": Figure(_of_epoch(-1, lambda epoch: epoch.train_loss), _loss, "the last epoch's train loss"),
+    "test_loss": Figure(_of_epoch(-1, lambda epoch: epoch.test_loss), _loss, "the test loss at the end"),
+    "test_accuracy": Figure(_of_epoch(-1, lambda epoch: epoch.test_accuracy), percent, "the test accuracy"),
+    "pen_accuracy": Figure(_of_epoch(-1, lambda epoch: epoch.pen_accuracy), percent, "the accuracy on people's digits"),
+    "best_rate": Figure(_best_rate, lambda value: f"{value:g}", "the learning rate with the lowest loss"),
+    "seeds_apart": Figure(_seeds_apart, _loss, "how far the seeds' losses lie apart"),
+    "definitions_apart": Figure(_definitions_apart, lambda value: f"{value:g}", "how far the two definitions differ"),
+    "numbers": Figure(_newest_numbers, _whole, "the numbers of your network"),
+    "fewest_numbers": Figure(_fewest_numbers, _whole, "the fewest numbers with 98 %"),
+}

@@ -1,0 +1,219 @@
+"""The lesson that is on, in a narrow panel beside the page on which it is done."""
+
+import streamlit as st
+
+from cnnlab.lessons.checks import Situation
+from cnnlab.lessons.figures import FIGURES, figure_in_words
+from cnnlab.lessons.lesson import Kind, Lesson, Step
+from cnnlab.lessons.notebook import LONGEST_SENTENCE, Notebook
+from cnnlab.lessons.reading import PREDICTED, figures_in, filled
+from cnnlab.lessons.shelf import all_lessons
+from cnnlab.ui.frame.session import Key
+from cnnlab.ui.frame.wording import as_text
+from cnnlab.ui.lessons.learner import begin_lesson, leave_lesson, notebook, situation_in
+
+_LOOK_SECONDS = 1.0  # while the lab waits for something to be done
+DONE = "done"
+_ICONS = {
+    Kind.READ: ":material/menu_book:",
+    Kind.PREDICT: ":material/psychology:",
+    Kind.DO: ":material/touch_app:",
+    Kind.EXPLAIN: ":material/edit:",
+    Kind.ASK: ":material/help:",
+}
+_PAGES = {
+    page: "app.py" if page == "home" else f"pages/{page}.py"
+    for page in ("home", "write", "step", "train", "compare", "draw", "inspect", "sweep")
+}
+
+
+def lesson_panel(page: str) -> None:
+    """Show the lesson that is on, if one is, beside a page."""
+    lesson = lesson_that_is_on()
+    if lesson is None:
+        return
+    st.session_state.setdefault(Key.LESSON_PAGES, set()).add(page)
+    with st.sidebar:
+        st.fragment(_panel, run_every=_LOOK_SECONDS if _waits(lesson, notebook()) else None)(lesson, page)
+
+
+def lesson_that_is_on() -> Lesson | None:
+    """Return the lesson that is on, or None."""
+    if not (name := st.session_state.get(Key.LESSON)):
+        return None
+    return next((lesson for lesson in all_lessons()[0] if lesson.name == name), None)
+
+
+def _place(lesson: Lesson, book: Notebook) -> int:
+    """Return the step that is shown; that behind the last is the lesson's end."""
+    return min(book.places.get(lesson.name, 0), len(lesson.steps))
+
+
+def _waits(lesson: Lesson, book: Notebook) -> bool:
+    """Return whether the step that is shown is one that the lab has not seen done yet."""
+    place = _place(lesson, book)
+    return place < len(lesson.steps) and lesson.steps[place].kind is Kind.DO and book.answer(lesson.name, place) is None
+
+
+def _panel(lesson: Lesson, page: str) -> None:
+    book, waited = notebook(), _waits(lesson, notebook())
+    place, count = _place(lesson, book), len(lesson.steps)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**{as_text(lesson.title)}**")
+        st.button("Close", icon=":material/close:", type="tertiary", key="close_lesson", on_click=leave_lesson)
+    st.progress(place / count, text=f"Step {place + 1} of {count}" if place < count else "Done")
+    situation = situation_in(lesson)
+    if place < count:
+        _step_view(lesson, place, book, situation, page)
+    else:
+        _end_view(lesson, book, situation)
+    _way_buttons(lesson, place, book)
+    if waited and not _waits(lesson, book):
+        st.rerun()  # the lab need not look any more
+
+
+def _way_buttons(lesson: Lesson, place: int, book: Notebook) -> None:
+    with st.container(horizontal=True, key="lesson_way"):
+        st.button(
+            "Back",
+            icon=":material/arrow_back:",
+            key="lesson_back",
+            disabled=place == 0,
+            on_click=book.turn_to,
+            args=(lesson.name, place - 1),
+        )
+        if place < len(lesson.steps):
+            is_answered = lesson.steps[place].kind is Kind.READ or book.answer(lesson.name, place) is not None
+            st.button(
+                "Next" if is_answered else "Skip",
+                icon=":material/arrow_forward:",
+                key=f"lesson_next_{is_answered}",
+                type="primary" if is_answered else "secondary",
+                on_click=book.turn_to,
+                args=(lesson.name, place + 1),
+            )
+        else:
+            st.page_link("pages/lessons.py", label="All lessons", icon=":material/school:")
+
+
+def _step_view(lesson: Lesson, place: int, book: Notebook, situation: Situation, page: str) -> None:
+    step = lesson.steps[place]
+    title = f": {as_text(step.title)}" if step.title else ""
+    st.markdown(f"{_ICONS[step.kind]} **{step.kind}{title}**")
+    st.markdown(_filled(step.text, lesson, place, book, situation))
+    if step.page and step.page != page:
+        st.page_link(_PAGES[step.page], label=f"Go to {step.page.capitalize()}", icon=":material/arrow_outward:")
+    answer = book.answer(lesson.name, place)
+    match step.kind:
+        case Kind.PREDICT:
+            _prediction(lesson, place, step, answer)
+        case Kind.DO:
+            answer = _deed(lesson, place, step, answer, situation)
+        case Kind.EXPLAIN:
+            _explanation(lesson, place, answer)
+        case Kind.ASK:
+            _question(lesson, place, step, answer)
+    if step.after and answer is not None and _can_be_told(step, situation):
+        with st.container(border=True):
+            st.markdown(_filled(step.after, lesson, place + 1, book, situation))
+
+
+def _can_be_told(step: Step, situation: Situation) -> bool:
+    """Return whether what comes afterwards can be: a prediction is not resolved before its figure is measured."""
+    return not (step.kind is Kind.PREDICT and step.measured) or FIGURES[step.measured].value(situation) is not None
+
+
+def _prediction(lesson: Lesson, place: int, step: Step, answer: str | None) -> None:
+    if answer is not None:
+        st.markdown(f"You predict: **{as_text(answer)}**")
+        return
+    key = f"lesson_{lesson.name}_{place}"
+    if step.choices:
+        said = st.radio("Your prediction", [each.text for each in step.choices], index=None, key=key)
+    else:
+        number = st.number_input("Your prediction", value=None, format="%g", key=key)
+        said = None if number is None else f"{number:g}"
+    st.button(
+        "Predict",
+        key=f"{key}_said",
+        disabled=said is None,
+        on_click=notebook().take,
+        args=(lesson.name, place, said or ""),
+    )
+
+
+def _deed(lesson: Lesson, place: int, step: Step, answer: str | None, situation: Situation) -> str | None:
+    if answer is None and step.check and step.check.is_met(situation):
+        notebook().take(lesson.name, place, DONE)
+        answer = DONE
+    if answer is None:
+        st.caption(":material/hourglass_empty: The lab sees when it is done.")
+    else:
+        st.markdown(":green[:material/check_circle: Done]")
+    return answer
+
+
+def _explanation(lesson: Lesson, place: int, answer: str | None) -> None:
+    key = f"lesson_{lesson.name}_{place}"
+    said = st.text_area("In your own words", answer or "", max_chars=LONGEST_SENTENCE, key=key, height=110)
+    st.button(
+        "Keep it",
+        key=f"{key}_said",
+        disabled=not said.strip() or said == answer,
+        on_click=_take_sentence,
+        args=(lesson, place, key),
+    )
+
+
+def _take_sentence(lesson: Lesson, place: int, key: str) -> None:
+    notebook().take(lesson.name, place, st.session_state[key])
+
+
+def _question(lesson: Lesson, place: int, step: Step, answer: str | None) -> None:
+    texts = [each.text for each in step.choices]
+    key = f"lesson_{lesson.name}_{place}"
+    said = st.radio("Your answer", texts, index=texts.index(answer) if answer in texts else None, key=key)
+    if said is not None and said != answer:
+        notebook().take(lesson.name, place, said)
+        st.rerun(scope="fragment")
+    if said is not None:
+        is_right = next(each.is_right for each in step.choices if each.text == said)
+        st.markdown(":green[:material/check: Right.]" if is_right else ":orange[:material/close: Not quite.]")
+
+
+def _filled(text: str, lesson: Lesson, place: int, book: Notebook, situation: Situation) -> str:
+    """Return a text with the learner's own figures in it."""
+    figures = {name: f"**{figure_in_words(name, situation)}**" for name in figures_in(text) & FIGURES.keys()}
+    said = [book.answer(lesson.name, number) for number in range(place) if lesson.steps[number].kind is Kind.PREDICT]
+    last = next((each for each in reversed(said) if each is not None), None)
+    return filled(text, {**figures, PREDICTED: f"**{as_text(last)}**" if last else "nothing"})
+
+
+def _end_view(lesson: Lesson, book: Notebook, situation: Situation) -> None:
+    st.markdown("**What you predicted, and what came**")
+    rows = [(step, book.answer(lesson.name, number)) for number, step in enumerate(lesson.steps)]
+    told = [f"- {line}" for step, answer in rows if (line := _resolved(step, answer, situation))]
+    st.markdown("\n".join(told) or "This lesson asked for no prediction.")
+    right = [
+        any(choice.is_right and choice.text == answer for choice in step.choices)
+        for step, answer in rows
+        if step.kind is Kind.ASK
+    ]
+    st.markdown(f"**{sum(right)} of {len(right)}** questions answered rightly.")
+    st.button("Begin it again", icon=":material/replay:", key="lesson_again", on_click=_begin_again, args=(lesson,))
+
+
+def _resolved(step: Step, answer: str | None, situation: Situation) -> str | None:
+    """Return what was predicted in a step beside what came, in a line; None for another kind of step."""
+    if step.kind is not Kind.PREDICT:
+        return None
+    predicted = as_text(answer) if answer is not None else "nothing"
+    if step.measured:
+        came = figure_in_words(step.measured, situation)
+        return f"{FIGURES[step.measured].label.capitalize()}: you said {predicted}; it was **{came}**."
+    right = next((choice.text for choice in step.choices if choice.is_right), None)
+    return f"{as_text(step.title)}: you said {predicted}" + (f"; it is **{right}**." if right else ".")
+
+
+def _begin_again(lesson: Lesson) -> None:
+    begin_lesson(lesson, again=True)

@@ -1,0 +1,89 @@
+"""Choose a lesson, and say who you are."""
+
+import streamlit as st
+
+from cnnlab.lessons.lesson import Lesson
+from cnnlab.lessons.notebook import LONGEST_NAME
+from cnnlab.lessons.shelf import all_lessons
+from cnnlab.ui.frame.actions import attempt, show_error
+from cnnlab.ui.frame.page import begin_page
+from cnnlab.ui.frame.session import Key
+from cnnlab.ui.frame.wording import as_text
+from cnnlab.ui.lessons.learner import begin_lesson, forget_learner, leave_learner, name_learner, notebook
+from cnnlab.ui.lessons.panel import lesson_panel
+from cnnlab.wording import plural
+
+
+def open_from_address(lessons: list[Lesson]) -> None:
+    """Open the lesson, and the step, that the address names."""
+    asked, step = st.query_params.get("lesson"), st.query_params.get("step", "")
+    lesson = next((each for each in lessons if each.name == asked), None)
+    st.query_params.clear()
+    if lesson:
+        place = min(len(lesson.steps), max(1, int(step))) - 1 if step.isascii() and step.isdecimal() else None
+        begin_lesson(lesson, place)
+    elif asked:
+        st.warning(f"There is no lesson {as_text(asked[:40])} here.")
+
+
+def lesson_card(lesson: Lesson) -> None:
+    book = notebook()
+    done = len(book.answers.get(lesson.name, {}))
+    to_answer = sum(step.kind != "Read" for step in lesson.steps)
+    is_on = st.session_state.get(Key.LESSON) == lesson.name
+    with st.container(border=True, key=f"lesson_card_{lesson.name}"):
+        st.markdown(f"**{as_text(lesson.title)}** · {lesson.minutes} min")
+        st.markdown(as_text(lesson.about))
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.button(
+                "It is on" if is_on else "Go on" if lesson.name in book.begun else "Begin",
+                key=f"begin_{lesson.name}",
+                type="secondary" if lesson.name in book.begun else "primary",
+                disabled=is_on,
+                on_click=attempt,
+                args=(begin_lesson, lesson),
+            )
+            if lesson.name in book.begun:
+                st.caption(f"{done} of {plural(to_answer, 'step')} done")
+
+
+def learner_row() -> None:
+    """Let somebody say who he is, so that what he answers is there again tomorrow."""
+    book = notebook()
+    with st.container(horizontal=True, vertical_alignment="bottom", key="learner"):
+        if not book.learner:
+            name = st.text_input(
+                "Your name",
+                max_chars=LONGEST_NAME,
+                key="learner_name",
+                width=240,
+                help="What you answer is kept in the lab's home under it. There is no password: whoever gives the same "
+                "name sees the same answers.",
+            )
+            st.button("Keep my answers", on_click=attempt, args=(name_learner, name), disabled=not name.strip())
+            st.caption("Without a name, your answers are forgotten when you close this tab.")
+        else:
+            st.markdown(f"Answers are kept for **{as_text(book.learner)}**.")
+            st.button("I am somebody else", type="tertiary", on_click=leave_learner)
+            with st.popover("Delete", icon=":material/delete:"):
+                st.write(f"All answers of **{as_text(book.learner)}** will be gone for good.")
+                st.button("Delete them for good", type="primary", on_click=attempt, args=(forget_learner,))
+
+
+begin_page("Lessons")
+lessons, mistakes = all_lessons()
+open_from_address(lessons)
+lesson_panel("lessons")
+st.markdown(
+    "Predict, then do it with the real thing, then see why. A lesson stands beside the pages on which it is done."
+)
+show_error()
+learner_row()
+for mistake in mistakes:
+    st.error(as_text(str(mistake)))
+for row in (
+    lessons[place : place + 2] for place in range(0, len(lessons), 2)
+):  # on a phone, where columns stand below each other, the order stays
+    for column, lesson in zip(st.columns(2, gap="medium"), row, strict=False):
+        with column:
+            lesson_card(lesson)
