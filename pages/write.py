@@ -40,9 +40,9 @@ def sources() -> dict[str, str]:
 
 
 begin_page("Write")
-lesson_panel("write")
 own = {kept.title: kept for kept in kept_networks()}
 st.session_state.setdefault(Key.SOURCE, next(iter(EXAMPLES.values())))
+lesson_panel("write")  # with the source before it is changed
 proof_in_a_line()
 with st.container(horizontal=True, vertical_alignment="bottom"):
     st.selectbox(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from cnnlab.lessons.checks import Situation
 from cnnlab.runs.run import Run
 from cnnlab.training.events import EpochEvent
+from cnnlab.training.recipe import SETTINGS, TrainingConfig
 from cnnlab.wording import percent
 
 NOT_YET = "not measured yet"
@@ -59,25 +60,26 @@ def _last_loss(run: Run) -> float:
     return run.epochs()[-1].train_loss
 
 
+def _differing_in(setting: str, situation: Situation) -> list[Run]:
+    """Return the finished runs that differ in one setting alone, of the newest where there are several such groups."""
+    groups: dict[tuple[str, TrainingConfig], list[Run]] = {}
+    for run in situation.finished_runs:
+        alike = replace(run.config, **{setting: SETTINGS[setting].default})
+        groups.setdefault((run.source, alike), []).append(run)
+    several = (runs for runs in groups.values() if len({getattr(run.config, setting) for run in runs}) > 1)
+    return next(several, [])
+
+
 def _best_rate(situation: Situation) -> float | None:
-    """Return the learning rate with the lowest last loss, of finished runs that differ in nothing else."""
-    runs = situation.finished_runs
-    if not runs:
-        return None
-    alike = [run for run in runs if replace(run.config, learning_rate=1) == replace(runs[0].config, learning_rate=1)]
-    rates = {run.config.learning_rate for run in alike}
-    return min(alike, key=_last_loss).config.learning_rate if len(rates) > 1 else None
+    """Return the learning rate with the lowest last loss, of runs that differ in nothing else."""
+    runs = _differing_in("learning_rate", situation)
+    return min(runs, key=_last_loss).config.learning_rate if runs else None
 
 
 def _seeds_apart(situation: Situation) -> float | None:
-    """Return how far the last losses of runs with several seeds lie apart."""
-    runs = situation.finished_runs
-    losses = {run.config.seed: _last_loss(run) for run in runs if replace(run.config, seed=0) == _without_seed(runs)}
-    return max(losses.values()) - min(losses.values()) if len(losses) > 1 else None
-
-
-def _without_seed(runs: list[Run]) -> object:
-    return replace(runs[0].config, seed=0)
+    """Return how far the last losses of runs lie apart that differ in their seeds alone."""
+    losses = [_last_loss(run) for run in _differing_in("seed", situation)]
+    return max(losses) - min(losses) if losses else None
 
 
 def _definitions_apart(situation: Situation) -> float | None:

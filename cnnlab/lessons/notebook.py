@@ -51,13 +51,13 @@ class Notebook:
     def take(self, lesson: str, step: int, answer: str) -> None:
         """Keep what was answered in a step of a lesson."""
         self.answers.setdefault(lesson, {})[str(step)] = answer[:LONGEST_SENTENCE]
-        self._keep()
+        self.keep()
 
     def turn_to(self, lesson: str, step: int) -> None:
         """Remember the step that is looked at."""
         if self.places.get(lesson) != step:
             self.places[lesson] = step
-            self._keep()
+            self.keep()
 
     def begin(self, lesson: str, now: str, *, again: bool = False) -> None:
         """Begin a lesson, if it was not begun before or is to be begun again; then its answers are forgotten."""
@@ -65,9 +65,10 @@ class Notebook:
             self.begun[lesson] = now
             self.answers.pop(lesson, None)
             self.places[lesson] = 0
-            self._keep()
+            self.keep()
 
-    def _keep(self) -> None:
+    def keep(self) -> None:
+        """Write it into the home, if it has a learner's name."""
         if not self.learner:
             return
         content = {"learner": self.learner, "answers": self.answers, "begun": self.begun, "places": self.places}

@@ -3,7 +3,8 @@
 import re
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from hand import canvas, draw, drawn_picture
+from playwright.sync_api import Page, expect
 
 from cnnlab.data.mnist import load_test_set
 from cnnlab.drawing.my_digits import my_digits
@@ -17,14 +18,6 @@ ONE = [[(145, 40), (140, 235)]]
 REFERENCE = "/draw?runs=reference-module"
 
 
-def canvas(page: Page) -> Locator:
-    return page.locator("[class*='st-key-canvas_'] canvas.upper-canvas")
-
-
-def drawn_picture(page: Page) -> Locator:
-    return page.locator(".steps img[alt='Drawn']")
-
-
 def has_ink(page: Page) -> bool:
     """Return whether the canvas itself shows a stroke: it takes back what was drawn some time after it appears."""
     return page.locator("[class*='st-key-canvas_'] canvas.dc-canvas.lower-canvas").evaluate(
@@ -34,23 +27,6 @@ def has_ink(page: Page) -> bool:
             return false;
         }"""
     )
-
-
-def draw(page: Page, strokes) -> None:
-    """Draw with the mouse, and wait after each stroke until the page has it."""
-    expect(canvas(page)).to_have_count(1)  # for a moment, the one before may still be there
-    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
-    canvas(page).hover()  # when the page has turned to it
-    box = canvas(page).bounding_box()
-    scale = box["width"] / CANVAS_SIDE
-    for (x, y), *others in strokes:
-        drawn_picture(page).evaluate("picture => { picture.dataset.before = 'yes'; }")
-        page.mouse.move(box["x"] + scale * x, box["y"] + scale * y)
-        page.mouse.down()
-        for x, y in others:
-            page.mouse.move(box["x"] + scale * x, box["y"] + scale * y, steps=8)
-        page.mouse.up()
-        expect(drawn_picture(page)).not_to_have_attribute("data-before", "yes")  # the server has sent another
 
 
 def expect_answer(page: Page, digit: int | str) -> None:

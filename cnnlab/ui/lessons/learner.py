@@ -28,6 +28,7 @@ def name_learner(name: str) -> None:
     found, so_far = notebook_of(name), notebook()
     if not found.begun and not so_far.learner:
         found = Notebook(found.learner, so_far.answers, so_far.begun, so_far.places)
+        found.keep()
     st.session_state[Key.NOTEBOOK] = found
 
 

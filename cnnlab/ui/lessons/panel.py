@@ -34,7 +34,8 @@ def lesson_panel(page: str) -> None:
         return
     st.session_state.setdefault(Key.LESSON_PAGES, set()).add(page)
     with st.sidebar:
-        st.fragment(_panel, run_every=_LOOK_SECONDS if _waits(lesson, notebook()) else None)(lesson, page)
+        looks = _waits(lesson, notebook())
+        st.fragment(_panel, run_every=_LOOK_SECONDS if looks else None)(lesson, page, looks)
 
 
 def lesson_that_is_on() -> Lesson | None:
@@ -55,8 +56,9 @@ def _waits(lesson: Lesson, book: Notebook) -> bool:
     return place < len(lesson.steps) and lesson.steps[place].kind is Kind.DO and book.answer(lesson.name, place) is None
 
 
-def _panel(lesson: Lesson, page: str) -> None:
-    book, waited = notebook(), _waits(lesson, notebook())
+def _panel(lesson: Lesson, page: str, looks: bool) -> None:
+    """Show the panel; `looks` says whether it is shown again each second."""
+    book = notebook()
     place, count = _place(lesson, book), len(lesson.steps)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{as_text(lesson.title)}**")
@@ -68,8 +70,8 @@ def _panel(lesson: Lesson, page: str) -> None:
     else:
         _end_view(lesson, book, situation)
     _way_buttons(lesson, place, book)
-    if waited and not _waits(lesson, book):
-        st.rerun()  # the lab need not look any more
+    if _waits(lesson, book) is not looks:
+        st.rerun()
 
 
 def _way_buttons(lesson: Lesson, place: int, book: Notebook) -> None:

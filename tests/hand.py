@@ -1,0 +1,30 @@
+"""A hand that draws on the lab's canvas in a browser."""
+
+from playwright.sync_api import Locator, Page, expect
+
+from cnnlab.drawing.strokes import CANVAS_SIDE
+
+
+def canvas(page: Page) -> Locator:
+    return page.locator("[class*='st-key-canvas_'] canvas.upper-canvas")
+
+
+def drawn_picture(page: Page) -> Locator:
+    return page.locator(".steps img[alt='Drawn']")
+
+
+def draw(page: Page, strokes) -> None:
+    """Draw with the mouse, and wait after each stroke until the page has it."""
+    expect(canvas(page)).to_have_count(1)  # for a moment, the one before may still be there
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+    canvas(page).hover()  # when the page has turned to it
+    box = canvas(page).bounding_box()
+    scale = box["width"] / CANVAS_SIDE
+    for (x, y), *others in strokes:
+        drawn_picture(page).evaluate("picture => { picture.dataset.before = 'yes'; }")
+        page.mouse.move(box["x"] + scale * x, box["y"] + scale * y)
+        page.mouse.down()
+        for x, y in others:
+            page.mouse.move(box["x"] + scale * x, box["y"] + scale * y, steps=8)
+        page.mouse.up()
+        expect(drawn_picture(page)).not_to_have_attribute("data-before", "yes")  # the server has sent another

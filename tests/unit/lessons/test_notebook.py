@@ -1,0 +1,78 @@
+import pytest
+
+from cnnlab.lessons.notebook import DamagedNotebook, InvalidLearner, Notebook, forget, notebook_of
+
+NOW, LATER = "2026-12-01T08:00:00+00:00", "2026-12-01T09:00:00+00:00"
+
+
+def test_what_was_answered_under_a_name_is_there_again():
+    book = notebook_of("Ada")
+    book.begin("1-draw", NOW)
+    book.take("1-draw", 2, "A letter <b>&")
+    book.turn_to("1-draw", 3)
+    again = notebook_of("Ada")
+    assert again == book
+    assert (again.answer("1-draw", 2), again.answer("1-draw", 1), again.places) == (
+        "A letter <b>&",
+        None,
+        {"1-draw": 3},
+    )
+
+
+def test_nothing_is_kept_without_a_name(lab_home):
+    book = Notebook()
+    book.begin("1-draw", NOW)
+    book.take("1-draw", 0, "done")
+    assert book.answer("1-draw", 0) == "done"
+    assert not (lab_home / "learners").exists()
+
+
+def test_a_lesson_goes_on_where_it_was_left_and_can_be_begun_again():
+    book = notebook_of("Ada")
+    book.begin("1-draw", NOW)
+    book.take("1-draw", 0, "done")
+    book.turn_to("1-draw", 4)
+    book.begin("1-draw", LATER)
+    assert (book.begun["1-draw"], book.places["1-draw"], book.answer("1-draw", 0)) == (NOW, 4, "done")
+    book.begin("1-draw", LATER, again=True)
+    assert (book.begun["1-draw"], book.places["1-draw"], book.answer("1-draw", 0)) == (LATER, 0, None)
+
+
+def test_a_name_is_the_same_in_capitals_and_with_spaces_around_it():
+    notebook_of("Ada").begin("1-draw", NOW)
+    assert notebook_of("  ADA ").begun == {"1-draw": NOW}
+    assert notebook_of("Ada L").begun == {}
+
+
+@pytest.mark.parametrize("name", ["../../x", "<script>", "a\nb", "名前", "\u202e", "x" * 40, "con"])
+def test_any_name_is_kept_in_the_folder_for_learners(name, lab_home):
+    notebook_of(name).begin("1-draw", NOW)
+    assert notebook_of(name).begun == {"1-draw": NOW}
+    (file,) = (lab_home / "learners").iterdir()
+    assert file.suffix == ".json"
+    assert not (lab_home.parent / "x.json").exists()
+
+
+@pytest.mark.parametrize("name", ["", "   ", "x" * 41])
+def test_no_name_is_refused(name):
+    with pytest.raises(InvalidLearner, match="1 to 40 letters"):
+        notebook_of(name)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"answers": 3, "begun": {}, "places": {}}', "{" * 5_000])
+def test_answers_that_cannot_be_read_are_said_to_be_so_and_kept(content, lab_home):
+    notebook_of("Ada").begin("1-draw", NOW)
+    (file,) = (lab_home / "learners").iterdir()
+    file.write_text(content)
+    with pytest.raises(DamagedNotebook, match="The answers of Ada cannot be read"):
+        notebook_of("Ada")
+    assert file.read_text() == content
+
+
+def test_all_that_is_kept_under_a_name_can_be_deleted(lab_home):
+    for name in ("Ada", "Bob"):
+        notebook_of(name).begin("1-draw", NOW)
+    forget("ada")
+    assert notebook_of("Ada").begun == {}
+    assert notebook_of("Bob").begun == {"1-draw": NOW}
+    forget("Ada")
