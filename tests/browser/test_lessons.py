@@ -89,9 +89,13 @@ def do(page: Page, step: Step) -> None:
             if settings.get("data") == "mnist+pen":
                 page.get_by_text("More settings").click()
                 expect_rest(page)
+                # A list that is open closes when the page below it moves.
+                expect(page.get_by_test_id("stVegaLiteChart").nth(1)).to_be_visible()
                 data = page.get_by_role("combobox", name="Trained on")
+                data.scroll_into_view_if_needed()
                 data.press("ArrowDown")
-                page.get_by_role("option", name="MNIST and pen digits").click()
+                expect(page.get_by_role("option", name="MNIST and pen digits")).to_be_visible()
+                data.press("Enter")
                 expect(data).to_have_value("MNIST and pen digits")
                 expect_rest(page)
             rate = {"Learning_rate": f"{settings['learning_rate']:g}"} if "learning_rate" in settings else {}
