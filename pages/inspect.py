@@ -10,8 +10,9 @@ from cnnlab.comparison.statistics import accuracy_interval
 from cnnlab.conclusions.defaults import newest_good, runs_of_sweeps
 from cnnlab.errors import LabError
 from cnnlab.film.animation import filters_film
+from cnnlab.film.moments import filters_over_training
 from cnnlab.inference.confusion import confusion_matrix, worst_errors
-from cnnlab.inference.networks import newest_weights_of
+from cnnlab.inference.networks import Moment, newest_weights_of
 from cnnlab.inference.test_set import Predictions, TestSet, images_of, predictions_of
 from cnnlab.runs.folder import NoSuchRun
 from cnnlab.runs.run import Run
@@ -21,7 +22,7 @@ from cnnlab.ui.answers.bars import answer_view
 from cnnlab.ui.answers.explanation import attribution_view, feature_maps_view, filters_view
 from cnnlab.ui.answers.gallery import WILSON, answers_gallery, confusion_chart, true_digits
 from cnnlab.ui.answers.reliability import reliability_view
-from cnnlab.ui.film.bar import film_bar
+from cnnlab.ui.film.bar import film_bar, follow_newest
 from cnnlab.ui.frame.page import begin_page
 from cnnlab.ui.frame.pictures import picture_rows
 from cnnlab.ui.frame.session import Key
@@ -79,7 +80,7 @@ def newest_weights_view(run: Run) -> None:
             st.info(
                 f"It is {run.status}: its newest weights are shown, {epoch.epoch} of {run.config.epochs} epochs done."
             )
-            st.button("Take the newest", icon=":material/refresh:")
+            st.button("Take the newest", icon=":material/refresh:", on_click=follow_newest)
 
 
 def confusion_matrix_view(test_set: TestSet, labels: np.ndarray, predictions: Predictions) -> None:
@@ -132,7 +133,7 @@ def look_into(index: int) -> None:
     st.session_state[Key.LOOKED_INTO] = index
 
 
-def one_image_view(run: Run, step: int | None, test_set: TestSet, labels: np.ndarray, predictions: Predictions) -> None:
+def one_image_view(run: Run, moment: Moment, test_set: TestSet, labels: np.ndarray, predictions: Predictions) -> None:
     worst = worst_errors(labels, predictions).tolist()
     if st.session_state.get(Key.LOOKED_INTO, len(labels)) >= len(labels):  # of the larger test set
         look_into(next(iter(worst), 0))
@@ -149,7 +150,9 @@ def one_image_view(run: Run, step: int | None, test_set: TestSet, labels: np.nda
         if worst:
             st.button("Random error", icon=":material/casino:", on_click=look_into, args=(random.choice(worst),))
         if st.button(
-            "Send to the canvas", icon=":material/draw:", help="Draw on it, and see when this network's answer changes."
+            "Send to the canvas",
+            icon=":material/draw:",
+            help="Draw on it, and see when the answer of this network, as it is now, changes.",
         ):
             st.session_state[Key.CANVAS_IMAGE] = (test_set, index, run.id)
             st.switch_page("pages/draw.py")
@@ -157,24 +160,28 @@ def one_image_view(run: Run, step: int | None, test_set: TestSet, labels: np.nda
     answer_column, pixels_column = st.columns([2, 3], gap="large")
     with answer_column:
         picture_rows([image[0].numpy()], [f"Test image {index:,}: a {labels[index]}"], width=IMAGE_WIDTH)
-        answer_view(run, image[0].numpy(), step)
+        answer_view(run, image[0].numpy(), moment)
     with pixels_column:
-        attribution_view(run, image, key="inspected_image", label=int(labels[index]), step=step)
-    feature_maps_view(run, image, step)
+        attribution_view(run, image, key="inspected_image", label=int(labels[index]), moment=moment)
+    feature_maps_view(run, image, moment)
 
 
-def own_filters_view(run: Run, step: int | None) -> None:
-    filters_view(run, step)
-    if kept_steps(run):
+def own_filters_view(run: Run, moment: Moment) -> None:
+    if filters_view(run, moment) and kept_steps(run):
         st.download_button(
             "As a film (GIF)",
-            lambda: ask(filters_film, run),
+            partial(film_of_filters, run),
             file_name=f"{run.id}-filters.gif",
             mime="image/gif",
             icon=":material/movie:",
             help="The filters over the whole training, to show elsewhere.",
             on_click="ignore",
         )
+
+
+def film_of_filters(run: Run) -> bytes:
+    filters = ask(filters_over_training, run)
+    return filters_film(*filters, run.total_steps) if filters else b""
 
 
 begin_page("Inspect")
@@ -200,28 +207,27 @@ address = {"run": run.id}
 st.query_params.from_dict(address)  # nothing else: on the way back from another page, its choice is left here
 
 try:
-    step = film_bar(run, address)
+    moment = film_bar(run, address)
     with st.spinner("Asking the network about all test images"):
-        predictions = ask(predictions_of, run, test_set, step)
+        predictions = ask(predictions_of, run, test_set, moment)
     labels = true_digits(test_set)
+    with accuracy:
+        accuracy_view(test_set, labels, predictions)
+    if moment == "newest":
+        newest_weights_view(run)
 except NoSuchRun:  # deleted from another tab just now
     st.rerun()
 except LabError as error:
     st.error(as_text(str(error)))
     st.stop()
 
-with accuracy:
-    accuracy_view(test_set, labels, predictions)
-if step is None:
-    newest_weights_view(run)
-
 show_tabs(
     {
-        ONE_IMAGE: partial(st.fragment(one_image_view), run, step, test_set, labels, predictions),
+        ONE_IMAGE: partial(st.fragment(one_image_view), run, moment, test_set, labels, predictions),
         "Confusion matrix": partial(st.fragment(confusion_matrix_view), test_set, labels, predictions),
         "What it gets most wrong": partial(st.fragment(worst_errors_view), test_set, labels, predictions),
-        "Its filters": partial(own_filters_view, run, step),
-        "How sure, how right": partial(reliability_view, run, step),
+        "Its filters": partial(own_filters_view, run, moment),
+        "How sure, how right": partial(reliability_view, run, moment),
     },
     key=Key.INSPECTED_PART,
 )

@@ -228,7 +228,7 @@ def _epoch_axis(planned_epochs: int) -> alt.X:
 # So many points of the curve beside a film, spread as its axis is.
 _FILM_POINTS = 160
 # A digit that was never given more is grey.
-_NAMED_FROM = 0.2
+NAMED_FROM = 0.2
 
 
 def film_chart(batches: pd.DataFrame, step: int, total_steps: int) -> LiveChart:
@@ -283,7 +283,7 @@ def _film_spec(total_steps: int) -> dict[str, Any]:
 def answers_chart(answers: pd.DataFrame, total_steps: int) -> LiveChart:
     """Return the ten probabilities that a network gave an image over its training.
 
-    A digit's number stands where its probability was greatest, if that was ever above `_NAMED_FROM`.
+    A digit's number stands where its probability was greatest, if that was ever above `NAMED_FROM`.
 
     Parameters
     ----------
@@ -292,7 +292,7 @@ def answers_chart(answers: pd.DataFrame, total_steps: int) -> LiveChart:
     """
     points = answers.assign(digit=answers["digit"].astype(str))
     greatest = points.loc[points.groupby("digit")["probability"].idxmax()]
-    named = greatest[greatest["probability"] > _NAMED_FROM]
+    named = greatest[greatest["probability"] > NAMED_FROM]
     points = points.join(named["digit"].rename("label"))
     return LiveChart(points, _answers_spec(total_steps, tuple(sorted(named["digit"]))))
 

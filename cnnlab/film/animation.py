@@ -1,93 +1,79 @@
-"""A run's film as an animated GIF: its filters, or its answers to one image, from moment to moment."""
+"""A film as an animated GIF: a network's filters, or its answers to one image, from moment to moment."""
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
-from torch import Tensor
 
 from cnnlab.charts.shading import slices_in_a_row
-from cnnlab.errors import LabError
-from cnnlab.film.moments import Film, film_of
 from cnnlab.inference.test_set import DIGITS
-from cnnlab.models.insight import filters_of
-from cnnlab.runs.run import Run
 from cnnlab.wording import percent
 
-# Of one convolution: more could not be told apart.
-_FILTERS_SHOWN, _SLICES_SHOWN = 32, 8
+# More would make a film that is too large to send.
+_CONVOLUTIONS_SHOWN, _FILTERS_SHOWN, _SLICES_SHOWN = 4, 32, 8
 _FRAME_MILLISECONDS, _LAST_MILLISECONDS = 250, 2_500
 _PIXEL, _GAP, _MARGIN, _WIDTH, _LINE = 6, 8, 16, 420, 22
 _PAPER, _INK, _BAR, _MOST_BAR = "#ffffff", "#1c2330", "#b9c0cc", "#2f5bea"
 
 
-class NoFilm(LabError):
-    """A run has no film."""
+def filters_film(steps: Sequence[int], moments: Sequence[Sequence[np.ndarray]], total_steps: int) -> bytes:
+    """Return the filters of a network over its training, as an animated GIF.
 
+    The fullest colour of a filter is the largest weight that is shown of it at any moment.
 
-def filters_film(run: Run) -> bytes:
-    """Return the filters of a run's convolutions over its training, as an animated GIF.
-
-    The fullest colour of a filter is the largest weight that it has at any moment.
-
-    Raises
-    ------
-    NoFilm, NoPredictions, UnreadableRun
-        If there is none, or it cannot be read.
+    Parameters
+    ----------
+    steps, moments
+        As `cnnlab.film.moments.filters_over_training` returns them; the network has a convolution.
+    total_steps
+        Of the whole training.
     """
-    film = _film(run)
-    moments = [_filters_after(film, place) for place in range(len(film.steps))]
-    strongest = [np.abs(np.stack(each)).max(axis=(0, 2, 3, 4)) for each in zip(*moments, strict=True)]
-    frames = []
-    for step, convolutions in zip(film.steps, moments, strict=True):
-        pictures = [
+    shown = [
+        [filters[:_FILTERS_SHOWN, :_SLICES_SHOWN] for filters in convolutions[:_CONVOLUTIONS_SHOWN]]
+        for convolutions in moments
+    ]
+    strongest = [np.abs(np.stack(each)).max(axis=(0, 2, 3, 4)) for each in zip(*shown, strict=True)]
+
+    def pictures(convolutions: Sequence[np.ndarray]) -> list[Image.Image]:
+        return [
             _grid([slices_in_a_row(each, float(most)) for each, most in zip(filters, most_of_each, strict=True)])
             for filters, most_of_each in zip(convolutions, strongest, strict=True)
         ]
-        frames.append(_frame(_moment(run, step), pictures))
-    return _gif(frames)
+
+    return _gif(
+        (_frame(_moment(step, total_steps), pictures(each)) for step, each in zip(steps, shown, strict=True)),
+        len(steps),
+    )
 
 
-def drawing_film(run: Run, image: Tensor) -> bytes:
-    """Return what a run's network answered to an image over its training, as an animated GIF.
+def drawing_film(image: np.ndarray, answers: pd.DataFrame, total_steps: int) -> bytes:
+    """Return what a network answered to an image over its training, as an animated GIF.
 
     Parameters
     ----------
     image
-        Shape (1, 28, 28), float32, from 0 to 1, as the network is given it.
-
-    Raises
-    ------
-    NoFilm, NoPredictions, UnreadableRun
-        If there is none, or it cannot be read.
+        Shape (28, 28), from 0 to 1, as the network was given it.
+    answers
+        As `cnnlab.film.moments.answers_over_training` returns them.
+    total_steps
+        Of the whole training.
     """
-    film = _film(run)
-    drawing = Image.fromarray(((1 - image[0].numpy()) * 255).round().astype(np.uint8)).convert("RGB")
+    drawing = Image.fromarray(((1 - image) * 255).round().astype(np.uint8)).convert("RGB")
     drawing = drawing.resize((140, 140), Image.Resampling.NEAREST)
-    frames = []
-    for step, probabilities in zip(film.steps, film.probabilities(image).numpy(), strict=True):
+    moments = [(rows["step"].iloc[0], rows["probability"].to_numpy()) for _, rows in answers.groupby("step")]
+
+    def frame(step: int, probabilities: np.ndarray) -> Image.Image:
         digit = int(probabilities.argmax())
-        told = f"{_moment(run, step)}: {digit}, {percent(float(probabilities[digit]))}"
-        frames.append(_frame(told, [_beside(drawing, _bars(probabilities))]))
-    return _gif(frames)
+        told = f"{_moment(step, total_steps)}: {digit}, {percent(float(probabilities[digit]))}"
+        return _frame(told, [_beside(drawing, _bars(probabilities))])
+
+    return _gif((frame(*moment) for moment in moments), len(moments))
 
 
-def _film(run: Run) -> Film:
-    film = film_of(run)
-    if film is None:
-        raise NoFilm(f"{run.name} has no snapshots of its weights, from which a film could be made.")
-    return film
-
-
-def _filters_after(film: Film, place: int) -> list[np.ndarray]:
-    """Return the filters of each convolution at a moment: shape (filters, channels, height, width) each."""
-    film.module.load_state_dict(film.states[place])
-    return [weights[:_FILTERS_SHOWN, :_SLICES_SHOWN].numpy().copy() for weights in filters_of(film.module).values()]
-
-
-def _moment(run: Run, step: int) -> str:
-    return f"Step {step:,} of {run.total_steps:,}"
+def _moment(step: int, total_steps: int) -> str:
+    return f"Step {step:,} of {total_steps:,}"
 
 
 def _grid(pictures: list[np.ndarray]) -> Image.Image:
@@ -131,10 +117,10 @@ def _beside(left: Image.Image, right: Image.Image) -> Image.Image:
     return both
 
 
-def _frame(told: str, pictures: Iterable[Image.Image]) -> Image.Image:
-    pictures = list(pictures)
+def _frame(told: str, pictures: Sequence[Image.Image]) -> Image.Image:
     height = _MARGIN + _LINE + _GAP + sum(picture.height + _MARGIN for picture in pictures)
-    frame = Image.new("RGB", (max(_WIDTH, *(2 * _MARGIN + each.width for each in pictures)), height), _PAPER)
+    width = max([_WIDTH, *(2 * _MARGIN + each.width for each in pictures)])
+    frame = Image.new("RGB", (width, height), _PAPER)
     ImageDraw.Draw(frame).text((_MARGIN, _MARGIN - 2), told, _INK, _font(16))
     top = _MARGIN + _LINE + _GAP
     for picture in pictures:
@@ -147,8 +133,9 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
-def _gif(frames: list[Image.Image]) -> bytes:
+def _gif(frames: Iterator[Image.Image], count: int) -> bytes:
+    """Return frames, which are drawn one by one, as a film that is shown again and again."""
     content = io.BytesIO()
-    durations = [_FRAME_MILLISECONDS] * (len(frames) - 1) + [_LAST_MILLISECONDS]
-    frames[0].save(content, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)
+    durations = [_FRAME_MILLISECONDS] * (count - 1) + [_LAST_MILLISECONDS]
+    next(frames).save(content, "GIF", save_all=True, append_images=frames, duration=durations, loop=0)
     return content.getvalue()

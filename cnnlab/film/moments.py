@@ -11,8 +11,10 @@ from safetensors.torch import load
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from cnnlab.inference.networks import network_after, newest_weights_of
+from cnnlab.inference.networks import network_at, newest_weights_of
 from cnnlab.inference.test_set import DIGITS
+from cnnlab.models.insight import filters_of
+from cnnlab.runs.folder import DamagedRun
 from cnnlab.runs.run import Run
 from cnnlab.runs.snapshots import kept_steps, read_snapshot
 from cnnlab.storage.checksums import origin_of
@@ -29,8 +31,12 @@ def newest_step(run: Run) -> int:
         If they cannot be read.
     """
     told = origin_of(newest_weights_of(run)).get("step")
-    last = run.last_epoch()
-    return int(told) if told is not None else last.step if last else 0
+    if told is None:  # as earlier versions of the lab wrote them
+        last = run.last_epoch()
+        return last.step if last else 0
+    if not (told.isascii() and told.isdecimal()):
+        raise DamagedRun(run.weights_path, "is of no step")
+    return int(told)
 
 
 def moments_of(run: Run) -> tuple[int, ...]:
@@ -61,7 +67,7 @@ class Film:
     states
         The weights after each, as a ``state_dict`` on the CPU.
     module
-        In evaluation mode, with the last of them. Nobody else uses it.
+        In evaluation mode, with any of them. Nobody else uses it.
     """
 
     steps: tuple[int, ...]
@@ -80,22 +86,45 @@ def film_of(run: Run) -> Film | None:
 
     Raises
     ------
-    NoPredictions, UnreadableRun
-        If its network is another one now, or the weights of a moment cannot be read.
+    NoPredictions, UnreadableRun, NoSuchRun
+        If its network is another one now, or the weights of a moment cannot be read, or it is gone.
     """
     if not (steps := moments_of(run)):
         return None
-    return _film_of(run, steps, run.snapshots_folder.stat().st_mtime_ns)
+    with run.existing():
+        return _film_of(run, steps, newest_step(run) if run.weights_path.exists() else None, _changes_in(run))
+
+
+def _changes_in(run: Run) -> int:
+    return run.snapshots_folder.stat().st_mtime_ns
 
 
 @lru_cache(maxsize=2)  # of up to 24 MB; another one is read in some 50 ms
-def _film_of(run: Run, steps: tuple[int, ...], _changed: int) -> Film:
-    module = copy.deepcopy(network_after(run, kept_steps(run)[-1]).module)
-    return Film(steps, tuple(load(_weights_after(run, step)) for step in steps), module)
+def _film_of(run: Run, steps: tuple[int, ...], newest: int | None, _changes: int) -> Film:
+    files = [newest_weights_of(run) if step == newest else read_snapshot(run, step) for step in steps]
+    return Film(steps, tuple(map(load, files)), copy.deepcopy(network_at(run, kept_steps(run)[-1]).module))
 
 
-def _weights_after(run: Run, step: int) -> bytes:
-    return read_snapshot(run, step) if run.snapshot_path(step).exists() else newest_weights_of(run)
+def filters_over_training(run: Run) -> tuple[tuple[int, ...], list[list[np.ndarray]]] | None:
+    """Return the steps of a run's film, and for each the filters of each convolution; None where it has no film.
+
+    Returns
+    -------
+    tuple
+        The steps; and for each a list of arrays of shape (filters, channels, height, width).
+
+    Raises
+    ------
+    NoPredictions, UnreadableRun, NoSuchRun
+        As `film_of` does.
+    """
+    if (film := film_of(run)) is None:
+        return None
+    moments = []
+    for state in film.states:
+        film.module.load_state_dict(state)
+        moments.append([weights.numpy().copy() for weights in filters_of(film.module).values()])
+    return film.steps, moments
 
 
 def answers_over_training(run: Run, image: Tensor) -> pd.DataFrame | None:
@@ -113,7 +142,7 @@ def answers_over_training(run: Run, image: Tensor) -> pd.DataFrame | None:
 
     Raises
     ------
-    NoPredictions, UnreadableRun
+    NoPredictions, UnreadableRun, NoSuchRun
         As `film_of` does.
     """
     if (film := film_of(run)) is None:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from cnnlab.drawing.my_digits import MyDigits
-from cnnlab.inference.networks import network_at, newest_network_of
+from cnnlab.inference.networks import Moment, network_at, newest_network_of
 from cnnlab.runs.run import Run
 from cnnlab.training.evaluation import predict_logits
 
@@ -34,8 +34,8 @@ class Answer:
         return float(self.probabilities.max())
 
 
-def answers_of(run: Run, images: np.ndarray, step: int | None = None) -> list[Answer]:
-    """Return a run's predictions for some images, with the weights that it has now, or had after a step.
+def answers_of(run: Run, images: np.ndarray, moment: Moment = "now") -> list[Answer]:
+    """Return a run's predictions for some images, with the weights that it has now, or had at a moment of its training.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def answers_of(run: Run, images: np.ndarray, step: int | None = None) -> list[An
     NoPredictions, UnreadableRun
         As `network_at` does.
     """
-    logits = predict_logits(network_at(run, step).module, torch.from_numpy(images).unsqueeze(1))
+    logits = predict_logits(network_at(run, moment).module, torch.from_numpy(images).unsqueeze(1))
     return [Answer(probabilities) for probabilities in logits.softmax(dim=1).numpy()]
 
 

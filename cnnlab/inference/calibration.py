@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cnnlab.data.pen_digits import load_drawn
-from cnnlab.inference.networks import Network, network_after, newest_network_of
+from cnnlab.inference.networks import Moment, network_at
 from cnnlab.runs.run import Run
 from cnnlab.training.evaluation import predict_logits
 
@@ -48,28 +48,22 @@ class Calibration:
     error_after: float
 
 
-def calibration_of(run: Run, step: int | None = None) -> Calibration:
-    """Return how well a run's stated probabilities hold on what people drew.
-
-    They are those of its newest weights, or of those after a step, of which it has a snapshot.
+def calibration_of(run: Run, moment: Moment = "newest") -> Calibration:
+    """Return how well a run's stated probabilities hold on what people drew, at a moment of its training.
 
     Raises
     ------
     NoPredictions, UnreadableRun
-        As `cnnlab.inference.networks.newest_network_of` and `network_after` do.
+        As `cnnlab.inference.networks.network_at` does.
     DataError
         If the pen digits cannot be read.
     """
-    return _calibration_of(_network(run, step).fingerprint, run, step)
-
-
-def _network(run: Run, step: int | None) -> Network:
-    return newest_network_of(run) if step is None else network_after(run, step)
+    return _calibration_of(network_at(run, moment).fingerprint, run, moment)
 
 
 @lru_cache(maxsize=64)
-def _calibration_of(_fingerprint: str, run: Run, step: int | None) -> Calibration:
-    module = _network(run, step).module
+def _calibration_of(_fingerprint: str, run: Run, moment: Moment) -> Calibration:
+    module = network_at(run, moment).module
     choosing, choosing_labels = load_drawn("choosing")
     testing, labels = load_drawn("testing")
     temperature = temperature_for(predict_logits(module, choosing), choosing_labels)

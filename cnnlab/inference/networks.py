@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from threading import Lock
+from typing import Literal
 
 from safetensors.torch import load
 from torch import Tensor, nn
@@ -20,13 +21,18 @@ _networks: OrderedDict[tuple[str, str], nn.Module] = OrderedDict()
 _lock = Lock()
 
 
+# The step after which the weights are, of which there is a snapshot; or the newest weights, with which an epoch ended;
+# or those of now, which while a run trains are its checkpoint's.
+Moment = int | Literal["newest", "now"]
+
+
 class NoPredictions(LabError):
     """A run has no weights that can be used."""
 
 
 @dataclass(frozen=True)
 class Network:
-    """A run's network with the weights that were the newest when it was asked for.
+    """A run's network with the weights of a moment.
 
     Attributes
     ----------
@@ -66,9 +72,21 @@ def network_after(run: Run, step: int) -> Network:
     return _network_of(run, weights, lambda: load(weights))
 
 
-def network_at(run: Run, step: int | None) -> Network:
-    """Return a run's network after a step, as `network_after` does; for None, as it is now, as `network_now` does."""
-    return network_now(run) if step is None else network_after(run, step)
+def network_at(run: Run, moment: Moment) -> Network:
+    """Return a run's network at a moment of its training.
+
+    Raises
+    ------
+    NoPredictions, UnreadableRun
+        As `newest_network_of`, `network_now` and `network_after` do.
+    """
+    match moment:
+        case "newest":
+            return newest_network_of(run)
+        case "now":
+            return network_now(run)
+        case step:
+            return network_after(run, step)
 
 
 def network_now(run: Run) -> Network:

@@ -14,7 +14,7 @@ from torch import Tensor
 from cnnlab.data.mnist import TEST_IMAGES, load_test_set
 from cnnlab.data.pen_digits import TESTING_DIGITS, load_drawn
 from cnnlab.errors import LabError
-from cnnlab.inference.networks import Network, fingerprint_of, network_after, newest_network_of, newest_weights_of
+from cnnlab.inference.networks import Moment, Network, fingerprint_of, network_at, newest_network_of, newest_weights_of
 from cnnlab.runs.run import Run
 from cnnlab.storage.checksums import is_whole_tensors, sealed_tensors
 from cnnlab.storage.files import replacing
@@ -66,8 +66,8 @@ def pen_accuracy_of(run: Run) -> float | None:
     return None
 
 
-def predictions_of(run: Run, test_set: TestSet = "mnist", step: int | None = None) -> Predictions:
-    """Return a run's predictions with its newest weights, or with those after a step, of which it has a snapshot.
+def predictions_of(run: Run, test_set: TestSet = "mnist", moment: Moment = "newest") -> Predictions:
+    """Return a run's predictions at a moment of its training.
 
     Raises
     ------
@@ -78,8 +78,8 @@ def predictions_of(run: Run, test_set: TestSet = "mnist", step: int | None = Non
     DataError, HomeError
         If the test images cannot be read.
     """
-    if step is not None:
-        return _predictions_after(network_after(run, step).fingerprint, run, step, test_set)
+    if moment != "newest":
+        return _predictions_at(network_at(run, moment).fingerprint, run, moment, test_set)
     path = run.predictions_path if test_set == "mnist" else run.pen_predictions_path
     if kept := _kept(path, fingerprint_of(newest_weights_of(run)), test_set):
         return kept
@@ -88,8 +88,8 @@ def predictions_of(run: Run, test_set: TestSet = "mnist", step: int | None = Non
 
 
 @lru_cache(maxsize=256)  # of 50 kB: some films
-def _predictions_after(_fingerprint: str, run: Run, step: int, test_set: TestSet) -> Predictions:
-    return _predict(network_after(run, step), test_set)
+def _predictions_at(_fingerprint: str, run: Run, moment: Moment, test_set: TestSet) -> Predictions:
+    return _predict(network_at(run, moment), test_set)
 
 
 def _predict(network: Network, test_set: TestSet) -> Predictions:

@@ -63,4 +63,8 @@ class Record(ABC):
 
     @abstractmethod
     def save_snapshot(self, weights: dict[str, Tensor], step: int) -> None:
-        """Keep the weights after a step beside those after others."""
+        """Keep the weights after a step beside those after others, if that can be done."""
+
+    @abstractmethod
+    def drop_snapshots_after(self, step: int) -> None:
+        """Let go of the snapshots of later steps."""

@@ -59,8 +59,8 @@ def create_run(
     InvalidConfig
         If it cannot keep so many snapshots.
     """
-    if not 0 <= snapshots <= MOST_SNAPSHOTS:
-        raise InvalidConfig("snapshots", snapshots, f"a whole number from 0 to {MOST_SNAPSHOTS}")
+    if not (snapshots == 0 or 2 <= snapshots <= MOST_SNAPSHOTS):
+        raise InvalidConfig("snapshots", snapshots, f"0, or a whole number from 2 to {MOST_SNAPSHOTS}")
     name = checked_name(name) if name else f"{definition.title}, seed {config.seed}"
     require_home()
     with writing_to_home():

@@ -1,6 +1,6 @@
 """Snapshots of the weights of a run, kept while it trained: its film."""
 
-from cnnlab.runs.folder import DamagedRun, read_whole, require_whole
+from cnnlab.runs.folder import DamagedRun, UnreadableRun, read_whole, require_whole
 from cnnlab.runs.run import Run
 from cnnlab.storage.checksums import is_whole_tensors, origin_of
 
@@ -39,7 +39,7 @@ def kept_steps(run: Run) -> list[int]:
     for path in run.snapshots_folder.glob("*.safetensors"):
         try:
             require_whole(path, is_whole_tensors)
-        except DamagedRun:  # a power cut while it was written
+        except UnreadableRun:  # such as after a power cut while it was written
             continue
         if path.stem.isdecimal() and path == run.snapshot_path(int(path.stem)):
             steps.append(int(path.stem))
@@ -79,4 +79,4 @@ def why_no_film(run: Run) -> str:
         return f"A network of {weights / 1e6:,.0f} MB is too large for snapshots."
     if run.status.is_active:
         return "The first snapshot of its weights comes when it begins to train."
-    return "The snapshots of its weights are not here: the archive that it came in was exported without them."
+    return "The snapshots of its weights are not here: an archive has them only if they are asked for."

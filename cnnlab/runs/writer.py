@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, Self
 
@@ -16,6 +17,7 @@ from cnnlab.runs.folder import FORMAT, DamagedRun, unreadable
 from cnnlab.runs.log import Line, Status, drop_torn_line, line_of, status_said_by, training_line
 from cnnlab.runs.record import Record
 from cnnlab.runs.run import Run
+from cnnlab.runs.snapshots import kept_steps
 from cnnlab.storage.checksums import sealed_tensors
 from cnnlab.storage.files import replacing, unfinished_path
 from cnnlab.storage.locks import try_lock
@@ -157,13 +159,23 @@ class RunWriter(Record):
             unfinished.write_bytes(self._sealed(weights, step))
 
     def save_snapshot(self, weights: dict[str, Tensor], step: int) -> None:
-        """Write the weights after a step beside those after others."""
+        """Write the weights after a step beside those after others; on a full disk, go without them."""
         path = self.run.snapshot_path(step)
-        path.parent.mkdir(exist_ok=True)
         unfinished = unfinished_path(self.run.folder / path.name)
-        # Nothing waits for the disk: one that a power cut has torn does not match its sum, and is left out of the film.
-        unfinished.write_bytes(self._sealed(weights, step))
-        unfinished.replace(path)
+        with suppress(OSError):  # a film is not worth a run
+            try:
+                path.parent.mkdir(exist_ok=True)
+                # Nothing waits for the disk: one that a power cut has torn does not match its sum, and is left out.
+                unfinished.write_bytes(self._sealed(weights, step))
+                unfinished.replace(path)
+            finally:
+                unfinished.unlink(missing_ok=True)
+
+    def drop_snapshots_after(self, step: int) -> None:
+        """Remove the snapshots of later steps."""
+        for later in kept_steps(self.run):
+            if later > step:
+                self.run.snapshot_path(later).unlink(missing_ok=True)
 
     def _sealed(self, weights: dict[str, Tensor], step: int | None) -> bytes:
         tensors = {name: tensor.cpu().contiguous() for name, tensor in weights.items()}

@@ -93,7 +93,7 @@ def train(
     at_once = STEPS_AT_ONCE.get(state.device.type, STEPS_AT_ONCE_ON_A_GPU)
 
     changes = {} if learning_rates is None else learning_rates
-    weights = _GoodWeights([*state.parameters, *model.buffers()])
+    weights = _GoodWeights([*state.parameters, *model.buffers()], state.step)
     while state.epoch <= config.epochs:
         batches = Batches(data, config, outlines, state.epoch)
         total_steps = config.epochs * len(batches)
@@ -101,7 +101,7 @@ def train(
         torch.set_num_threads(_threads_between_kernels(config, state))
         while state.batch < len(batches):
             started = time.perf_counter()
-            weights.note()
+            weights.note(state.step)
             pending: list[Tensor] = []
             for number in range(state.batch, min(state.batch + at_once, len(batches))):
                 _set_learning_rate(state, state.step + len(pending) + 1, total_steps, config, changes)
@@ -120,7 +120,7 @@ def train(
             state.epoch_loss_sum += sum(losses)
             for count, loss in enumerate(losses, start=1):
                 if not math.isfinite(loss):
-                    weights.put_back()
+                    state.step = weights.put_back()
                     step = first_step + count - 1
                     rate = highest_learning_rate(max(1, step), config.learning_rate, changes)
                     raise Diverged(_divergence("training loss", loss, rate, state.epoch, step))
@@ -133,9 +133,9 @@ def train(
         validation_loss, validation_accuracy = _validate(model, data, config)
         for which, loss in (("test loss", test_loss), ("validation loss", validation_loss or 0.0)):
             if not math.isfinite(loss):
-                weights.put_back()
-                rate = highest_learning_rate(state.step, config.learning_rate, changes)
-                raise Diverged(_divergence(which, loss, rate, state.epoch, state.step))
+                step, state.step = state.step, weights.put_back()
+                rate = highest_learning_rate(step, config.learning_rate, changes)
+                raise Diverged(_divergence(which, loss, rate, state.epoch, step))
         event = EpochEvent(
             epoch=state.epoch,
             step=state.step,
@@ -241,19 +241,25 @@ class _GoodWeights:
     first of them was theirs.
     """
 
-    def __init__(self, tensors: list[Tensor]) -> None:
+    def __init__(self, tensors: list[Tensor], step: int) -> None:
         self._current = [tensor.detach() for tensor in tensors]
         self._noted = [tensor.clone() for tensor in self._current]
         self._kept = [tensor.clone() for tensor in self._current]
+        self._noted_step = self._kept_step = step
 
-    def note(self) -> None:
+    def note(self, step: int) -> None:
+        """Note the weights as they are now, after a step."""
         _copy(self._current, self._noted)
+        self._noted_step = step
 
     def keep(self) -> None:
         self._noted, self._kept = self._kept, self._noted
+        self._kept_step = self._noted_step
 
-    def put_back(self) -> None:
+    def put_back(self) -> int:
+        """Go back to the weights that were kept, and return after which step they were."""
         _copy(self._kept, self._current)
+        return self._kept_step
 
 
 def _copy(source: list[Tensor], target: list[Tensor]) -> None:

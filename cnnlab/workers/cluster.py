@@ -97,6 +97,10 @@ class Parcels(Record):
         """Send the weights as they are now, to be kept beside others."""
         self._writes.append(partial(RunWriter.save_snapshot, weights=_copies(weights), step=step))
 
+    def drop_snapshots_after(self, step: int) -> None:
+        """Send word that the snapshots of later steps are let go."""
+        self._writes.append(partial(RunWriter.drop_snapshots_after, step=step))
+
     @property
     def is_due(self) -> bool:
         """Whether the last parcel was sent long enough ago."""

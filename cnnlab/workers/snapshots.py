@@ -3,7 +3,7 @@
 import time
 
 from cnnlab.runs.record import Record
-from cnnlab.runs.snapshots import snapshot_steps, snapshots_that_fit
+from cnnlab.runs.snapshots import MOST_SNAPSHOTS, snapshot_steps, snapshots_that_fit
 from cnnlab.training.state import TrainingState
 
 MOST_SHARE = 0.02
@@ -27,7 +27,7 @@ class Snapshots:
 
     def __init__(self, count: int, state: TrainingState, total_steps: int) -> None:
         weights = sum(tensor.nbytes for tensor in state.model.state_dict().values())
-        steps = snapshot_steps(total_steps, min(count, snapshots_that_fit(weights)))
+        steps = snapshot_steps(total_steps, min(count, MOST_SNAPSHOTS, snapshots_that_fit(weights)))
         self._state, self._total_steps = state, total_steps
         self._due = {step: place / len(steps) for place, step in enumerate(steps, start=1) if step >= state.step}
         self._begun = state.step, state.seconds

@@ -178,6 +178,7 @@ def _train(
         torch=torch.__version__,
     )
     snapshots = Snapshots(run.snapshots or 0, state, run.config.total_steps)
+    writer.drop_snapshots_after(state.step)  # of steps that will be taken again
     snapshots.take_if_due(writer)
     saved = time.monotonic()
     learning_rates = run.learning_rates
@@ -207,6 +208,7 @@ def _train(
                 return
     except LabError:
         writer.save_weights(model.state_dict(), state.step)  # training has put the last good ones back
+        writer.drop_snapshots_after(state.step)
         raise
     writer.finished()
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 from cnnlab.data import mnist as data
 from cnnlab.film.animation import drawing_film, filters_film
-from cnnlab.film.moments import answers_over_training, film_of
+from cnnlab.film.moments import answers_over_training, film_of, filters_over_training
 from cnnlab.inference.test_set import images_of, predictions_of
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs.run import Run
@@ -58,11 +58,18 @@ def main() -> None:
         print(f"an answer over the training, first: {milliseconds(lambda: answers_over_training(run, image)):.0f} ms")
         again = [milliseconds(lambda: answers_over_training(run, image)) for _ in range(20)]
         print(f"the same again: {statistics.median(again):.1f} ms")
-        step_by_step = [milliseconds(lambda step=step: predictions_of(run, step=step)) for step in kept_steps(run)]
+        step_by_step = [milliseconds(lambda step=step: predictions_of(run, moment=step)) for step in kept_steps(run)]
         print(f"the test set at a moment: {statistics.median(step_by_step):.0f} ms, at most {max(step_by_step):.0f} ms")
         film_of(run)
-        print(f"GIF of the filters: {milliseconds(lambda: filters_film(run)):.0f} ms")
-        print(f"GIF of a drawing: {milliseconds(lambda: drawing_film(run, image)):.0f} ms")
+
+        def film_of_filters() -> bytes:
+            return filters_film(*filters_over_training(run), run.total_steps)
+
+        def film_of_drawing() -> bytes:
+            return drawing_film(image[0].numpy(), answers_over_training(run, image), run.total_steps)
+
+        print(f"GIF of the filters: {milliseconds(film_of_filters):.0f} ms")
+        print(f"GIF of a drawing: {milliseconds(film_of_drawing):.0f} ms")
 
 
 def trained(snapshots: int) -> tuple[Run, float]:

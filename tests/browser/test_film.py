@@ -30,7 +30,7 @@ def run() -> Run:
 
 
 def expect_accuracy_after(page: Page, run: Run, step: int) -> None:
-    right = predictions_of(run, step=step).answers == images_of("mnist")[1].numpy()
+    right = predictions_of(run, moment=step).answers == images_of("mnist")[1].numpy()
     metric = page.locator(".st-key-accuracy [data-testid=stMetricValue]").first
     expect(metric).to_have_text(percent(float(right.mean())))
 
@@ -78,7 +78,7 @@ def test_a_film_that_is_paused_stays_where_it_is_and_its_errors_are_of_that_mome
     expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
     step = int(slider.get_attribute("aria-valuetext"))
     expect_accuracy_after(page, run, step)
-    errors = int((predictions_of(run, step=step).answers != images_of("mnist")[1].numpy()).sum())
+    errors = int((predictions_of(run, moment=step).answers != images_of("mnist")[1].numpy()).sum())
     expect(page.get_by_role("button", name=f"More of {errors:,}")).to_be_visible()
 
 

@@ -2,13 +2,16 @@ import re
 
 import pytest
 
+from cnnlab.inference import test_set
 from cnnlab.inference.test_set import images_of
 from cnnlab.models.definitions import DEFINITIONS
-from cnnlab.runs.shelf import create_run
-from cnnlab.runs.writer import RunWriter
+from cnnlab.models.sources import read_definition
+from cnnlab.runs.shelf import create_run, delete_run
+from cnnlab.runs.writer import RunWriter, checkpoint_of
 from cnnlab.training.evaluation import predict_logits
 from cnnlab.training.events import EpochEvent
 from cnnlab.training.recipe import TrainingConfig
+from cnnlab.training.state import TrainingState
 from cnnlab.wording import percent
 
 WORST = 1549  # of the test images, for the reference run of nn.Sequential: a 4 that it is sure is a 6
@@ -190,6 +193,72 @@ def test_each_part_shows_the_network_as_it_was_at_the_moment_of_the_slider(app):
         turn_to(page, part)
     page.select_slider(key=f"film_{run.id}").set_value(469).run()
     assert page.metric[0].value == now
+
+
+def test_the_newest_is_shown_until_somebody_turns_back_and_again_when_he_asks_for_it(app):
+    run = run_of("module")
+    with RunWriter.claim(run) as writer:
+        for step in (3, 469):
+            writer.save_snapshot(DEFINITIONS["module"].build(step).state_dict(), step)
+        writer.save_weights(DEFINITIONS["module"].build(469).state_dict(), 469)
+        page = open_run(app, run.id)
+        writer.save_weights(DEFINITIONS["module"].build(938).state_dict(), 938)
+        page.run()
+        assert page.select_slider(key=f"film_{run.id}").value == 938
+        page.select_slider(key=f"film_{run.id}").set_value(469).run()
+        page.run()
+        assert page.select_slider(key=f"film_{run.id}").value == 469
+        assert not page.info
+        page.select_slider(key=f"film_{run.id}").set_value(938).run()
+        writer.save_weights(DEFINITIONS["module"].build(1).state_dict(), 1_407)
+        button(page, "Take the newest").click().run()
+        assert page.select_slider(key=f"film_{run.id}").value == 1_407
+    assert not page.exception
+
+
+def test_a_run_that_trains_is_shown_with_one_state_of_its_weights(app):
+    run = run_of("module")
+    config = run.config
+    with RunWriter.claim(run) as writer:
+        for step in (3, 469):
+            writer.save_snapshot(DEFINITIONS["module"].build(step).state_dict(), step)
+        writer.save_weights(DEFINITIONS["module"].build(469).state_dict(), 469)
+        writer.save_checkpoint(checkpoint_of(TrainingState(DEFINITIONS["module"].build(7), config), run.identity))
+        page = open_run(app, run.id)
+        index = page.number_input(key="looked_into").value
+    image = images_of("mnist")[0][index : index + 1]
+    digit = int(predict_logits(DEFINITIONS["module"].build(469), image).argmax())
+    assert any(f'data-digit="{digit}"' in each for each in texts(page))
+
+
+def test_a_run_that_is_deleted_while_it_is_asked_is_left(app, monkeypatch):
+    run = run_of("module", "finished")
+    predict = test_set._predict
+
+    def deleted_meanwhile(network, of):
+        if run.folder.exists():
+            delete_run(run)
+        return predict(network, of)
+
+    monkeypatch.setattr(test_set, "_predict", deleted_meanwhile)
+    page = open_run(app, run.id)
+    assert not page.exception
+    assert chosen(page) != run.id
+
+
+def test_a_network_without_a_convolution_has_no_film_of_filters(app):
+    run = create_run(
+        read_definition("Rows", "nn.Sequential(nn.Flatten(), nn.Linear(784, 10))"), TrainingConfig(epochs=1)
+    )
+    with RunWriter.claim(run) as writer:
+        writer.append_training(EpochEvent(1, 469, 0.2, 0.2, 0.95, 3.0, 20_000.0))
+        for step in (0, 469):
+            writer.save_snapshot(run.definition.build(step).state_dict(), step)
+        writer.save_weights(run.definition.build(469).state_dict(), 469)
+        writer.finished()
+    page = open_run(app, run.id)
+    turn_to(page, "Its filters")
+    assert not page.get("download_button")
 
 
 def test_a_snapshot_that_is_damaged_is_said_to_be_so_and_the_others_are_shown(app):

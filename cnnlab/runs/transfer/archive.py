@@ -95,7 +95,8 @@ def exported_files(run: Run, *, checkpoint: bool, snapshots: bool) -> dict[str, 
     files: dict[str, bytes | None] = {WEIGHTS: run.read_weights()}
     if checkpoint:
         files[CHECKPOINT] = run.read_checkpoint()
-    steps = kept_steps(run) if snapshots else []
+    # After a power cut the log may have lost its last steps.
+    steps = [step for step in kept_steps(run) if step <= run.history().step] if snapshots else []
     film = {f"{SNAPSHOTS}/{run.snapshot_path(step).name}": read_snapshot(run, step) for step in steps}
     run.history()  # a log that is damaged is not exported
     with run.existing():

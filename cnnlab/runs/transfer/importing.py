@@ -100,6 +100,11 @@ def _checked(run: Run) -> Run:
     run.last_record()
     if (weights := run.load_weights()) is not None:
         _require_fitting(weights, definition)
+        step = origin_of(run.weights_path.read_bytes()).get("step", "0")
+        if not (step.isascii() and step.isdecimal() and int(step) <= run.total_steps):
+            raise UnfitRun("its weights are of a step that its recipe does not have.")
+    if not 0 <= (run.snapshots or 0) <= MOST_SNAPSHOTS:
+        raise UnfitRun("it is to keep more snapshots than a run keeps.")
     _require_film(run, definition, history.step)
     if (checkpoint := run.load_checkpoint()) is not None:
         _require_checkpoint(checkpoint, definition, run, history.step)

@@ -14,6 +14,7 @@ from cnnlab.drawing.photos import PictureSteps
 from cnnlab.drawing.preparation import Preparation, shrink
 from cnnlab.errors import LabError
 from cnnlab.inference.answers import Answer, answers_of
+from cnnlab.inference.networks import Moment
 from cnnlab.runs.run import Run
 from cnnlab.ui.frame.page import theme_color
 from cnnlab.ui.frame.pictures import picture_address
@@ -67,11 +68,11 @@ def answers_view(runs: Sequence[Run], prepared: Preparation | None) -> None:
     st.html(f'<p class="unseen" role="status">{html.escape(" ".join(told))}</p>')  # for those who do not see it
 
 
-def answer_view(run: Run, image: np.ndarray, step: int | None = None) -> None:
-    """Show what a run answers to an image, shape (28, 28), that needs no preparation; or answered, after a step."""
-    label = run.name if step is None else f"{run.name}, after step {step:,}"
+def answer_view(run: Run, image: np.ndarray, moment: Moment = "now") -> None:
+    """Show what a run answers to an image, shape (28, 28), that needs no preparation."""
+    label = f"{run.name}, after step {moment:,}" if isinstance(moment, int) else run.name
     try:
-        card = _card(run, label, ask(answers_of, run, image[None], step))
+        card = _card(run, label, ask(answers_of, run, image[None], moment))
     except LabError as error:
         st.error(as_text(str(error)))
         return

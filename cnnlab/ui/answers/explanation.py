@@ -9,7 +9,7 @@ from cnnlab.charts.shading import NEGATIVE_COLOR, POSITIVE_COLOR, light, on_ink,
 from cnnlab.data.mnist import IMAGE_SHAPE
 from cnnlab.errors import LabError
 from cnnlab.inference.answers import answers_of
-from cnnlab.inference.networks import network_at
+from cnnlab.inference.networks import Moment, network_at
 from cnnlab.inference.test_set import DIGITS
 from cnnlab.models.insight import attribution, feature_maps, filters_of
 from cnnlab.runs.run import Run
@@ -32,13 +32,13 @@ _NO_OTHER = "no other"
 _INTEGRATED_GRADIENTS = "https://arxiv.org/abs/1703.01365"
 
 
-def filters_view(run: Run, step: int | None = None) -> None:
-    """Show the filters of each convolution of a run's network, as it is now or as it was after a step."""
+def filters_view(run: Run, moment: Moment) -> bool:
+    """Show the filters of each convolution of a run's network at a moment of its training; say whether it has any."""
     try:
-        filters = ask(_filters_of, run, step)
+        filters = ask(_filters_of, run, moment)
     except LabError as error:
         st.error(as_text(str(error)))
-        return
+        return False
     for number, (name, weights) in enumerate(filters.items(), start=1):
         count, *size = weights.shape
         _heading(number, name, f"{count:,} filters of {shape_text(tuple(size))}")
@@ -53,6 +53,7 @@ def filters_view(run: Run, step: int | None = None) -> None:
         "looks at the maps of the one before, with one slice for each.",
         unsafe_allow_html=True,
     )
+    return bool(filters)
 
 
 def explanation_view(run: Run, image: Tensor | np.ndarray, *, key: str) -> None:
@@ -79,10 +80,10 @@ def explanation_view(run: Run, image: Tensor | np.ndarray, *, key: str) -> None:
         feature_maps_view(run, image)
 
 
-def feature_maps_view(run: Run, image: Tensor | np.ndarray, step: int | None = None) -> None:
-    """Show what each convolution finds in an image, as `explanation_view` takes it; or found, after a step."""
+def feature_maps_view(run: Run, image: Tensor | np.ndarray, moment: Moment = "now") -> None:
+    """Show what each convolution finds in an image, as `explanation_view` takes it."""
     try:
-        maps = ask(_feature_maps_of, run, torch.as_tensor(image).reshape(IMAGE_SHAPE), step)
+        maps = ask(_feature_maps_of, run, torch.as_tensor(image).reshape(IMAGE_SHAPE), moment)
     except LabError as error:
         st.error(as_text(str(error)))
         return
@@ -100,7 +101,7 @@ def feature_maps_view(run: Run, image: Tensor | np.ndarray, step: int | None = N
 
 
 def attribution_view(
-    run: Run, image: Tensor | np.ndarray, *, key: str, label: int | None = None, step: int | None = None
+    run: Run, image: Tensor | np.ndarray, *, key: str, label: int | None = None, moment: Moment = "now"
 ) -> None:
     """Show which pixels of an image spoke for a digit, or for one rather than another.
 
@@ -113,15 +114,15 @@ def attribution_view(
     label
         The digit that the image is, where that is known: of a wrong answer it is asked at first why that one rather
         than this.
-    step
-        After which the network is asked; as it is now if left out.
+    moment
+        At which the network is asked.
     """
     given = torch.as_tensor(image).reshape(IMAGE_SHAPE)
     picture, told = st.columns([2, 3], vertical_alignment="center")
     try:
         with told:
-            digit, rather_than = _asked_about(ask(_answer_of, run, given, step), label, key)
-        spoke = ask(_attribution_of, run, given, digit, rather_than, step)
+            digit, rather_than = _asked_about(ask(_answer_of, run, given, moment), label, key)
+        spoke = ask(_attribution_of, run, given, digit, rather_than, moment)
     except LabError as error:
         st.error(as_text(str(error)))
         return
@@ -188,17 +189,17 @@ def _numbers(pictures: list[np.ndarray]) -> list[str]:
 # What follows computes with PyTorch, and is called by `ask`.
 
 
-def _filters_of(run: Run, step: int | None) -> dict[str, np.ndarray]:
-    return {name: weights.numpy() for name, weights in filters_of(network_at(run, step).module).items()}
+def _filters_of(run: Run, moment: Moment) -> dict[str, np.ndarray]:
+    return {name: weights.numpy() for name, weights in filters_of(network_at(run, moment).module).items()}
 
 
-def _feature_maps_of(run: Run, image: Tensor, step: int | None) -> dict[str, np.ndarray]:
-    return {name: maps.numpy() for name, maps in feature_maps(network_at(run, step).module, image).items()}
+def _feature_maps_of(run: Run, image: Tensor, moment: Moment) -> dict[str, np.ndarray]:
+    return {name: maps.numpy() for name, maps in feature_maps(network_at(run, moment).module, image).items()}
 
 
-def _answer_of(run: Run, image: Tensor, step: int | None) -> int:
-    return answers_of(run, image.numpy(), step)[0].digit
+def _answer_of(run: Run, image: Tensor, moment: Moment) -> int:
+    return answers_of(run, image.numpy(), moment)[0].digit
 
 
-def _attribution_of(run: Run, image: Tensor, digit: int, rather_than: int | None, step: int | None) -> np.ndarray:
-    return attribution(network_at(run, step).module, image, digit, rather_than).numpy()
+def _attribution_of(run: Run, image: Tensor, digit: int, rather_than: int | None, moment: Moment) -> np.ndarray:
+    return attribution(network_at(run, moment).module, image, digit, rather_than).numpy()

@@ -5,6 +5,7 @@ import streamlit as st
 from cnnlab.charts.answers import reliability_figure
 from cnnlab.errors import LabError
 from cnnlab.inference.calibration import Calibration, calibration_of
+from cnnlab.inference.networks import Moment
 from cnnlab.runs.run import Run
 from cnnlab.ui.frame.page import theme_color
 from cnnlab.ui.frame.torch_thread import ask
@@ -13,14 +14,14 @@ from cnnlab.ui.frame.wording import as_text
 _GUO = "https://arxiv.org/abs/1706.04599"
 
 
-def reliability_view(run: Run, step: int | None = None) -> None:
+def reliability_view(run: Run, moment: Moment) -> None:
     """Show how far what a run's network says of itself holds on what people drew, before and after scaling.
 
-    It is the network as it is now, or as it was after a step.
+    It is the network at a moment of its training.
     """
     try:
         with st.spinner("Asking the network about the digits that people drew"):
-            found = ask(calibration_of, run, step)
+            found = ask(calibration_of, run, moment)
     except LabError as error:
         st.error(as_text(str(error)))
         return

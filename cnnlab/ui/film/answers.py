@@ -5,7 +5,7 @@ import streamlit as st
 import torch
 from torch import Tensor
 
-from cnnlab.charts.run import answers_chart
+from cnnlab.charts.run import NAMED_FROM, answers_chart
 from cnnlab.data.mnist import IMAGE_SHAPE
 from cnnlab.errors import LabError
 from cnnlab.film.animation import drawing_film
@@ -27,22 +27,23 @@ def answers_over_training_view(run: Run, image: Tensor | np.ndarray) -> None:
     given = torch.as_tensor(image).reshape(IMAGE_SHAPE)
     try:
         answers = ask(answers_over_training, run, given)
+        if answers is None:
+            st.caption(f"No answers over training: {as_text(why_no_film(run))}")
+            return
     except LabError as error:
         st.error(as_text(str(error)))
-        return
-    if answers is None:
-        st.caption(f"No answers over training: {as_text(why_no_film(run))}")
         return
     chart = answers_chart(answers, run.total_steps)
     st.vega_lite_chart(chart.points, chart.spec, key="answers_over_training")
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(
             "What the network would have answered to this drawing after so many steps of its training. Steps lie more "
-            "densely at first, when it learned most. A grey line is a digit that it never gave more than 20 %."
+            "densely at first, when it learned most. A grey line is a digit that it never gave more than "
+            f"{100 * NAMED_FROM:.0f} %."
         )
         st.download_button(
             "As a film (GIF)",
-            lambda: ask(drawing_film, run, given),
+            lambda: drawing_film(given[0].numpy(), answers, run.total_steps),
             file_name=f"{run.id}-drawing.gif",
             mime="image/gif",
             icon=":material/movie:",

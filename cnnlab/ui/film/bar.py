@@ -6,16 +6,18 @@ import streamlit as st
 
 from cnnlab.charts.run import film_chart
 from cnnlab.film.moments import moments_of, newest_step
+from cnnlab.inference.networks import Moment
 from cnnlab.runs.run import Run
 from cnnlab.runs.snapshots import why_no_film
 from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.wording import as_text
 
 FRAME_SECONDS = 0.4
+_LEFT_SECONDS = 10.0  # nobody was here for so long: the film does not go on by itself
 _BUTTON = 92  # pixels: Play and Pause are as wide, so that nothing moves
 
 
-def film_bar(run: Run, address: dict[str, str]) -> int | None:
+def film_bar(run: Run, address: dict[str, str]) -> Moment:
     """Let a person choose a moment of a run's training, or play them all.
 
     Parameters
@@ -25,8 +27,9 @@ def film_bar(run: Run, address: dict[str, str]) -> int | None:
 
     Returns
     -------
-    int or None
-        The step after which the network is to be shown; None for its newest weights.
+    Moment
+        At which the network is to be shown. Somebody who has not turned back sees the newest weights, also when there
+        are newer ones.
 
     Raises
     ------
@@ -36,9 +39,11 @@ def film_bar(run: Run, address: dict[str, str]) -> int | None:
     moments = moments_of(run)
     if not moments:
         st.caption(f"No film: {as_text(why_no_film(run))}")
-        return None
+    if len(moments) < 2:
+        return "newest"
     key, newest = f"film_{run.id}", newest_step(run)
-    if st.session_state.get(key) not in moments:
+    if st.session_state.get(Key.FILM_TURNED_BACK) != run.id or st.session_state.get(key) not in moments:
+        follow_newest()
         st.session_state[key] = newest
     if st.session_state.get(Key.FILM_PLAYS) == run.id:
         _turn_to_next_frame(key, moments)
@@ -54,6 +59,8 @@ def film_bar(run: Run, address: dict[str, str]) -> int | None:
             moments,
             format_func=lambda step: f"{step:,}",
             key=key,
+            on_change=_turn_back,
+            args=(run,),
             persist_state="session",
             help="While it trained, its weights were kept at these steps: densely at first, when it learned most. All "
             "of this page shows the network as it was then.",
@@ -63,10 +70,22 @@ def film_bar(run: Run, address: dict[str, str]) -> int | None:
         st.vega_lite_chart(chart.points, chart.spec, key="film_curve")
     if plays:
         _tick(address)
-    return None if step == newest else step
+    if step == newest and not plays:
+        follow_newest()
+    return "newest" if step == newest else step
+
+
+def follow_newest() -> None:
+    """Show the newest weights from now on."""
+    st.session_state[Key.FILM_TURNED_BACK] = None
+
+
+def _turn_back(run: Run) -> None:
+    st.session_state[Key.FILM_TURNED_BACK] = run.id
 
 
 def _play(run: Run, key: str, moments: tuple[int, ...]) -> None:
+    _turn_back(run)
     if st.session_state[key] == moments[-1]:
         st.session_state[key] = moments[0]
     st.session_state.update({Key.FILM_PLAYS: run.id, Key.FILM_TURNED: time.monotonic()})
@@ -81,7 +100,9 @@ def _is_due() -> bool:
 
 
 def _turn_to_next_frame(key: str, moments: tuple[int, ...]) -> None:
-    if not _is_due():
+    if time.monotonic() - st.session_state[Key.FILM_TURNED] > _LEFT_SECONDS:
+        _pause()
+    if st.session_state[Key.FILM_PLAYS] is None or not _is_due():
         return
     later = [step for step in moments if step > st.session_state[key]]
     st.session_state.update({key: later[0] if later else moments[-1], Key.FILM_TURNED: time.monotonic()})

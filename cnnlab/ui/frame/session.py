@@ -88,6 +88,7 @@ class Key(StrEnum):
     INSPECTED_SET = "inspected_set"  # of test images
     INSPECTED_PART = "inspected_part"  # the tab
     FILM_PLAYS = "film_plays"  # the run whose film does, or None
+    FILM_TURNED_BACK = "film_turned_back"  # the run of which an earlier moment was chosen, or None
     FILM_TURNED = "film_turned"  # when its last frame came
 
     # Sweep

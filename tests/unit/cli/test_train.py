@@ -94,7 +94,7 @@ def test_the_table_for_people():
         (["--resume", "nope"], "There is no run 'nope'"),
         (["--resume", "nope", "--seed", "0"], "keeps its recipe and its name: leave out --seed"),
         (["--name", "x" * 100], "1 to 80 characters"),
-        (["--snapshots", "101"], "snapshots is 101; allowed is a whole number from 0 to 100"),
+        (["--snapshots", "101"], "snapshots is 101; allowed is 0, or a whole number from 2 to 100"),
         (["--resume", "nope", "--snapshots", "0"], "leave out --snapshots"),
     ],
 )

@@ -2,14 +2,16 @@ import numpy as np
 import pytest
 import torch
 
-from cnnlab.film.moments import answers_over_training, film_of, moments_of
+from cnnlab.film.moments import answers_over_training, film_of, filters_over_training, moments_of
 from cnnlab.inference.answers import answers_of
 from cnnlab.inference.calibration import calibration_of
 from cnnlab.inference.test_set import images_of, predictions_of
 from cnnlab.models.definitions import DEFINITIONS
+from cnnlab.models.insight import filters_of
 from cnnlab.runs.folder import DamagedRun
-from cnnlab.runs.shelf import create_run, find_run
+from cnnlab.runs.shelf import create_run, delete_run, find_run
 from cnnlab.runs.writer import RunWriter
+from cnnlab.storage.checksums import sealed_tensors
 from cnnlab.training.recipe import TrainingConfig
 
 
@@ -78,7 +80,7 @@ def test_what_a_network_answers_after_a_step_is_what_its_weights_then_answer(run
     network = DEFINITIONS["module"].build(5).eval()
     with torch.no_grad():
         expected = network(images[:500]).argmax(dim=1).numpy()
-    assert (predictions_of(run, "mnist", step=5).answers[:500] == expected).all()
+    assert (predictions_of(run, "mnist", 5).answers[:500] == expected).all()
     np.testing.assert_allclose(answers_of(run, image.numpy(), 5)[0].probabilities, asked(5, image), atol=1e-6)
     assert calibration_of(run, 5).error_before != calibration_of(run).error_before
 
@@ -87,3 +89,32 @@ def test_a_moment_whose_snapshot_is_gone_says_so(run, image):
     run.snapshot_path(5).unlink()
     with pytest.raises(DamagedRun, match="is gone"):
         answers_of(run, image.numpy(), 5)
+
+
+def test_the_filters_at_each_moment_are_those_of_its_weights(run):
+    steps, moments = filters_over_training(run)
+    assert steps == (0, 1, 5, 8)
+    for seed, convolutions in zip(steps, moments, strict=True):
+        expected = filters_of(DEFINITIONS["module"].build(seed)).values()
+        assert all(np.array_equal(found, right) for found, right in zip(convolutions, expected, strict=True))
+    assert filters_over_training(find_run("reference-module")) is None
+
+
+def test_at_the_last_moment_the_newest_weights_count_and_not_a_snapshot(run, image):
+    with RunWriter.claim(run) as writer:
+        writer.save_snapshot(weights_of(3), 8)
+    answers = answers_over_training(run, image)
+    np.testing.assert_allclose(answers[answers["step"] == 8]["probability"], asked(8, image), atol=1e-6)
+
+
+@pytest.mark.parametrize("step", ["abc", "-7", "\u0663"])
+def test_weights_that_are_of_no_step_are_said_to_be_damaged(run, step):
+    run.weights_path.write_bytes(sealed_tensors(weights_of(8), run=run.identity, step=step))
+    with pytest.raises(DamagedRun, match="is of no step"):
+        moments_of(run)
+
+
+def test_a_run_that_is_gone_is_said_to_be_gone(run):
+    film_of(run)
+    delete_run(run)
+    assert moments_of(run) == ()

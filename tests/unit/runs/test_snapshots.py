@@ -89,7 +89,7 @@ def test_each_run_without_snapshots_says_why():
     assert "when it begins to train" in why_no_film(waiting)
     with RunWriter.claim(waiting) as writer:
         writer.finished()
-    assert "without them" in why_no_film(waiting)
+    assert "only if they are asked for" in why_no_film(waiting)
 
 
 def test_a_network_that_is_too_large_is_named_as_the_reason():
@@ -99,7 +99,7 @@ def test_a_network_that_is_too_large_is_named_as_the_reason():
     assert why_no_film(run) == "A network of 28 MB is too large for snapshots."
 
 
-@pytest.mark.parametrize("snapshots", [-1, 101])
+@pytest.mark.parametrize("snapshots", [-1, 1, 101])
 def test_a_number_of_snapshots_that_is_none_is_refused(snapshots):
-    with pytest.raises(InvalidConfig, match="from 0 to 100"):
+    with pytest.raises(InvalidConfig, match="0, or a whole number from 2 to 100"):
         run_with(snapshots=snapshots)

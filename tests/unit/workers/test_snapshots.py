@@ -11,13 +11,16 @@ import torch
 from safetensors.torch import load
 
 from cnnlab.data import mnist as data
+from cnnlab.film.moments import moments_of, newest_step
 from cnnlab.models.definitions import DEFINITIONS
+from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import all_runs, create_run, remove_leftovers
 from cnnlab.runs.snapshots import kept_steps, read_snapshot, snapshot_steps
+from cnnlab.runs.transfer.archive import export_run, import_run
 from cnnlab.runs.writer import RunWriter
 from cnnlab.storage.checksums import is_whole_tensors
-from cnnlab.training.loop import train
+from cnnlab.training.loop import Diverged, train
 from cnnlab.training.recipe import TrainingConfig
 from cnnlab.training.state import TrainingState
 from cnnlab.workers import snapshots
@@ -101,6 +104,35 @@ def test_one_that_is_killed_has_whole_snapshots_and_goes_on_to_the_film_of_one_t
     for event in train(model, data.load(train_images_as_bytes=True), run.config, state):
         if event.step in film:
             assert are_equal(film[event.step], model.state_dict()), event.step
+
+
+def test_what_was_taken_after_the_checkpoint_is_dropped_when_the_run_goes_on(mnist, no_limit):
+    run = trained(mnist, until=13)  # the last checkpoint is that of the first epoch, or not much later
+    with RunWriter.claim(run) as writer:
+        writer.save_snapshot(DEFINITIONS["module"].build(9).state_dict(), 20)
+    trained(mnist, run=run, until=16)
+    assert max(kept_steps(run)) <= 16
+
+
+def test_a_run_that_diverges_goes_back_to_a_step_that_it_names_and_keeps_no_snapshot_of_later_ones(mnist, no_limit):
+    config = TrainingConfig(epochs=1, threads=1, device="cpu", optimizer="sgd", learning_rate=1_000)
+    run = create_run(DEFINITIONS["module"], config)
+    with pytest.raises(Diverged), RunWriter.claim(run) as writer:
+        list(work(run, writer, mnist=mnist))
+    step = newest_step(run)
+    assert 0 < step < run.history().step
+    assert max(kept_steps(run)) == step == moments_of(run)[-1]
+    assert are_equal(film_of(run)[step], run.load_weights())
+    assert kept_steps(import_run(export_run(run, snapshots=True))) == kept_steps(run)
+
+
+def test_a_disk_that_takes_no_snapshot_does_not_end_the_training(mnist, no_limit):
+    run = create_run(DEFINITIONS["module"], CONFIG)
+    run.snapshots_folder.write_text("in the way")
+    trained(mnist, run=run)
+    assert run.status is Status.FINISHED
+    assert kept_steps(run) == []
+    assert [path.name for path in run.folder.iterdir() if path.name.startswith(".")] == []
 
 
 class SlowDisk:

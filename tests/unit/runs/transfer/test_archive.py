@@ -26,7 +26,7 @@ from cnnlab.runs.snapshots import kept_steps, read_snapshot, why_no_film
 from cnnlab.runs.transfer import archive, importing
 from cnnlab.runs.transfer.archive import RefusedArchive, export_run, files_as_they_are, import_run
 from cnnlab.runs.writer import RunFinished, RunWriter
-from cnnlab.storage.checksums import is_whole_tensors, origin_of, sealed, sealed_tensors
+from cnnlab.storage.checksums import is_whole_tensors, origin_of, sealed, sealed_tensors, unsealed
 from cnnlab.training.events import BatchEvent, EpochEvent
 from cnnlab.training.loop import train
 from cnnlab.training.optimizers import OPTIMIZERS
@@ -529,7 +529,7 @@ def test_snapshots_come_along_if_asked_for(filmed):
     assert all(read_snapshot(imported, step) == read_snapshot(filmed, step) for step in (1, 3))
     without = import_run(export_run(filmed))
     assert kept_steps(without) == []
-    assert "exported without them" in why_no_film(without)
+    assert "only if they are asked for" in why_no_film(without)
 
 
 def test_an_archive_with_snapshots_is_imported_when_it_was_packed_again_with_folders(filmed):
@@ -562,9 +562,29 @@ def test_a_snapshot_of_another_network_or_of_a_later_step_is_refused(filmed):
     refuse(zipped(files | {"snapshots/4.safetensors": later}), "of a later step than its log's last")
 
 
+@pytest.mark.parametrize("step", ["abc", "-7", "99999999999999999999", "\u0663"])
+def test_weights_of_a_step_that_cannot_be_are_refused(run, step):
+    files = files_of(export_run(run))
+    weights = sealed_tensors(run.load_weights(), run=run.identity, step=step)
+    refuse(zipped(files | {"weights.safetensors": weights}), "of a step that its recipe does not have")
+
+
+@pytest.mark.parametrize("snapshots", [-5, 101, 10**30])
+def test_a_number_of_snapshots_that_no_run_keeps_is_refused(snapshots):
+    run = create_run(DEFINITIONS["sequential"], CONFIG)
+    manifest = {**unsealed(json.loads(run.manifest_path.read_text())), "snapshots": snapshots}
+    refuse(zipped(files_of(export_run(run)) | {"run.json": json.dumps(sealed(manifest))}), "more snapshots")
+
+
+def test_a_snapshot_that_the_log_does_not_reach_is_left_out(filmed):
+    with RunWriter.claim(filmed) as writer:
+        writer.save_snapshot(DEFINITIONS["sequential"].build(0).state_dict(), 4)
+    assert kept_steps(import_run(export_run(filmed, snapshots=True))) == [1, 3]
+
+
 def test_more_snapshots_than_a_run_keeps_are_refused(filmed, monkeypatch):
     monkeypatch.setattr(importing, "MOST_SNAPSHOTS", 1)
-    refuse(export_run(filmed, snapshots=True), "snapshots are not those that a run keeps")
+    refuse(export_run(filmed, snapshots=True), "more snapshots than a run keeps")
 
 
 def test_a_run_whose_accuracy_on_pen_digits_was_measured_after_its_last_epoch_alone_is_imported(run):
