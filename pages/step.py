@@ -49,7 +49,7 @@ def step_view(paced: float | None) -> None:
         told_below = st.empty()
         try:
             position.go_on(told_below)
-            with told_below, st.spinner("Taking the step"):  # shown only where it takes long
+            with told_below, st.spinner(position.taking()):  # shown only where it takes long
                 step, losses = position.step()
         except LabError as error:
             told_below.error(as_text(str(error)))

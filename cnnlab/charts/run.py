@@ -309,7 +309,7 @@ def _answers_spec(total_steps: int, named: tuple[str, ...]) -> dict[str, Any]:
         ),
         color=alt.Color("digit:N", scale=alt.Scale(domain=digits, range=colors), legend=None),
     )
-    lines = base.mark_line(strokeWidth=2).encode(
+    lines = base.mark_line(strokeWidth=2, point={"size": 18}).encode(
         opacity=alt.condition(alt.FieldOneOfPredicate("digit", list(named)), alt.value(1.0), alt.value(0.4)),
         tooltip=[
             alt.Tooltip("step:Q", title="after step", format=",.0f"),

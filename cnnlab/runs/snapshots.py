@@ -7,6 +7,8 @@ from cnnlab.storage.checksums import is_whole_tensors, origin_of
 DEFAULT_SNAPSHOTS, MOST_SNAPSHOTS = 40, 100
 # Of all snapshots of a run; 40 of the tutorial's network take 4.7 MB.
 _MOST_BYTES = 24_000_000
+# A snapshot takes about as long as training on 70 images, and so one of so many images less than 2 % of the time.
+_IMAGES_FOR_ONE = 6_000
 
 
 def snapshot_steps(total_steps: int, count: int) -> tuple[int, ...]:
@@ -26,6 +28,11 @@ def snapshot_steps(total_steps: int, count: int) -> tuple[int, ...]:
         further = round(max(1, last) * (total_steps / max(1, last)) ** (1 / left))
         steps.append(total_steps if left == 1 else max(last + 1, further))
     return tuple(steps)
+
+
+def snapshots_worth_while(images: int) -> int:
+    """Return how many snapshots a run keeps at most that trains on so many images, each counted in each epoch."""
+    return max(2, images // _IMAGES_FOR_ONE)
 
 
 def snapshots_that_fit(bytes_of_weights: int) -> int:

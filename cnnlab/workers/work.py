@@ -177,7 +177,7 @@ def _train(
         takes_wishes=run.takes_wishes,
         torch=torch.__version__,
     )
-    snapshots = Snapshots(run.snapshots or 0, state, run.config.total_steps)
+    snapshots = Snapshots(run.snapshots or 0, run.config, state)
     writer.drop_snapshots_after(state.step)  # of steps that will be taken again
     snapshots.take_if_due(writer)
     saved = time.monotonic()

@@ -28,7 +28,8 @@ def answers_over_training_view(run: Run, image: Tensor | np.ndarray) -> None:
     try:
         answers = ask(answers_over_training, run, given)
         if answers is None:
-            st.caption(f"No answers over training: {as_text(why_no_film(run))}")
+            told = f"No answers of {run.name} over its training: {why_no_film(run)}"
+            st.caption(f"{as_text(told)} *Look inside* chooses the network.")
             return
     except LabError as error:
         st.error(as_text(str(error)))

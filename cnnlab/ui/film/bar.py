@@ -62,8 +62,8 @@ def film_bar(run: Run, address: dict[str, str]) -> Moment:
             on_change=_turn_back,
             args=(run,),
             persist_state="session",
-            help="While it trained, its weights were kept at these steps: densely at first, when it learned most. All "
-            "of this page shows the network as it was then.",
+            help="While it trained, its weights were kept at these steps: densely at first, when it learned most; in a "
+            "short run, fewer of them. All of this page shows the network as it was then.",
         )
     with curve:
         chart = film_chart(run.history().batches, step, run.total_steps)

@@ -52,6 +52,12 @@ class Position:
         """Whether somebody has set out for a later step."""
         return st.session_state[Key.STEP_GOAL] is not None
 
+    def taking(self) -> str:
+        """Say what is waited for while `step` is on its way."""
+        if self.number > 1 and (self.definition.source, self.config) not in _steppers:
+            return "Taking the steps up to this one again, to the same numbers: they were let go, to make room"
+        return "Taking the step"
+
     def step(self) -> tuple[Step, list[float]]:
         """Return the step that is shown, with all its numbers, and the losses up to it.
 

@@ -32,7 +32,7 @@ CONFIG = TrainingConfig(epochs=3, threads=1, device="cpu")  # of eight batches, 
 
 @pytest.fixture
 def no_limit(monkeypatch):
-    """Let the snapshots take as long as they like: no timing decides a test."""
+    """Let snapshots take as long as they like: no timing decides a test."""
     monkeypatch.setattr(snapshots, "MOST_SHARE", 1e9)
 
 
@@ -61,7 +61,7 @@ def test_a_snapshot_holds_the_weights_after_its_step(mnist, no_limit):
     for event in train(model, mnist, CONFIG, state):
         weights[event.step] = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     film = film_of(run)
-    assert list(film) == [step for step in snapshot_steps(CONFIG.total_steps, 40) if step <= 24]
+    assert list(film) == [step for step in snapshot_steps(CONFIG.total_steps, 30) if step <= 24]
     assert all(are_equal(film[step], weights[step]) for step in film)
 
 
@@ -82,7 +82,7 @@ def test_a_run_that_was_cut_off_has_the_film_of_one_that_was_not(mnist, no_limit
 
 
 def test_one_that_is_killed_has_whole_snapshots_and_goes_on_to_the_film_of_one_that_was_not(wait_for):
-    command = [sys.executable, "-m", "cnnlab", "train", "--epochs", "4", "--threads", "1", "--snapshots", "100"]
+    command = [sys.executable, "-m", "cnnlab", "train", "--epochs", "8", "--threads", "1", "--snapshots", "100"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_for(all_runs)
     (run,) = all_runs()
@@ -138,38 +138,53 @@ def test_a_disk_that_takes_no_snapshot_does_not_end_the_training(mnist, no_limit
 class SlowDisk:
     """Takes some seconds for each snapshot, by a clock that stands still otherwise."""
 
-    def __init__(self, monkeypatch, seconds):
+    def __init__(self, monkeypatch, *seconds):
         self.steps, self._seconds, self._now = [], seconds, 0.0
         monkeypatch.setattr(time, "perf_counter", lambda: self._now)
 
     def save_snapshot(self, weights, step):
+        self._now += self._seconds[min(len(self.steps), len(self._seconds) - 1)]
         self.steps.append(step)
-        self._now += self._seconds
 
 
-def steps_kept(disk, *, total, seconds_a_step, at_once=1):
+def steps_kept(disk, config, *, count=40, seconds_a_step=0.01, at_once=1):
     state = SimpleNamespace(model=torch.nn.Linear(2, 2), step=0, seconds=0.0)
-    kept = Snapshots(40, state, total)
+    kept = Snapshots(count, config, state)
     kept.take_if_due(disk)
-    while state.step < total:
-        state.step += at_once
+    while state.step < config.total_steps:
+        state.step = min(config.total_steps, state.step + at_once)
         state.seconds += seconds_a_step * at_once
         kept.take_if_due(disk)
     return disk.steps
 
 
-def test_on_a_fast_disk_all_are_kept(monkeypatch):
-    assert steps_kept(SlowDisk(monkeypatch, 0.001), total=1_000, seconds_a_step=0.01) == list(snapshot_steps(1_000, 40))
+TWO_EPOCHS, TEN_EPOCHS = TrainingConfig(epochs=2), TrainingConfig()
+
+
+def test_on_a_fast_disk_all_are_kept_also_where_the_first_ones_wait(monkeypatch):
+    disk = SlowDisk(monkeypatch, 3.0, 0.5, 0.001)
+    assert steps_kept(disk, TEN_EPOCHS) == list(snapshot_steps(4_690, 40))
+
+
+@pytest.mark.parametrize(("epochs", "count"), [(1, 10), (2, 20), (4, 40), (100, 40)])
+def test_a_short_run_keeps_fewer_and_those_are_the_same_each_time(monkeypatch, epochs, count):
+    config = TrainingConfig(epochs=epochs)
+    assert steps_kept(SlowDisk(monkeypatch, 0.001), config) == list(snapshot_steps(config.total_steps, count))
 
 
 def test_on_a_slow_disk_fewer_are_kept_early_and_late_in_two_hundredths_of_the_time(monkeypatch):
-    steps = steps_kept(SlowDisk(monkeypatch, 0.02), total=1_000, seconds_a_step=0.01)
-    assert 8 <= len(steps) * 0.02 / (1_000 * 0.01) * 500 <= 10  # of 10: 2 % of ten seconds
+    steps = steps_kept(SlowDisk(monkeypatch, 0.05), TEN_EPOCHS)  # of 46.9 seconds: at most 18
+    assert 15 <= len(steps) <= 18
     assert steps[0] == 0
-    assert sum(step > 300 for step in steps) >= 2
+    assert steps[-1] == 4_690
+    assert sum(step > 500 for step in steps) >= 4
+
+
+def test_on_a_disk_that_is_far_too_slow_the_first_ones_alone_are_kept(monkeypatch):
+    assert steps_kept(SlowDisk(monkeypatch, 5.0), TEN_EPOCHS) == [0, 1, 2]
 
 
 def test_where_steps_are_told_twenty_at_once_a_snapshot_has_the_step_that_it_is_of(monkeypatch):
-    steps = steps_kept(SlowDisk(monkeypatch, 0.0), total=1_000, seconds_a_step=0.01, at_once=20)
+    steps = steps_kept(SlowDisk(monkeypatch, 0.0), TWO_EPOCHS, at_once=20)
     assert steps[:4] == [0, 20, 40, 60]
-    assert steps[-1] == 1_000
+    assert steps[-1] == TWO_EPOCHS.total_steps
