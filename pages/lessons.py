@@ -21,7 +21,7 @@ def open_from_address(lessons: list[Lesson]) -> None:
     st.query_params.clear()
     if lesson:
         place = min(len(lesson.steps), max(1, int(step))) - 1 if step.isascii() and step.isdecimal() else None
-        begin_lesson(lesson, place)
+        attempt(begin_lesson, lesson, place)
     elif asked:
         st.warning(f"There is no lesson {as_text(asked[:40])} here.")
 

@@ -36,8 +36,9 @@ def snapshots_worth_while(images: int) -> int:
 
 
 def snapshots_that_fit(bytes_of_weights: int) -> int:
-    """Return how many snapshots of a network of that size a run keeps at most."""
-    return _MOST_BYTES // max(1, bytes_of_weights)
+    """Return how many snapshots of a network of that size a run keeps at most; one alone would be no film."""
+    fit = _MOST_BYTES // max(1, bytes_of_weights)
+    return fit if fit > 1 else 0
 
 
 def kept_steps(run: Run) -> list[int]:

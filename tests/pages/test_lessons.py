@@ -111,3 +111,16 @@ def test_a_lesson_that_a_teacher_takes_away_while_it_is_on_is_closed(app, own_le
     (own_lessons_folder() / "9-mine.md").unlink()
     page = app.switch_page("pages/draw.py").run()
     assert not page.exception
+
+
+def test_an_answer_that_cannot_be_kept_is_said_to_be_so_and_stays_on_the_page(app, own_lesson, lab_home):
+    page = opened(app, lesson="9-mine", step="1")
+    give_name(page, "Ada")
+    (file,) = (lab_home / "learners").iterdir()
+    file.unlink()
+    file.parent.rmdir()
+    file.parent.write_text("in the way")
+    page.radio(key="lesson_9-mine_0").set_value("One").run()
+    press(page, "Predict")
+    assert any("home" in each.value for each in page.error)
+    assert "You said **One**." in said(page)

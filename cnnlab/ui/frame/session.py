@@ -19,6 +19,7 @@ class Key(StrEnum):
     NOTEBOOK = "notebook"  # what the learner has answered
     LESSON = "lesson"  # the name of the one that stands beside the pages, or None
     LESSON_PAGES = "lesson_pages"  # those opened since it does
+    LESSON_ERROR = "lesson_error"  # what went wrong with an answer, until it is shown
     LESSON_SOURCE = "lesson_source"  # what stood in the editor when it was begun
 
     # Write

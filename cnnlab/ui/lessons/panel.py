@@ -1,13 +1,18 @@
 """The lesson that is on, in a narrow panel beside the page on which it is done."""
 
+from collections.abc import Callable
+
 import streamlit as st
 
+from cnnlab.errors import LabError
 from cnnlab.lessons.checks import Situation
 from cnnlab.lessons.figures import FIGURES, figure_in_words
 from cnnlab.lessons.lesson import Kind, Lesson, Step
 from cnnlab.lessons.notebook import LONGEST_SENTENCE, Notebook
 from cnnlab.lessons.reading import PREDICTED, figures_in, filled
 from cnnlab.lessons.shelf import all_lessons
+from cnnlab.runs.folder import NoSuchRun
+from cnnlab.ui.frame.actions import attempt, show_error
 from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.wording import as_text
 from cnnlab.ui.lessons.learner import begin_lesson, leave_lesson, notebook, situation_in
@@ -35,7 +40,7 @@ def lesson_panel(page: str) -> None:
     st.session_state.setdefault(Key.LESSON_PAGES, set()).add(page)
     with st.sidebar:
         looks = _waits(lesson, notebook())
-        st.fragment(_panel, run_every=_LOOK_SECONDS if looks else None)(lesson, page, looks)
+        st.fragment(_panel_or_error, run_every=_LOOK_SECONDS if looks else None)(lesson, page, looks)
 
 
 def lesson_that_is_on() -> Lesson | None:
@@ -56,6 +61,17 @@ def _waits(lesson: Lesson, book: Notebook) -> bool:
     return place < len(lesson.steps) and lesson.steps[place].kind is Kind.DO and book.answer(lesson.name, place) is None
 
 
+def _panel_or_error(lesson: Lesson, page: str, looks: bool) -> None:
+    """Show the panel, or what is wrong with the home or a run."""
+    show_error(Key.LESSON_ERROR)
+    try:
+        _panel(lesson, page, looks)
+    except NoSuchRun:  # deleted from another tab just now
+        st.rerun()
+    except LabError as error:
+        st.error(as_text(str(error)))
+
+
 def _panel(lesson: Lesson, page: str, looks: bool) -> None:
     """Show the panel; `looks` says whether it is shown again each second."""
     book = notebook()
@@ -74,6 +90,10 @@ def _panel(lesson: Lesson, page: str, looks: bool) -> None:
         st.rerun()
 
 
+def _attempt(action: Callable[..., object], *arguments: object) -> None:
+    attempt(action, *arguments, error_key=Key.LESSON_ERROR)
+
+
 def _way_buttons(lesson: Lesson, place: int, book: Notebook) -> None:
     with st.container(horizontal=True, key="lesson_way"):
         st.button(
@@ -81,8 +101,8 @@ def _way_buttons(lesson: Lesson, place: int, book: Notebook) -> None:
             icon=":material/arrow_back:",
             key="lesson_back",
             disabled=place == 0,
-            on_click=book.turn_to,
-            args=(lesson.name, place - 1),
+            on_click=_attempt,
+            args=(book.turn_to, lesson.name, place - 1),
         )
         if place < len(lesson.steps):
             is_answered = lesson.steps[place].kind is Kind.READ or book.answer(lesson.name, place) is not None
@@ -91,8 +111,8 @@ def _way_buttons(lesson: Lesson, place: int, book: Notebook) -> None:
                 icon=":material/arrow_forward:",
                 key=f"lesson_next_{is_answered}",
                 type="primary" if is_answered else "secondary",
-                on_click=book.turn_to,
-                args=(lesson.name, place + 1),
+                on_click=_attempt,
+                args=(book.turn_to, lesson.name, place + 1),
             )
         else:
             st.page_link("pages/lessons.py", label="All lessons", icon=":material/school:")
@@ -139,8 +159,8 @@ def _prediction(lesson: Lesson, place: int, step: Step, answer: str | None) -> N
         "Predict",
         key=f"{key}_said",
         disabled=said is None,
-        on_click=notebook().take,
-        args=(lesson.name, place, said or ""),
+        on_click=_attempt,
+        args=(notebook().take, lesson.name, place, said or ""),
     )
 
 
@@ -162,8 +182,8 @@ def _explanation(lesson: Lesson, place: int, answer: str | None) -> None:
         "Keep it",
         key=f"{key}_said",
         disabled=not said.strip() or said == answer,
-        on_click=_take_sentence,
-        args=(lesson, place, key),
+        on_click=_attempt,
+        args=(_take_sentence, lesson, place, key),
     )
 
 
@@ -202,7 +222,9 @@ def _end_view(lesson: Lesson, book: Notebook, situation: Situation) -> None:
         if step.kind is Kind.ASK
     ]
     st.markdown(f"**{sum(right)} of {len(right)}** questions answered rightly.")
-    st.button("Begin it again", icon=":material/replay:", key="lesson_again", on_click=_begin_again, args=(lesson,))
+    st.button(
+        "Begin it again", icon=":material/replay:", key="lesson_again", on_click=_attempt, args=(_begin_again, lesson)
+    )
 
 
 def _resolved(step: Step, answer: str | None, situation: Situation) -> str | None:
