@@ -23,6 +23,7 @@ from cnnlab.ui.answers.explanation import attribution_view, feature_maps_view, f
 from cnnlab.ui.answers.gallery import WILSON, answers_gallery, confusion_chart, true_digits
 from cnnlab.ui.answers.reliability import reliability_view
 from cnnlab.ui.film.bar import film_bar, follow_newest
+from cnnlab.ui.frame.download import download_button
 from cnnlab.ui.frame.page import begin_page
 from cnnlab.ui.frame.pictures import picture_rows
 from cnnlab.ui.frame.session import Key
@@ -168,14 +169,13 @@ def one_image_view(run: Run, moment: Moment, test_set: TestSet, labels: np.ndarr
 
 def own_filters_view(run: Run, moment: Moment) -> None:
     if filters_view(run, moment) and kept_steps(run):
-        st.download_button(
+        download_button(
             "As a film (GIF)",
             partial(film_of_filters, run),
             file_name=f"{run.id}-filters.gif",
             mime="image/gif",
             icon=":material/movie:",
             help="The filters over the whole training, to show elsewhere.",
-            on_click="ignore",
         )
 
 

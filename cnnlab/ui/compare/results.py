@@ -15,6 +15,7 @@ from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
 from cnnlab.ui.answers.gallery import WILSON
 from cnnlab.ui.draw.my_digits import accuracies_on
+from cnnlab.ui.frame.download import download_button
 from cnnlab.ui.frame.wording import as_text, csv_of, in_cell
 from cnnlab.wording import duration, percent
 
@@ -95,13 +96,12 @@ def results_view(runs: Sequence[Run]) -> None:
         f"accuracy on 10,000 images may lie from that on all such digits ([Wilson's score interval]({WILSON})). Times "
         "are medians over the epochs."
     )
-    st.download_button(
+    download_button(
         "Download as CSV",
         lambda: csv_of(table),
         file_name="comparison.csv",
         mime="text/csv",
         icon=":material/download:",
-        on_click="ignore",
     )
 
 

@@ -13,6 +13,7 @@ from cnnlab.inference.test_set import Predictions
 from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
 from cnnlab.ui.answers.gallery import true_digits
+from cnnlab.ui.frame.download import download_button
 from cnnlab.ui.frame.wording import as_text
 
 _MCNEMAR = "https://en.wikipedia.org/wiki/McNemar%27s_test"
@@ -63,13 +64,12 @@ def bad_ends_view(runs: Sequence[Run]) -> None:
 def report_button(runs: Sequence[Run], answering: Sequence[Run], predictions: Sequence[Predictions]) -> None:
     """Show a button that downloads the comparison as a file; `predictions` are those of the runs that answer."""
     answers = {run.id: each.answers for run, each in zip(answering, predictions, strict=True)}
-    st.download_button(
+    download_button(
         "Report",
         lambda: comparison_report(runs, answers, true_digits("mnist")),
         file_name="comparison.html",
         mime="text/html",
         icon=":material/description:",
-        on_click="ignore",
         help="Downloads the verdict, curves, results, recipes, confusion matrices and sources as one HTML file, which "
         "opens without the lab.",
     )

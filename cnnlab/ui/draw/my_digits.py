@@ -15,6 +15,7 @@ from cnnlab.inference.answers import right_of
 from cnnlab.runs.run import Run
 from cnnlab.ui.draw.canvas import clear_canvas, drawing_now
 from cnnlab.ui.frame.actions import attempt, show_error, succeeds
+from cnnlab.ui.frame.download import download_button
 from cnnlab.ui.frame.pictures import digit_gallery
 from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.torch_thread import ask
@@ -111,14 +112,13 @@ def my_digits_view(runs: Sequence[Run]) -> None:
             on_click=_start_round,
             disabled=is_round(),
         )
-        st.download_button(
+        download_button(
             "Download",
             lambda: my_digits_path().read_bytes(),
             file_name="my-digits.jsonl",
             mime="application/jsonl",
             icon=":material/download:",
             disabled=not digits,
-            on_click="ignore",
         )
         with st.popover("Upload", icon=":material/upload:"):
             st.file_uploader("A file of digits as downloaded here", ["jsonl"], key=_upload_key(), max_upload_size=20)

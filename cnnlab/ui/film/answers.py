@@ -12,6 +12,7 @@ from cnnlab.film.animation import drawing_film
 from cnnlab.film.moments import answers_over_training
 from cnnlab.runs.run import Run
 from cnnlab.runs.snapshots import why_no_film
+from cnnlab.ui.frame.download import download_button
 from cnnlab.ui.frame.torch_thread import ask
 from cnnlab.ui.frame.wording import as_text
 
@@ -42,11 +43,10 @@ def answers_over_training_view(run: Run, image: Tensor | np.ndarray) -> None:
             "densely at first, when it learned most. A grey line is a digit that it never gave more than "
             f"{100 * NAMED_FROM:.0f} %."
         )
-        st.download_button(
+        download_button(
             "As a film (GIF)",
             lambda: drawing_film(given[0].numpy(), answers, run.total_steps),
             file_name=f"{run.id}-drawing.gif",
             mime="image/gif",
             icon=":material/movie:",
-            on_click="ignore",
         )

@@ -12,6 +12,7 @@ from cnnlab.conclusions.values import answer, collapses, values_of
 from cnnlab.runs.log import Status
 from cnnlab.sweeps.sweep import Sweep, find_sweep
 from cnnlab.ui.frame.actions import attempt
+from cnnlab.ui.frame.download import download_button
 from cnnlab.ui.frame.live import live
 from cnnlab.ui.frame.page import theme_color
 from cnnlab.ui.frame.wording import as_text, csv_of
@@ -43,13 +44,12 @@ def sweep_view(sweep: Sweep) -> None:
             args=(sweep.resume,),
             help="Queues those that have not finished.",
         )
-        st.download_button(
+        download_button(
             "CSV",
             lambda: csv_of(sweep.table()),
             file_name=f"sweep-{sweep.id}.csv",
             mime="text/csv",
             icon=":material/download:",
-            on_click="ignore",
             help="Downloads the table below.",
         )
     live(

@@ -9,18 +9,19 @@ from cnnlab.runs.run import Run
 from cnnlab.runs.snapshots import kept_steps
 from cnnlab.runs.transfer.archive import export_run
 from cnnlab.training.script import training_script
+from cnnlab.ui.frame.download import download_button
 from cnnlab.ui.frame.wording import csv_of
 
 
 def downloads(run: Run) -> None:
     has_weights = run.weights_path.exists()
-    st.download_button(
+    download_button(
         "Weights (safetensors)",
-        run.weights_path.read_bytes if has_weights else b"",
+        run.weights_path.read_bytes,
         file_name=f"{run.id}.safetensors",
+        mime="application/octet-stream",
         disabled=not has_weights,
         help=None if has_weights else "There are none yet.",
-        on_click="ignore",
     )
     _csv_download("Epochs (CSV)", lambda: run.history().epochs, file_name=f"{run.id}-epochs.csv")
     _csv_download("Batches (CSV)", lambda: run.history().batches, file_name=f"{run.id}-batches.csv")
@@ -30,24 +31,22 @@ def downloads(run: Run) -> None:
     with_snapshots = bool(kept_steps(run)) and st.checkbox(
         "With the snapshots, which are its film", key=f"snapshots_{run.id}"
     )
-    st.download_button(
+    download_button(
         "Run (zip)",
         lambda: export_run(run, checkpoint=with_checkpoint, snapshots=with_snapshots),
         file_name=f"{run.id}.zip",
         mime="application/zip",
         help="Its recipe, losses and weights. *Import a run*, below the list of runs, takes it into another lab.",
-        on_click="ignore",
     )
-    st.download_button(
+    download_button(
         "Training script (Python)",
         lambda: training_script(run.source, run.config, run.learning_rates),
         file_name=f"train_{run.id.replace('-', '_')}.py",
         mime="text/x-python",
         help="Needs torch and torchvision alone, and gives the same losses.",
-        on_click="ignore",
     )
 
 
 def _csv_download(label: str, table: Callable[[], pd.DataFrame], file_name: str) -> None:
     """Show a button for a table that is made when it is pressed."""
-    st.download_button(label, lambda: csv_of(table()), file_name=file_name, mime="text/csv", on_click="ignore")
+    download_button(label, lambda: csv_of(table()), file_name=file_name, mime="text/csv")

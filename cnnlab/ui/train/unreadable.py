@@ -6,6 +6,7 @@ from cnnlab.runs.folder import BlockedRun, UnreadableRun
 from cnnlab.runs.shelf import delete_unreadable_run
 from cnnlab.runs.transfer.archive import files_as_they_are
 from cnnlab.ui.frame.actions import attempt
+from cnnlab.ui.frame.download import download_button
 from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.wording import as_text
 
@@ -16,14 +17,13 @@ def unreadable_run_view(error: UnreadableRun) -> None:
     if isinstance(error, BlockedRun):
         return
     with st.container(horizontal=True):
-        st.download_button(
+        download_button(
             "Export its files (zip)",
             lambda: files_as_they_are(error.run_id),
             file_name=f"{error.run_id}.zip",
             mime="application/zip",
             icon=":material/download:",
             help="All files of the run as they are, also those that cannot be read here.",
-            on_click="ignore",
         )
         if st.button("Delete", icon=":material/delete:"):
             _confirm_delete(error.run_id)
