@@ -46,3 +46,12 @@ def in_one_line(text: str) -> str:
 def shape_text(shape: tuple[int, ...]) -> str:
     """Return a shape as the pages write it: 8 × 26 × 26."""
     return " × ".join(f"{size:,}" for size in shape)
+
+
+def as_line(text: str) -> str:
+    """Return a text with each unprintable character replaced by \ufffd."""
+    return "".join(sign if sign.isprintable() or sign == _JOINER else "\ufffd" for sign in text)
+
+
+# Of emoji: a family is made of persons.
+_JOINER = "\u200d"

@@ -1,6 +1,7 @@
 """My digits: drawings that a person made and labelled, as a test set of their own.
 
-They lie in the lab's home, one JSON object a line, as they are downloaded and uploaded:
+They lie in the lab's home, for each learner in a file of his own, one JSON object a line, as they are downloaded and
+uploaded:
 
     {"digit": 7, "strokes": [{"width": 20, "points": [[81.5, 60], [190, 62.5]]}]}
 
@@ -9,8 +10,8 @@ with widths and points in pixels of a canvas of 280 by 280. A stroke of the eras
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -35,7 +36,7 @@ from cnnlab.drawing.strokes import (
 from cnnlab.errors import LabError
 from cnnlab.storage.files import replacing
 from cnnlab.storage.home import home, writing_to_home
-from cnnlab.storage.locks import exclusive_lock
+from cnnlab.storage.learners import alone_with, learner_path
 
 # Of a line; what has none is 1. From 2 on, strokes may erase.
 _FORMATS = (1, 2)
@@ -99,21 +100,24 @@ class MyDigits:
         return np.array([each.digit for each in self.digits], np.int64)
 
 
-def my_digits() -> MyDigits:
-    """Return the digits that were kept. Damaged lines are left out, and counted."""
+def my_digits(learner: str | None = None) -> MyDigits:
+    """Return the digits that a learner has kept, or those of all who gave no name.
+
+    Damaged lines are left out, and counted.
+    """
     try:
-        content = my_digits_path().read_bytes()
+        content = my_digits_path(learner).read_bytes()
     except OSError:
         content = b""
     return _read(content)
 
 
-def my_digits_path() -> Path:
+def my_digits_path(learner: str | None = None) -> Path:
     """Return the path of the file that holds them; it may not exist."""
-    return home() / "my-digits.jsonl"
+    return learner_path(learner, "-digits.jsonl") if learner else home() / "my-digits.jsonl"
 
 
-def keep(digit: int, strokes: Sequence[Stroke]) -> MyDigit | None:
+def keep(digit: int, strokes: Sequence[Stroke], learner: str | None = None) -> MyDigit | None:
     """Keep a drawing with its label.
 
     Returns
@@ -133,10 +137,10 @@ def keep(digit: int, strokes: Sequence[Stroke]) -> MyDigit | None:
         _digit_in(_line_of(drawing))
     except InvalidDigits as error:
         raise InvalidDigits(f"This drawing cannot be kept: {error}") from error
-    return drawing if add([drawing]) else None
+    return drawing if add([drawing], learner) else None
 
 
-def add(digits: Iterable[MyDigit]) -> int:
+def add(digits: Iterable[MyDigit], learner: str | None = None) -> int:
     """Add digits to those already kept; duplicates are skipped.
 
     Returns
@@ -151,8 +155,9 @@ def add(digits: Iterable[MyDigit]) -> int:
     HomeError
         If the home cannot be written.
     """
-    with _alone():
-        there = _lines()
+    path = my_digits_path(learner)
+    with alone_with(path):
+        there = _lines(path)
         known = set(there)
         new = [line for line in dict.fromkeys(map(_line_of, digits)) if line not in known]
         if len(there) + len(new) > MOST_DIGITS:
@@ -161,11 +166,11 @@ def add(digits: Iterable[MyDigit]) -> int:
                 "before more are added."
             )
         if new:
-            _write([*there, *new])
+            _write(path, [*there, *new])
     return len(new)
 
 
-def take_back(digit: MyDigit) -> None:
+def take_back(digit: MyDigit, learner: str | None = None) -> None:
     """Forget a digit that was kept.
 
     Raises
@@ -173,11 +178,12 @@ def take_back(digit: MyDigit) -> None:
     HomeError
         If the home cannot be written.
     """
-    with _alone():
-        _write([line for line in _lines() if line != _line_of(digit)])
+    path = my_digits_path(learner)
+    with alone_with(path):
+        _write(path, [line for line in _lines(path) if line != _line_of(digit)])
 
 
-def delete_all() -> None:
+def delete_all(learner: str | None = None) -> None:
     """Forget all digits.
 
     Raises
@@ -185,8 +191,9 @@ def delete_all() -> None:
     HomeError
         If the home cannot be written.
     """
-    with _alone(), writing_to_home():
-        my_digits_path().unlink(missing_ok=True)
+    path = my_digits_path(learner)
+    with alone_with(path), writing_to_home():
+        path.unlink(missing_ok=True)
 
 
 def parse(content: bytes) -> list[MyDigit]:
@@ -287,25 +294,13 @@ def _line_of(digit: MyDigit) -> bytes:
     return json.dumps(record).encode()
 
 
-@contextmanager
-def _alone() -> Iterator[None]:
-    """Keep other tabs, and other servers with the same home, from writing the file."""
-    with ExitStack() as until_the_end:
-        with writing_to_home():
-            home().mkdir(parents=True, exist_ok=True)
-            until_the_end.enter_context(exclusive_lock(my_digits_path().with_suffix(".lock")))
-        yield
-
-
-def _lines() -> list[bytes]:
+def _lines(path: Path) -> list[bytes]:
     """Return the file's lines, damaged ones too: what a person drew is not thrown away because it cannot be read."""
     with writing_to_home(), suppress(FileNotFoundError):
-        return my_digits_path().read_bytes().splitlines()
+        return path.read_bytes().splitlines()
     return []
 
 
-def _write(lines: list[bytes]) -> None:
-    with writing_to_home():
-        home().mkdir(parents=True, exist_ok=True)
-        with replacing(my_digits_path()) as unfinished:
-            unfinished.write_bytes(b"".join(line + b"\n" for line in lines))
+def _write(path: Path, lines: list[bytes]) -> None:
+    with writing_to_home(), replacing(path) as unfinished:
+        unfinished.write_bytes(b"".join(line + b"\n" for line in lines))

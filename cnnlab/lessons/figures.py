@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from cnnlab.lessons.checks import Situation
+from cnnlab.lessons.class_room import GOOD_ACCURACY, count_numbers
 from cnnlab.runs.run import Run
 from cnnlab.training.events import EpochEvent
 from cnnlab.training.recipe import SETTINGS, TrainingConfig
@@ -92,18 +93,14 @@ def _definitions_apart(situation: Situation) -> float | None:
     return None
 
 
-def _numbers(run: Run) -> int:
-    return sum(parameter.numel() for parameter in run.definition.build(seed=0).parameters())
-
-
 def _fewest_numbers(situation: Situation) -> float | None:
-    good = [run for run in situation.finished_runs if run.epochs()[-1].test_accuracy >= 0.98]
-    return min(map(_numbers, good), default=None)
+    good = [run for run in situation.finished_runs if run.epochs()[-1].test_accuracy >= GOOD_ACCURACY]
+    return min(map(count_numbers, good), default=None)
 
 
 def _newest_numbers(situation: Situation) -> float | None:
     runs = situation.finished_runs
-    return _numbers(runs[0]) if runs else None
+    return count_numbers(runs[0]) if runs else None
 
 
 def _loss(value: float) -> str:

@@ -1,21 +1,18 @@
 """What a learner has answered, kept in the home under his name, or for as long as his tab is open if he gave none."""
 
 import json
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from cnnlab.errors import LabError
-from cnnlab.runs.names import as_line
 from cnnlab.storage.files import replacing
-from cnnlab.storage.home import home, writing_to_home
+from cnnlab.storage.home import listing, writing_to_home
+from cnnlab.storage.learners import InvalidLearner, alone_with, checked_learner, learner_path, learners_folder
 
-LONGEST_NAME, LONGEST_SENTENCE = 40, 2_000
-
-
-class InvalidLearner(LabError):
-    """A name is none that a learner can have."""
+LONGEST_SENTENCE = 2_000
 
 
 class DamagedNotebook(LabError):
@@ -50,27 +47,37 @@ class Notebook:
 
     def take(self, lesson: str, step: int, answer: str) -> None:
         """Keep what was answered in a step of a lesson."""
-        self.answers.setdefault(lesson, {})[str(step)] = answer[:LONGEST_SENTENCE]
-        self.keep()
+        self._change(lambda book: book.answers.setdefault(lesson, {}).update({str(step): answer[:LONGEST_SENTENCE]}))
 
     def turn_to(self, lesson: str, step: int) -> None:
         """Remember the step that is looked at."""
         if self.places.get(lesson) != step:
-            self.places[lesson] = step
-            self.keep()
+            self._change(lambda book: book.places.update({lesson: step}))
 
     def begin(self, lesson: str, now: str, *, again: bool = False) -> None:
         """Begin a lesson, if it was not begun before or is to be begun again; then its answers are forgotten."""
+
+        def begin_it(book: Notebook) -> None:
+            if again or lesson not in book.begun:
+                book.begun[lesson] = now
+                book.answers.pop(lesson, None)
+                book.places[lesson] = 0
+
         if again or lesson not in self.begun:
-            self.begun[lesson] = now
-            self.answers.pop(lesson, None)
-            self.places[lesson] = 0
-            self.keep()
+            self._change(begin_it)
+
+    def _change(self, change: Callable[["Notebook"], None]) -> None:
+        """Change it here and, if it has a learner's name, in the home, where another tab may have written since."""
+        change(self)
+        if self.learner:
+            with alone_with(_path_of(self.learner)):
+                kept = notebook_of(self.learner)
+                change(kept)
+                kept.keep()
+            self.answers, self.begun, self.places = kept.answers, kept.begun, kept.places
 
     def keep(self) -> None:
-        """Write it into the home, if it has a learner's name."""
-        if not self.learner:
-            return
+        """Write it into the home, under its learner's name."""
         content = {"learner": self.learner, "answers": self.answers, "begun": self.begun, "places": self.places}
         path = _path_of(self.learner)
         with writing_to_home():
@@ -79,18 +86,15 @@ class Notebook:
                 unfinished.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
 
 
-def checked_learner(name: str) -> str:
-    """Return a learner's name as it is kept: in one line, without spaces around it.
+def is_known(name: str) -> bool:
+    """Return whether somebody of that name has been here.
 
     Raises
     ------
     InvalidLearner
-        If it is empty or too long.
+        If it is no name.
     """
-    name = as_line(name).strip()
-    if not 1 <= len(name) <= LONGEST_NAME:
-        raise InvalidLearner(f"A name has 1 to {LONGEST_NAME} letters; this one has {len(name)}.")
-    return name
+    return _path_of(checked_learner(name)).exists()
 
 
 def notebook_of(name: str) -> Notebook:
@@ -105,20 +109,42 @@ def notebook_of(name: str) -> Notebook:
     """
     name = checked_learner(name)
     try:
-        content = json.loads(_path_of(name).read_text(encoding="utf-8"))
-        return Notebook(name, _texts(content["answers"]), dict(content["begun"]), _places(content["places"]))
+        return _notebook_in(_path_of(name))
     except FileNotFoundError:
         return Notebook(name)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except _UNREADABLE as error:
         raise DamagedNotebook(
             f"The answers of {name} cannot be read: {_path_of(name)}. Put the file back from a copy, or remove it."
         ) from error
 
 
+def all_notebooks() -> list[Notebook]:
+    """Return the notebooks of all who have a name, by their names; those that cannot be read are left out."""
+    found = []
+    for name in listing(learners_folder()):
+        if name.endswith(".json"):
+            with suppress(*_UNREADABLE):
+                found.append(_notebook_in(learners_folder() / name))
+    return sorted(found, key=lambda book: book.learner.casefold())
+
+
 def forget(name: str) -> None:
-    """Delete what is kept under a name."""
+    """Delete what was answered under a name."""
     with writing_to_home():
         _path_of(name).unlink(missing_ok=True)
+
+
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, InvalidLearner)
+
+
+def _notebook_in(path: Path) -> Notebook:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    return Notebook(
+        checked_learner(str(content["learner"])),
+        _texts(content["answers"]),
+        {str(lesson): str(when) for lesson, when in content["begun"].items()},
+        _places(content["places"]),
+    )
 
 
 def _texts(answers: Any) -> dict[str, dict[str, str]]:
@@ -130,5 +156,4 @@ def _places(places: Any) -> dict[str, int]:
 
 
 def _path_of(name: str) -> Path:
-    """Return the file of a learner: people's names are no names for files."""
-    return home() / "learners" / f"{sha256(name.casefold().encode()).hexdigest()[:32]}.json"
+    return learner_path(name, ".json")

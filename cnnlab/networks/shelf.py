@@ -33,11 +33,17 @@ class Kept:
         From 1: each source that was kept under the name is another.
     source
         What was typed.
+    made_by
+        The name of whoever kept it; None where nobody said who he is.
+    path
+        Of its file.
     """
 
     name: str
     version: int
     source: str
+    made_by: str | None
+    path: Path
 
     @property
     def title(self) -> str:
@@ -80,7 +86,8 @@ def _kept_at(path: Path, _size: int, _modified: int) -> Kept | None:
         told = unsealed(json.loads(content))
         if told["format"] > FORMAT:
             return None
-        kept = Kept(str(told["name"]), int(told["version"]), str(told["source"]))
+        made_by = str(told["made_by"]) if told.get("made_by") else None
+        kept = Kept(str(told["name"]), int(told["version"]), str(told["source"]), made_by, path)
         read_definition(kept.title, kept.source)
     except (ValueError, KeyError, TypeError, RecursionError, CannotRead):
         return None
@@ -107,7 +114,7 @@ def network_named(name: str) -> Definition:
         raise UnknownDefinition(f"There is no network named {name!r}: choose one of {known}.") from None
 
 
-def keep_network(name: str, source: str) -> ReadDefinition:
+def keep_network(name: str, source: str, made_by: str | None = None) -> ReadDefinition:
     """Keep a source under a name, as a new version where the name has another one.
 
     Raises
@@ -128,16 +135,28 @@ def keep_network(name: str, source: str) -> ReadDefinition:
     versions = [kept for kept in kept_networks() if kept.name == name]
     if same := next((kept for kept in versions if kept.source == source), None):
         return _definition(same)
-    kept = Kept(name, 1 + max((each.version for each in versions), default=0), source)
+    version = 1 + max((each.version for each in versions), default=0)
     require_home()
     with writing_to_home():
         networks_folder().mkdir(parents=True, exist_ok=True)
         taken = [name.removesuffix(".json") for name in listing(networks_folder())]
         path = networks_folder() / f"{identifier_after(taken)}.json"
-        told = {"format": FORMAT, "name": kept.name, "version": kept.version, "source": kept.source}
+        told = {"format": FORMAT, "name": name, "version": version, "source": source, "made_by": made_by}
         with replacing(path) as unfinished:
             unfinished.write_text(json.dumps(sealed(told), indent=2) + "\n", encoding="utf-8")
-    return _definition(kept)
+    return _definition(Kept(name, version, source, made_by, path))
+
+
+def delete_network(kept: Kept) -> None:
+    """Remove a version of a network; runs that have trained it keep its source.
+
+    Raises
+    ------
+    HomeError
+        If the home cannot be written.
+    """
+    with writing_to_home():
+        kept.path.unlink(missing_ok=True)
 
 
 def _definition(kept: Kept) -> ReadDefinition:

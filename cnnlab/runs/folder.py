@@ -29,6 +29,8 @@ REFERENCE_RUNS = Path(__file__).parents[1] / "assets" / "runs"
 # The reference run that was trained for digits that people draw.
 DRAWING_RUN = "reference-drawing"
 MANIFEST, NAME, LOG = "run.json", "name.txt", "events.jsonl"
+# Who made it. Not in archives: people's names stay in the home.
+MAKER = "made-by.txt"
 WEIGHTS, CHECKPOINT = "weights.safetensors", "checkpoint.pt"
 SNAPSHOTS = "snapshots"
 EXPORTED_FILES = (MANIFEST, NAME, LOG, WEIGHTS, CHECKPOINT)

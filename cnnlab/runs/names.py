@@ -1,6 +1,7 @@
 """What a run can be called."""
 
 from cnnlab.errors import LabError
+from cnnlab.wording import as_line
 
 MAX_NAME_LENGTH = 80
 
@@ -24,12 +25,3 @@ def checked_name(name: str) -> str:
             f"{len(name):,}, or one that cannot be."
         )
     return name
-
-
-def as_line(text: str) -> str:
-    """Return a text with each unprintable character replaced by \ufffd."""
-    return "".join(sign if sign.isprintable() or sign == _JOINER else "\ufffd" for sign in text)
-
-
-# Of emoji: a family is made of persons.
-_JOINER = "\u200d"

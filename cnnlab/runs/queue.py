@@ -1,5 +1,10 @@
-"""The queue: the runs that wait, in the order in which they will be trained. And what is asked of one that trains."""
+"""The queue: the runs that wait, in the order in which they will be trained. And what is asked of one that trains.
 
+Whoever has gone longest without a turn is next, so that nobody's many runs are in others' way. Each one's own runs are
+trained in the order in which they came, and so are all where nobody has said who he is.
+"""
+
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -14,8 +19,30 @@ from cnnlab.storage.home import writing_to_home
 
 
 def waiting_runs() -> list[Run]:
-    """Return the queue: the runs that wait to be trained, first come, first served."""
-    return [run for _, run in sorted(_queue(), key=lambda entry: (entry[0], entry[1].id))]
+    """Return the queue: the runs that wait to be trained, in turn by who made them."""
+    if not (queue := sorted(_queue(), key=lambda entry: (entry[0], entry[1].id))):
+        return []
+    last_turns = _last_turns()
+    before: Counter[str | None] = Counter()
+    in_turn = []
+    for place, (_, run) in enumerate(queue):
+        # Each one's second run comes behind the first of all others.
+        in_turn.append((before[run.made_by], last_turns.get(run.made_by, _NEVER), place, run))
+        before[run.made_by] += 1
+    return [run for *_, run in sorted(in_turn, key=lambda entry: entry[:3])]
+
+
+def _last_turns() -> dict[str | None, str]:
+    """Return when a run of each person was trained last, as a text that sorts as times do."""
+    turns: dict[str | None, str] = {}
+    for run in all_runs():
+        record = run.last_record()
+        if record and record["event"] != Status.QUEUED:
+            turns[run.made_by] = max(turns.get(run.made_by, _NEVER), record.get("at", _NOW))
+    return turns
+
+
+_NEVER, _NOW = "", "now"  # a line without a time is one of training
 
 
 def enqueue(run: Run) -> None:

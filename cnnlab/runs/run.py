@@ -24,6 +24,7 @@ from torch import Tensor
 from cnnlab.models.definitions import DEFINITIONS, Definition
 from cnnlab.models.sources import definition_of
 from cnnlab.runs.folder import (
+    MAKER,
     REFERENCE_RUNS,
     DamagedRun,
     NoSuchRun,
@@ -45,13 +46,15 @@ from cnnlab.runs.log import (
     status_said_by,
     threads_told_in,
 )
-from cnnlab.runs.names import MAX_NAME_LENGTH, as_line, checked_name
+from cnnlab.runs.names import MAX_NAME_LENGTH, checked_name
 from cnnlab.storage.checksums import is_whole_tensors, is_whole_zip, origin_of, sum_of, unsealed
 from cnnlab.storage.files import replacing
 from cnnlab.storage.home import writing_to_home
+from cnnlab.storage.learners import LONGEST_LEARNER, InvalidLearner, checked_learner
 from cnnlab.storage.locks import is_locked
 from cnnlab.training.events import EpochEvent
 from cnnlab.training.recipe import TrainingConfig
+from cnnlab.wording import as_line
 
 # Where it differs from the default of today.
 _BEFORE_THERE_WAS_A_SETTING = {"kernels": "torch"}
@@ -78,6 +81,8 @@ class Run(RunFolder):
         How many snapshots of its weights it keeps while it trains, at most; None where an earlier version made it.
     sweep_id
         The sweep that the run was made for, or None; runs of earlier versions do not say.
+    made_by
+        The name of whoever made it; None where nobody said who he is.
     identity
         The sum of ``run.json``, which no other run has; an exported run keeps it.
 
@@ -110,6 +115,9 @@ class Run(RunFolder):
         for path in (self.name_path, self.log_path):
             if not path.exists():
                 raise DamagedRun(path)
+        self.made_by: str | None = None
+        with suppress(OSError, InvalidLearner), (folder / MAKER).open(encoding="utf-8", errors="replace") as file:
+            self.made_by = checked_learner(file.read(LONGEST_LEARNER))
 
     def _as_trained(self, config: dict[str, Any]) -> dict[str, Any]:
         """Return a recipe, with what an earlier version of the lab did where it kept no setting for it."""

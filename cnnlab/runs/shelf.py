@@ -12,6 +12,7 @@ from cnnlab.models.definitions import Definition
 from cnnlab.runs.folder import (
     FORMAT,
     LOG,
+    MAKER,
     MANIFEST,
     NAME,
     REFERENCE_RUNS,
@@ -42,6 +43,7 @@ def create_run(
     name: str | None = None,
     sweep_id: str | None = None,
     snapshots: int = DEFAULT_SNAPSHOTS,
+    made_by: str | None = None,
 ) -> Run:
     """Make a run in the lab's home, perhaps for a sweep. It neither trains nor waits yet.
 
@@ -49,6 +51,8 @@ def create_run(
     ----------
     snapshots
         Of its weights, for its film: how many it keeps, at most.
+    made_by
+        The name of whoever makes it, as `checked_learner` returns it.
 
     Raises
     ------
@@ -81,9 +85,16 @@ def create_run(
                 path.write_text(json.dumps(sealed(manifest), indent=2) + "\n", encoding="utf-8")
             (unfinished / NAME).write_text(name, encoding="utf-8")
             (unfinished / LOG).touch()
+            sign(unfinished, made_by)
             return move_in(unfinished)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def sign(folder: Path, made_by: str | None) -> None:
+    """Write into the folder of a run that is being made who makes it."""
+    if made_by:
+        (folder / MAKER).write_text(made_by, encoding="utf-8")
 
 
 def delete_run(run: Run) -> None:

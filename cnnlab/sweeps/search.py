@@ -49,7 +49,7 @@ def _advance(sweep: Sweep) -> None:
             run.request_stop()
         if len(sweep.run_ids) < search.runs and len(active) < search.at_once:
             if recipe := proposal(sweep):
-                made = [create_run(*recipe, sweep_id=sweep.id, snapshots=0)]
+                made = [create_run(*recipe, sweep_id=sweep.id, snapshots=0, made_by=sweep.made_by)]
                 sweep.run_ids += [run.id for run in made]
             else:
                 sweep.is_searching = False  # all that can be tried has been

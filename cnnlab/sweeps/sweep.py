@@ -57,6 +57,8 @@ class Sweep:
         Of these, the runs that a search has stopped since others did better.
     is_searching
         Whether a search makes further runs, or stops some.
+    made_by
+        The name of whoever started it, whose its runs are; None where nobody said who he is.
 
     Raises
     ------
@@ -79,6 +81,7 @@ class Sweep:
             self.run_ids: list[str] = [_text(run_id) for run_id in content["runs"]]
             self.pruned_ids: list[str] = [_text(run_id) for run_id in content["pruned"]]
             self.is_searching: bool = content["is_searching"]
+            self.made_by: str | None = None if content.get("made_by") is None else _text(content["made_by"])
             if not (self.plans and isinstance(self.is_searching, bool)):
                 raise ValueError("A sweep has a plan, and searches or not.")
         except NewerSweep:
@@ -91,7 +94,7 @@ class Sweep:
             raise DamagedSweep(self._path) from error
 
     @classmethod
-    def start(cls, plan: Plan, name: str | None = None) -> "Sweep":
+    def start(cls, plan: Plan, name: str | None = None, made_by: str | None = None) -> "Sweep":
         """Make the runs of a plan, and queue them; or begin its search.
 
         Raises
@@ -111,12 +114,13 @@ class Sweep:
             "runs": [],
             "pruned": [],
             "is_searching": plan.search is not None,
+            "made_by": made_by,
         }
         with writing_to_home(), exclusive_lock(lock_path(path.stem)):
             # Before its runs are: one that is cut off here is cleared away at the next start (`settle_sweeps`).
             write(path, content)
             try:
-                runs = [] if plan.search else _make_runs(recipes, path.stem)
+                runs = [] if plan.search else _make_runs(recipes, path.stem, made_by)
                 write(path, content | {"runs": [run.id for run in runs]})
             except BaseException:
                 path.unlink()
@@ -142,6 +146,7 @@ class Sweep:
             "runs": list(self.run_ids),
             "pruned": list(self.pruned_ids),
             "is_searching": self.is_searching,
+            "made_by": self.made_by,
         }
 
     def recipes_lacking(self, plan: Plan) -> list[tuple[Definition, TrainingConfig]]:
@@ -171,7 +176,7 @@ class Sweep:
             lacking = self.recipes_lacking(plan)
             if len(self.run_ids) + len(lacking) > MOST_RUNS:
                 raise InvalidSweep(f"With {len(lacking):,} more runs the sweep has more than {MOST_RUNS:,}.")
-            runs = _make_runs(lacking, self.id)
+            runs = _make_runs(lacking, self.id, self.made_by)
             self.plans.append(plan)
             self.run_ids += [run.id for run in runs]
         enqueue_all(runs)
@@ -267,12 +272,24 @@ class Sweep:
         return pd.DataFrame(rows, columns=columns)
 
 
-def _make_runs(recipes: list[tuple[Definition, TrainingConfig]], sweep_id: str) -> list[Run]:
+def delete_sweep(sweep: Sweep) -> None:
+    """Forget a sweep; its runs stay, and a search makes no more of them.
+
+    Raises
+    ------
+    HomeError
+        If the home cannot be written.
+    """
+    with writing_to_home(), exclusive_lock(lock_path(sweep.id)):
+        sweep._path.unlink(missing_ok=True)
+
+
+def _make_runs(recipes: list[tuple[Definition, TrainingConfig]], sweep_id: str, made_by: str | None) -> list[Run]:
     """Make the runs of a sweep: all of them, or none."""
     runs: list[Run] = []
     try:
         for definition, config in recipes:
-            runs.append(create_run(definition, config, sweep_id=sweep_id, snapshots=0))
+            runs.append(create_run(definition, config, sweep_id=sweep_id, snapshots=0, made_by=made_by))
     except BaseException:
         for run in runs:
             with suppress(LabError):

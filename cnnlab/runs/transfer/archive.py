@@ -16,6 +16,7 @@ from cnnlab.runs.folder import (
     EXPORTED_FILES,
     EXPORTED_SNAPSHOT,
     LOG,
+    MAKER,
     MANIFEST,
     NAME,
     SNAPSHOTS,
@@ -121,7 +122,7 @@ def files_as_they_are(run_id: str) -> bytes:
         raise NoSuchRun(f"The run {run_id} is not here any more.")
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
-        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MAKER):
             try:
                 file.write(path, path.relative_to(folder).as_posix())
             except OSError as error:
@@ -129,8 +130,13 @@ def files_as_they_are(run_id: str) -> bytes:
     return archive.getvalue()
 
 
-def import_run(content: bytes) -> Run:
+def import_run(content: bytes, made_by: str | None = None) -> Run:
     """Make a new run in the lab's home of an archive that `export_run` has written, here or elsewhere.
+
+    Parameters
+    ----------
+    made_by
+        The name of whoever brings it: an archive does not say who made its run.
 
     Raises
     ------
@@ -142,7 +148,7 @@ def import_run(content: bytes) -> Run:
     files = _unpacked(content)
     try:
         with writing_to_home():
-            return adopt(files)
+            return adopt(files, made_by)
     except NewerRun as error:
         raise RefusedArchive(
             "This archive was made by a newer version of the lab, which this one cannot read: import it with that "

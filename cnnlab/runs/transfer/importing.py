@@ -17,7 +17,7 @@ from cnnlab.models.definitions import Definition
 from cnnlab.runs.folder import EXPORTED_FILES, EXPORTED_SNAPSHOT, MANIFEST, SNAPSHOTS, DamagedRun, runs_folder
 from cnnlab.runs.log import Status, status_said_by
 from cnnlab.runs.run import Run
-from cnnlab.runs.shelf import move_in
+from cnnlab.runs.shelf import move_in, sign
 from cnnlab.runs.snapshots import MOST_SNAPSHOTS, kept_steps, read_snapshot
 from cnnlab.runs.writer import RunWriter
 from cnnlab.storage.checksums import origin_of, sealed, sealed_tensors, unsealed
@@ -34,13 +34,15 @@ class UnfitRun(LabError):
     """A run from elsewhere cannot be one of this lab."""
 
 
-def adopt(files: dict[str, bytes]) -> Run:
+def adopt(files: dict[str, bytes], made_by: str | None = None) -> Run:
     """Create a run in the lab's home from untrusted files.
 
     Parameters
     ----------
     files
         As `cnnlab.runs.transfer.archive.exported_files` returns them.
+    made_by
+        The name of whoever brings it.
 
     Raises
     ------
@@ -56,6 +58,7 @@ def adopt(files: dict[str, bytes]) -> Run:
     unfinished.mkdir()
     try:
         (unfinished / SNAPSHOTS).mkdir()
+        sign(unfinished, made_by)
         for name, content in files.items():
             if name in EXPORTED_FILES or EXPORTED_SNAPSHOT.fullmatch(name):
                 (unfinished / name).write_bytes(content)

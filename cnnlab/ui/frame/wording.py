@@ -4,7 +4,7 @@ import re
 
 import pandas as pd
 
-from cnnlab.runs.names import as_line
+from cnnlab.wording import as_line
 
 _FORMULA_SIGNS = ("=", "+", "-", "@")
 # What is taken for a code (:smile:), an address (www.example.com) or an arrow (->) even where it is escaped. A sign

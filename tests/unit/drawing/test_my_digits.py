@@ -218,3 +218,15 @@ def test_a_stroke_erases_or_does_not():
     record = {"digit": 7, "strokes": [{"width": 20, "points": [[70, 70], [140, 200]], "erases": 1}]}
     with pytest.raises(InvalidDigits, match='"erases" must be true or false'):
         parse(json.dumps(record).encode())
+
+
+def test_each_learner_has_digits_of_his_own(lab_home):
+    for learner in ("Ada", "Bob", None):
+        keep(1, ONE, learner)
+    assert keep(7, SEVEN, "ADA")
+    assert [each.digit for each in my_digits("Ada").digits] == [1, 7]
+    take_back(MyDigit(1, ONE), "Ada")
+    delete_all("Bob")
+    assert [each.digit for each in my_digits("Ada").digits] == [7]
+    assert (len(my_digits("Bob")), len(my_digits())) == (0, 1)
+    assert my_digits_path().parent == lab_home

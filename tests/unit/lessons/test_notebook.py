@@ -1,6 +1,7 @@
 import pytest
 
-from cnnlab.lessons.notebook import DamagedNotebook, InvalidLearner, Notebook, forget, notebook_of
+from cnnlab.lessons.notebook import DamagedNotebook, Notebook, all_notebooks, forget, is_known, notebook_of
+from cnnlab.storage.learners import InvalidLearner
 
 NOW, LATER = "2026-12-01T08:00:00+00:00", "2026-12-01T09:00:00+00:00"
 
@@ -76,3 +77,47 @@ def test_all_that_is_kept_under_a_name_can_be_deleted(lab_home):
     assert notebook_of("Ada").begun == {}
     assert notebook_of("Bob").begun == {"1-draw": NOW}
     forget("Ada")
+
+
+def test_two_tabs_of_one_learner_lose_nothing_of_each_other():
+    one, other = notebook_of("Ada"), notebook_of("Ada")
+    one.begin("1-draw", NOW)
+    one.take("1-draw", 0, "here")
+    other.begin("2-two-ways", NOW)
+    other.take("2-two-ways", 0, "there")
+    one.turn_to("1-draw", 1)
+    assert (
+        notebook_of("Ada")
+        == one
+        == Notebook(
+            "Ada",
+            {"1-draw": {"0": "here"}, "2-two-ways": {"0": "there"}},
+            {"1-draw": NOW, "2-two-ways": NOW},
+            {"1-draw": 1, "2-two-ways": 0},
+        )
+    )
+
+
+def test_a_lesson_that_another_tab_has_begun_is_not_begun_again():
+    one, other = notebook_of("Ada"), notebook_of("Ada")
+    one.begin("1-draw", NOW)
+    one.take("1-draw", 0, "here")
+    other.begin("1-draw", LATER)
+    assert notebook_of("Ada").answer("1-draw", 0) == "here"
+    assert other.begun == {"1-draw": NOW}
+
+
+def test_a_name_is_written_as_it_was_at_first():
+    notebook_of("Ada").begin("1-draw", NOW)
+    assert notebook_of("ADA").learner == "Ada"
+
+
+def test_all_notebooks_are_listed_by_name_without_those_that_cannot_be_read(lab_home):
+    assert all_notebooks() == []
+    for name in ("bob", "Ada", "Eve"):
+        assert not is_known(name)
+        notebook_of(name).begin("1-draw", NOW)
+    damaged = next(path for path in (lab_home / "learners").iterdir() if "Eve" in path.read_text())
+    damaged.write_text("[" * 10_000)
+    assert [book.learner for book in all_notebooks()] == ["Ada", "bob"]
+    assert is_known("BOB")

@@ -8,11 +8,13 @@ from cnnlab.networks.shelf import (
     UnfitName,
     all_networks,
     damaged_networks,
+    delete_network,
     keep_network,
     kept_networks,
     network_named,
     networks_folder,
 )
+from cnnlab.storage.checksums import sealed, unsealed
 
 ROWS = "nn.Sequential(nn.Flatten(), nn.Linear(784, 10))"
 HIDDEN = "nn.Sequential(nn.Flatten(), nn.Linear(784, 20), nn.ReLU(), nn.Linear(20, 10))"
@@ -64,3 +66,23 @@ def test_a_file_that_was_changed_or_is_of_a_newer_version_is_left_out_and_named(
 def test_an_unknown_name_is_refused_with_the_known_ones(name):
     with pytest.raises(UnknownDefinition, match=": choose one of sequential, module"):
         network_named(name)
+
+
+def test_a_network_knows_who_kept_it_and_can_be_deleted():
+    for source, name in ((ROWS, "Ada"), (HIDDEN, None)):
+        keep_network("Rows", source, name)
+    nobodys, adas = kept_networks()
+    assert (adas.made_by, nobodys.made_by) == ("Ada", None)
+    delete_network(adas)
+    delete_network(adas)
+    assert kept_networks() == [nobodys]
+    assert list(all_networks()) == [*DEFINITIONS, "Rows v2"]
+
+
+def test_a_network_that_an_earlier_version_kept_is_nobodys():
+    keep_network("Rows", ROWS)
+    (path,) = networks_folder().iterdir()
+    told = unsealed(json.loads(path.read_text(encoding="utf-8")))
+    del told["made_by"]
+    path.write_text(json.dumps(sealed(told)), encoding="utf-8")
+    assert [(kept.name, kept.made_by) for kept in kept_networks()] == [("Rows", None)]

@@ -1,6 +1,6 @@
 import pytest
 
-from cnnlab.runs.names import InvalidName, as_line, checked_name
+from cnnlab.runs.names import InvalidName, checked_name
 
 
 @pytest.mark.parametrize("name", ["a", "a" * 80, "größer 7", "👨\u200d👩"])
@@ -12,7 +12,3 @@ def test_a_line_of_up_to_eighty_characters_is_a_name(name):
 def test_nothing_too_much_and_what_cannot_be_printed_is_no_name(name, length):
     with pytest.raises(InvalidName, match=rf"1 to 80 characters that can be printed; this one has {length}, or"):
         checked_name(name)
-
-
-def test_what_cannot_be_printed_is_replaced_sign_by_sign():
-    assert as_line("a\tb\x1b é\u200d") == "a\ufffdb\ufffd é\u200d"

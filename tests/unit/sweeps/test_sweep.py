@@ -15,12 +15,14 @@ from cnnlab.runs.writer import RunWriter
 from cnnlab.storage.home import HomeError
 from cnnlab.sweeps import sweep as sweep_module
 from cnnlab.sweeps.folder import DamagedSweep, NoSuchSweep
-from cnnlab.sweeps.plan import Between, InvalidSweep, Plan
+from cnnlab.sweeps.plan import Between, InvalidSweep, Plan, Search
 from cnnlab.sweeps.plan_file import plan_in
+from cnnlab.sweeps.search import advance_searches
 from cnnlab.sweeps.sweep import (
     NotAllResumed,
     Sweep,
     all_sweeps,
+    delete_sweep,
     find_sweep,
     settle_sweeps,
     unreadable_sweeps,
@@ -324,3 +326,16 @@ def test_a_sweep_that_another_process_is_making_is_left_alone():
     assert run.folder.exists()
     settle_sweeps()
     assert not run.folder.exists()
+
+
+def test_all_runs_of_a_sweep_are_whose_it_is_and_a_deleted_one_leaves_its_runs():
+    sweep = Sweep.start(Plan({"epochs": 1, "seed": (0, 1)}), made_by="Ada")
+    find_sweep(sweep.id).add(Plan({"epochs": 1, "seed": 2}))
+    assert [run.made_by for run in find_sweep(sweep.id).runs()] == ["Ada"] * 3
+    search = Sweep.start(Plan({"learning_rate": Between(1e-4, 1e-1)}, search=Search(2, at_once=1)), made_by="Bob")
+    advance_searches()
+    assert [run.made_by for run in find_sweep(search.id).runs()] == ["Bob"]
+    for each in all_sweeps():
+        delete_sweep(each)
+    advance_searches()
+    assert (all_sweeps(), len(all_runs())) == ([], 4)

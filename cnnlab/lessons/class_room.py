@@ -1,0 +1,152 @@
+"""What a teacher sees of a class: where each one is, what was predicted, whose network is the smallest."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import pandas as pd
+
+from cnnlab.errors import LabError
+from cnnlab.lessons.lesson import Kind, Lesson, Step
+from cnnlab.lessons.notebook import Notebook
+from cnnlab.runs.log import Status
+from cnnlab.runs.run import Run
+
+# Of the test images: from this accuracy on, a network is on the leader board.
+GOOD_ACCURACY = 0.98
+
+
+@dataclass(frozen=True)
+class Leader:
+    """The smallest good network of a learner.
+
+    Attributes
+    ----------
+    learner
+        His name.
+    numbers
+        How many the network has.
+    run
+        The run that trained it.
+    test_accuracy
+        After its last epoch, from 0 to 1.
+    """
+
+    learner: str
+    numbers: int
+    run: Run
+    test_accuracy: float
+
+
+def places_in(lesson: Lesson, books: Iterable[Notebook]) -> pd.DataFrame:
+    """Return where each learner is who has begun a lesson.
+
+    Returns
+    -------
+    DataFrame
+        A row for each: learner, step (the one looked at, from 1; one more than there are at the end), title, answered
+        (how many of those that ask for something).
+    """
+    rows = []
+    for book in books:
+        if lesson.name in book.begun:
+            place = min(book.places.get(lesson.name, 0), len(lesson.steps))
+            at_end = place == len(lesson.steps)
+            title = "At the end" if at_end else title_of(lesson.steps[place])
+            answered = sum(
+                step.kind is not Kind.READ and book.answer(lesson.name, number) is not None
+                for number, step in enumerate(lesson.steps)
+            )
+            rows.append({"learner": book.learner, "step": place + 1, "title": title, "answered": answered})
+    return pd.DataFrame(rows, columns=["learner", "step", "title", "answered"])
+
+
+def title_of(step: Step) -> str:
+    """Return what a step is called: "Predict: How sure?"."""
+    return f"{step.kind}: {step.title}" if step.title else str(step.kind)
+
+
+def predictions_in(lesson: Lesson, number: int, books: Iterable[Notebook]) -> pd.DataFrame:
+    """Return what was predicted in a step, counted from 0, without saying by whom.
+
+    Returns
+    -------
+    DataFrame
+        A row for each choice, or for each number that was predicted, in order: answer, count.
+    """
+    step = lesson.steps[number]
+    said = [answer for book in books if (answer := book.answer(lesson.name, number)) is not None]
+    options = [choice.text for choice in step.choices] or sorted(set(said), key=_as_number)
+    return pd.DataFrame({"answer": options, "count": [said.count(option) for option in options]})
+
+
+def _as_number(written: str) -> float:
+    try:
+        return float(written)
+    except ValueError:
+        return 0.0
+
+
+def leader_board(runs: Iterable[Run]) -> list[Leader]:
+    """Return the smallest network of each learner that reads `GOOD_ACCURACY` of the test images, the smallest first."""
+    best: dict[str, Leader] = {}
+    for run in runs:
+        if run.made_by and run.status is Status.FINISHED and (epoch := run.last_epoch()):
+            if epoch.test_accuracy < GOOD_ACCURACY or (numbers := _numbers_of(run)) is None:
+                continue
+            leader = Leader(run.made_by, numbers, run, epoch.test_accuracy)
+            best[run.made_by] = min(leader, best.get(run.made_by, leader), key=_place)
+    return sorted(best.values(), key=_place)
+
+
+def _place(leader: Leader) -> tuple[int, float]:
+    return leader.numbers, -leader.test_accuracy
+
+
+def _numbers_of(run: Run) -> int | None:
+    try:
+        return count_numbers(run)
+    except LabError:  # its network cannot be read here
+        return None
+
+
+@lru_cache(maxsize=1024)
+def count_numbers(run: Run) -> int:
+    """Return how many numbers a run's network has.
+
+    Raises
+    ------
+    UnknownDefinition
+        If it cannot be read.
+    """
+    return sum(parameter.numel() for parameter in run.definition.build(seed=0).parameters())
+
+
+def answers_table(lessons: Sequence[Lesson], books: Iterable[Notebook]) -> pd.DataFrame:
+    """Return all that learners have answered.
+
+    Returns
+    -------
+    DataFrame
+        A row for each answer: learner, lesson, step (from 1), title, answer, is_right (None where no answer is).
+    """
+    rows = [
+        {
+            "learner": book.learner,
+            "lesson": lesson.title,
+            "step": number + 1,
+            "title": title_of(step),
+            "answer": answer,
+            "is_right": _is_right(step, answer),
+        }
+        for book in books
+        for lesson in lessons
+        for number, step in enumerate(lesson.steps)
+        if (answer := book.answer(lesson.name, number)) is not None
+    ]
+    return pd.DataFrame(rows, columns=["learner", "lesson", "step", "title", "answer", "is_right"])
+
+
+def _is_right(step: Step, answer: str) -> bool | None:
+    right = [choice.text for choice in step.choices if choice.is_right]
+    return answer in right if right else None

@@ -1,0 +1,51 @@
+"""People's names, and where the home keeps what is theirs alone."""
+
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+
+from cnnlab.errors import LabError
+from cnnlab.storage.home import home, writing_to_home
+from cnnlab.storage.locks import exclusive_lock
+from cnnlab.wording import as_line
+
+LONGEST_LEARNER = 40
+
+
+class InvalidLearner(LabError):
+    """A name is none that a learner can have."""
+
+
+def checked_learner(name: str) -> str:
+    """Return a learner's name as it is kept: in one line, with one space between its words.
+
+    Raises
+    ------
+    InvalidLearner
+        If it is empty or too long.
+    """
+    name = unicodedata.normalize("NFC", " ".join(as_line(name).split()))
+    if not 1 <= len(name) <= LONGEST_LEARNER:
+        raise InvalidLearner(f"A name has 1 to {LONGEST_LEARNER} letters; this one has {len(name)}.")
+    return name
+
+
+def learners_folder() -> Path:
+    return home() / "learners"
+
+
+def learner_path(name: str, ending: str) -> Path:
+    """Return the path of a file that is a learner's alone: people's names are no names for files."""
+    return learners_folder() / f"{sha256(name.casefold().encode()).hexdigest()[:32]}{ending}"
+
+
+@contextmanager
+def alone_with(path: Path) -> Iterator[None]:
+    """Keep other tabs, and other servers with the same home, from writing a file; learners' files share one lock."""
+    with writing_to_home():
+        path.parent.mkdir(parents=True, exist_ok=True)
+    locked = path.parent if path.parent == learners_folder() else path
+    with exclusive_lock(locked.with_suffix(".lock")):
+        yield

@@ -1,0 +1,91 @@
+"""Whose turn it is, where people have said who they are."""
+
+import pytest
+
+from cnnlab.models.definitions import DEFINITIONS
+from cnnlab.runs.queue import enqueue, waiting_runs
+from cnnlab.runs.shelf import create_run
+from cnnlab.runs.writer import RunWriter
+from cnnlab.training.events import BatchEvent
+from cnnlab.training.recipe import TrainingConfig
+
+
+@pytest.fixture
+def wait():
+    """Return a function that makes a run for each letter, by who has that name, and has them wait in that order."""
+    made = {}
+
+    def make(makers):
+        for maker in makers:
+            run = create_run(DEFINITIONS["module"], TrainingConfig(), made_by=maker if maker != "-" else None)
+            number = sum(name.startswith(maker) for name in made.values())
+            made[run.id] = f"{maker}{number + 1}"
+            enqueue(run)
+
+    def queue():
+        return " ".join(made[run.id] for run in waiting_runs())
+
+    make.queue = queue
+    return make
+
+
+def let_train(*, to_its_end):
+    """Let the run whose turn it is train."""
+    run = waiting_runs()[0]
+    with RunWriter.claim(run) as writer:
+        writer.starting()
+        writer.started(step=0, device="cpu")
+        writer.append_training(BatchEvent(1, 1, 2.3, 0.1))
+        if to_its_end:
+            writer.finished()
+    return run
+
+
+def test_each_one_has_a_turn_before_anyone_has_a_second(wait):
+    wait("AAABBC")
+    assert wait.queue() == "A1 B1 C1 A2 B2 A3"
+
+
+def test_who_has_had_no_turn_is_next(wait):
+    wait("AAB")
+    let_train(to_its_end=True)
+    wait("C")
+    assert wait.queue() == "B1 C1 A2"
+
+
+def test_who_trains_now_comes_behind_who_has_trained_before(wait):
+    wait("ABAB")
+    let_train(to_its_end=True)
+    let_train(to_its_end=False)
+    assert wait.queue() == "A2 B2"
+    wait("AC")
+    assert wait.queue() == "C1 A2 B2 A3"
+
+
+def test_who_has_waited_longest_since_the_last_turn_is_next(wait):
+    wait("BA")
+    let_train(to_its_end=True)
+    let_train(to_its_end=True)
+    wait("AB")
+    assert wait.queue() == "B2 A2"
+
+
+def test_where_nobody_has_a_name_the_queue_is_first_come_first_served(wait):
+    wait("----")
+    let_train(to_its_end=True)
+    assert wait.queue() == "-2 -3 -4"
+
+
+def test_those_without_a_name_are_as_one(wait):
+    wait("--A-")
+    assert wait.queue() == "-1 A1 -2 -3"
+
+
+def test_thirty_who_wait_each_get_a_turn_before_one_of_a_hundred_runs_a_second():
+    for number in range(100):
+        enqueue(create_run(DEFINITIONS["module"], TrainingConfig(seed=number), made_by="Ada"))
+    for number in range(29):
+        enqueue(create_run(DEFINITIONS["module"], TrainingConfig(), made_by=f"Learner {number}"))
+    first = [run.made_by for run in waiting_runs()[:31]]
+    assert len(set(first[:30])) == 30
+    assert first[30] == "Ada"
