@@ -14,6 +14,7 @@ from cnnlab.ui.draw.canvas import SHOWN_SIDE, canvas, canvas_tools
 from cnnlab.ui.draw.pen import live_pen
 from cnnlab.ui.frame.live import live
 from cnnlab.ui.frame.page import begin_page
+from cnnlab.ui.learners.whose import listed, whose_switch
 from cnnlab.ui.lessons.panel import lesson_panel
 from cnnlab.ui.train.list import run_links
 
@@ -57,7 +58,7 @@ def three_steps() -> None:
 
 def runs_now_and_newest() -> None:
     active, ended, of_sweeps = [], [], runs_of_sweeps()
-    for run in all_runs():
+    for run in listed(all_runs()):
         with suppress(NoSuchRun):  # deleted from another tab just now
             if run.status.is_active:
                 active.append(run)
@@ -78,4 +79,5 @@ with steps_column:
     st.subheader("The tutorial in three steps", anchor=False)
     three_steps()
 with runs_column:
+    whose_switch()
     live(runs_now_and_newest, shown=None, now=lambda: None, seconds=REFRESH_SECONDS)

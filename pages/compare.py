@@ -25,6 +25,8 @@ from cnnlab.ui.frame.live import live
 from cnnlab.ui.frame.page import begin_page
 from cnnlab.ui.frame.torch_thread import ask
 from cnnlab.ui.frame.wording import as_text
+from cnnlab.ui.learners.who import learner
+from cnnlab.ui.learners.whose import whose_switch
 from cnnlab.ui.lessons.panel import lesson_panel
 from cnnlab.ui.train.choice import RunChoice, runs_and_names
 from cnnlab.ui.train.recipe_form import train_both_button
@@ -37,7 +39,7 @@ TUTORIALS_DEFINITIONS = [definition for definition in DEFINITIONS.values() if de
 
 
 def start(definition: Definition, config: TrainingConfig) -> str:
-    run = create_run(definition, config)
+    run = create_run(definition, config, made_by=learner())
     scheduler().start(run)
     return run.id
 
@@ -156,6 +158,7 @@ try:
             args=(stop, chosen),
             help="Stops these runs; weights and checkpoints are kept.",
         )
+        whose_switch()
     if not chosen:
         st.info("Choose at least one run.")
         st.stop()

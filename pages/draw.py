@@ -29,6 +29,7 @@ from cnnlab.ui.frame.page import begin_page, scroll_to
 from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.torch_thread import ask
 from cnnlab.ui.frame.wording import as_text
+from cnnlab.ui.learners.whose import whose_switch
 from cnnlab.ui.lessons.panel import lesson_panel
 from cnnlab.ui.train.choice import RunChoice, runs_and_names
 
@@ -151,6 +152,7 @@ networks_column.multiselect(
     max_selections=CHOICE.most,
     placeholder="Choose runs",
 )
+whose_switch()
 CHOICE.put_into_address()
 chosen = [runs[run_id] for run_id in st.session_state[CHOICE.key]]
 if chosen:

@@ -30,6 +30,7 @@ from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.tabs import show_tabs
 from cnnlab.ui.frame.torch_thread import ask
 from cnnlab.ui.frame.wording import as_text
+from cnnlab.ui.learners.whose import whose_switch
 from cnnlab.ui.lessons.panel import lesson_panel
 from cnnlab.ui.train.choice import runs_and_names
 from cnnlab.wording import percent
@@ -201,6 +202,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         persist_state="session",
         width="content",
     )
+    whose_switch()
     accuracy = st.container(horizontal=True, width="content", key="accuracy")
 st.session_state[Key.INSPECTED_IN_ADDRESS] = run.id
 address = {"run": run.id}

@@ -3,14 +3,16 @@
 import streamlit as st
 
 from cnnlab.lessons.lesson import Lesson
-from cnnlab.lessons.notebook import LONGEST_NAME
 from cnnlab.lessons.shelf import all_lessons
+from cnnlab.storage.learners import LONGEST_LEARNER
 from cnnlab.ui.frame.actions import attempt, show_error
 from cnnlab.ui.frame.page import begin_page
 from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.wording import as_text
-from cnnlab.ui.lessons.learner import begin_lesson, forget_learner, leave_learner, name_learner, notebook
+from cnnlab.ui.learners.who import delete_name, leave_name, notebook, say_name, take_name, tell_browser
+from cnnlab.ui.lessons.board import board_view, is_board_key
 from cnnlab.ui.lessons.panel import lesson_panel
+from cnnlab.ui.lessons.situation import begin_lesson
 from cnnlab.wording import plural
 
 
@@ -48,30 +50,48 @@ def lesson_card(lesson: Lesson) -> None:
 
 
 def learner_row() -> None:
-    """Let somebody say who he is, so that what he answers is there again tomorrow."""
-    book = notebook()
+    """Let somebody say who he is, so that what he does is there again tomorrow."""
+    learner, in_question = notebook().learner, st.session_state.get(Key.NAME_IN_QUESTION)
     with st.container(horizontal=True, vertical_alignment="bottom", key="learner"):
-        if not book.learner:
+        if learner:
+            st.markdown(f"You are **{as_text(learner)}**. What you answer, draw, write and train is yours.")
+            st.button("I am somebody else", type="tertiary", on_click=leave_name)
+            with st.popover("Delete", icon=":material/delete:"):
+                st.write(
+                    f"All that belongs to **{as_text(learner)}** will be gone for good: answers, drawings, networks, "
+                    "runs and sweeps."
+                )
+                st.button("Delete it for good", type="primary", on_click=attempt, args=(delete_name,))
+        elif in_question:
+            st.markdown(f"Somebody called **{as_text(in_question)}** has been here. Was it you?")
+            st.button("It was me", type="primary", on_click=attempt, args=(take_name, in_question))
+            st.button("No: I take another name", on_click=ask_again)
+        else:
             name = st.text_input(
                 "Your name",
-                max_chars=LONGEST_NAME,
+                max_chars=LONGEST_LEARNER,
                 key="learner_name",
                 width=240,
-                help="What you answer is kept in the lab's home under it. There is no password: whoever gives the same "
-                "name sees the same answers.",
+                help="What you answer, draw, write and train is kept in the lab's home under it, and this browser "
+                "remembers it. There is no password: whoever gives the same name sees the same.",
             )
-            st.button("Keep my answers", on_click=attempt, args=(name_learner, name), disabled=not name.strip())
-            st.caption("Without a name, your answers are forgotten when you close this tab.")
-        else:
-            st.markdown(f"Answers are kept for **{as_text(book.learner)}**.")
-            st.button("I am somebody else", type="tertiary", on_click=leave_learner)
-            with st.popover("Delete", icon=":material/delete:"):
-                st.write(f"All answers of **{as_text(book.learner)}** will be gone for good.")
-                st.button("Delete them for good", type="primary", on_click=attempt, args=(forget_learner,))
+            st.button("That is me", on_click=attempt, args=(say_name, name), disabled=not name.strip())
+            st.caption("Without a name, your answers are forgotten when you close this tab. There is no password.")
+    tell_browser()
+
+
+def ask_again() -> None:
+    st.session_state[Key.NAME_IN_QUESTION] = None
 
 
 begin_page("Lessons")
 lessons, mistakes = all_lessons()
+if key := st.query_params.get("board"):
+    if is_board_key(key):
+        board_view(lessons)
+        st.stop()
+    st.query_params.clear()
+    st.warning("There is no such board. Its address stands in the terminal in which the lab was started.")
 open_from_address(lessons)
 lesson_panel("lessons")
 st.markdown(

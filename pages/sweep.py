@@ -9,13 +9,15 @@ from cnnlab.ui.frame.actions import show_error
 from cnnlab.ui.frame.page import begin_page
 from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.wording import as_text
+from cnnlab.ui.learners.who import learner
+from cnnlab.ui.learners.whose import is_listed, whose_switch
 from cnnlab.ui.lessons.panel import lesson_panel
 from cnnlab.ui.sweep.plan_form import MANY_RUNS, cost_line, plan_form
 from cnnlab.ui.sweep.results import sweep_view
 
 
 def start(plan: Plan) -> None:
-    st.query_params["sweep"] = Sweep.start(plan).id
+    st.query_params["sweep"] = Sweep.start(plan, made_by=learner()).id
 
 
 def show_other() -> None:
@@ -51,7 +53,8 @@ def start_buttons(plan: Plan | None, shown: Sweep | None) -> None:
 
 begin_page("Sweep")
 lesson_panel("sweep")
-sweeps = {sweep.id: sweep for sweep in all_sweeps()}
+asked = st.query_params.get("sweep")
+sweeps = {sweep.id: sweep for sweep in all_sweeps() if is_listed(sweep) or sweep.id == asked}
 form_column, result_column = st.columns([2, 3], gap="large")
 with form_column:
     start_buttons(plan_form(), sweeps.get(st.query_params.get("sweep"), next(iter(sweeps.values()), None)))
@@ -65,12 +68,12 @@ with form_column:
         )
 
 with result_column:
+    whose_switch()
     for unreadable in unreadable_sweeps():
         st.error(as_text(str(unreadable)))
     if not sweeps:
         st.info("No sweep yet. The form holds one of nine runs: three learning rates, each with three seeds.")
         st.stop()
-    asked = st.query_params.get("sweep")
     if asked is not None and asked not in sweeps:
         st.warning("There is no such sweep here. It may belong to another lab's home.")
     chosen = asked if asked in sweeps else next(iter(sweeps))

@@ -11,6 +11,8 @@ from cnnlab.ui.frame.actions import attempt, show_error
 from cnnlab.ui.frame.page import begin_page, scroll_to_on_a_phone
 from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.wording import as_text
+from cnnlab.ui.learners.who import learner
+from cnnlab.ui.learners.whose import listed
 from cnnlab.ui.lessons.panel import lesson_panel
 from cnnlab.ui.train.recipe_form import chosen_recipe, chosen_snapshots, recipe_and_network, recipe_fields
 from cnnlab.ui.train.shelf import shelf_popover
@@ -25,7 +27,7 @@ def chosen_run() -> Run | None:
     run_id = st.query_params.get("run")
     if run_id is None:
         run_id = st.session_state.get(Key.LAST_RUN)
-        runs = all_runs() or reference_runs()
+        runs = listed(all_runs()) or reference_runs()
         if run_id not in {run.id for run in runs}:
             run_id = runs[0].id if runs else None
     return find_run(run_id) if run_id else None
@@ -37,7 +39,7 @@ def start() -> None:
         definition, config = chosen_recipe()
     except InvalidConfig:
         return
-    run = create_run(definition, config, snapshots=chosen_snapshots())
+    run = create_run(definition, config, snapshots=chosen_snapshots(), made_by=learner())
     scheduler().start(run)
     st.query_params["run"] = run.id
     st.session_state[Key.JUST_STARTED] = True

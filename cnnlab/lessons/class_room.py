@@ -1,9 +1,13 @@
 """What a teacher sees of a class: where each one is, what was predicted, whose network is the smallest."""
 
+import math
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
+import numpy as np
 import pandas as pd
 
 from cnnlab.errors import LabError
@@ -14,6 +18,7 @@ from cnnlab.runs.run import Run
 
 # Of the test images: from this accuracy on, a network is on the leader board.
 GOOD_ACCURACY = 0.98
+_MOST_BARS = 10
 
 
 @dataclass(frozen=True)
@@ -72,19 +77,31 @@ def predictions_in(lesson: Lesson, number: int, books: Iterable[Notebook]) -> pd
     Returns
     -------
     DataFrame
-        A row for each choice, or for each number that was predicted, in order: answer, count.
+        A row for each choice, or for each number that was predicted, in order: answer, count. More than ten different
+        numbers are counted in ranges, of equal ratios where the largest is a hundred times the smallest.
     """
-    step = lesson.steps[number]
     said = [answer for book in books if (answer := book.answer(lesson.name, number)) is not None]
-    options = [choice.text for choice in step.choices] or sorted(set(said), key=_as_number)
-    return pd.DataFrame({"answer": options, "count": [said.count(option) for option in options]})
+    if choices := lesson.steps[number].choices:
+        options = [choice.text for choice in choices]
+        counts = [said.count(option) for option in options]
+    elif len(different := sorted(set(numbers := _numbers_in(said)))) <= _MOST_BARS:
+        options = [f"{each:g}" for each in different]
+        counts = [numbers.count(each) for each in different]
+    else:
+        low, high = different[0], different[-1]
+        spaced = np.geomspace if 0 < 100 * low < high else np.linspace
+        found, edges = np.histogram(numbers, spaced(low, high, _MOST_BARS + 1))
+        options = [f"{one:.4g} to {other:.4g}" for one, other in pairwise(edges)]
+        counts = found.tolist()
+    return pd.DataFrame({"answer": options, "count": counts})
 
 
-def _as_number(written: str) -> float:
-    try:
-        return float(written)
-    except ValueError:
-        return 0.0
+def _numbers_in(said: Iterable[str]) -> list[float]:
+    numbers = []
+    for answer in said:
+        with suppress(ValueError):  # somebody may have written the file by hand
+            numbers.append(float(answer))
+    return [number for number in numbers if math.isfinite(number)]
 
 
 def leader_board(runs: Iterable[Run]) -> list[Leader]:

@@ -22,6 +22,7 @@ ROOMS = (
     "ui/answers",
     "ui/train",
     "ui/film",
+    "ui/learners",
     "ui/frame",
     "bench",
     "conclusions",

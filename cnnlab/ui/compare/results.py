@@ -17,6 +17,7 @@ from cnnlab.ui.answers.gallery import WILSON
 from cnnlab.ui.draw.my_digits import accuracies_on
 from cnnlab.ui.frame.download import download_button
 from cnnlab.ui.frame.wording import as_text, csv_of, in_cell
+from cnnlab.ui.learners.who import learner
 from cnnlab.wording import duration, percent
 
 _PERCENTAGES = {"progress", "test_accuracy", "pen_accuracy", "my_digits"}
@@ -41,7 +42,7 @@ def results_view(runs: Sequence[Run]) -> None:
     """Show a table of what came of each run."""
     table = results(runs)
     table.insert(0, "run", [in_cell(label) for label in labels_of(runs)])
-    if digits := my_digits():
+    if digits := my_digits(learner()):
         table.insert(list(table.columns).index("accuracy_high") + 1, "my_digits", accuracies_on(digits, runs))
     interval = [
         f"{percent(low)} to {percent(high)}" if low == low else None

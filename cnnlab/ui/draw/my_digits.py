@@ -20,6 +20,7 @@ from cnnlab.ui.frame.pictures import digit_gallery
 from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.torch_thread import ask
 from cnnlab.ui.frame.wording import as_text
+from cnnlab.ui.learners.who import learner
 from cnnlab.wording import percent, plural
 
 _DIGITS = range(10)
@@ -88,7 +89,7 @@ def keep_choices(can_keep: bool) -> None:
 
 def my_digits_view(runs: Sequence[Run]) -> None:
     """Show how well runs read the digits that were kept, and what can be done with them."""
-    digits = my_digits()
+    digits = my_digits(learner())
     st.header("My digits", anchor=False)
     if digits:
         st.write(
@@ -102,7 +103,7 @@ def my_digits_view(runs: Sequence[Run]) -> None:
             f"{_TIMES} times, and takes a minute or two."
         )
     if digits.damaged:
-        st.warning(f"{plural(digits.damaged, 'line')} of {my_digits_path()} cannot be read, and is left out.")
+        st.warning(f"{plural(digits.damaged, 'line')} of {my_digits_path(learner())} cannot be read, and is left out.")
     if digits.newer:
         st.info(f"{plural(digits.newer, 'digit')} of a newer version of the lab cannot be read here, and is kept.")
     with st.container(horizontal=True):
@@ -114,7 +115,7 @@ def my_digits_view(runs: Sequence[Run]) -> None:
         )
         download_button(
             "Download",
-            lambda: my_digits_path().read_bytes(),
+            my_digits_path(learner()).read_bytes,
             file_name="my-digits.jsonl",
             mime="application/jsonl",
             icon=":material/download:",
@@ -176,7 +177,7 @@ def _keep_when_all_has_arrived() -> None:
         return
 
     def keep_and_note() -> None:
-        if kept := keep(digit, drawing.strokes):
+        if kept := keep(digit, drawing.strokes, learner()):
             st.session_state.setdefault(Key.KEPT, []).append(kept)
 
     if not succeeds(keep_and_note, error_key=Key.MY_DIGITS_ERROR):
@@ -190,7 +191,9 @@ def _keep_when_all_has_arrived() -> None:
 
 
 def _take_back() -> None:
-    if (kept := st.session_state.get(Key.KEPT)) and succeeds(take_back, kept[-1], error_key=Key.MY_DIGITS_ERROR):
+    if not (kept := st.session_state.get(Key.KEPT)):
+        return
+    if succeeds(take_back, kept[-1], learner(), error_key=Key.MY_DIGITS_ERROR):
         st.session_state[Key.MY_DIGITS_CHANGED] = True
         kept.pop()
         if place := st.session_state.get(Key.ROUND):
@@ -217,7 +220,7 @@ def _upload_key() -> str:
 
 def _add_uploaded() -> None:
     def read_and_add() -> None:
-        new = add(parse(st.session_state[_upload_key()].getvalue()))
+        new = add(parse(st.session_state[_upload_key()].getvalue()), learner())
         st.session_state[Key.MY_DIGITS_TOLD] = f"{plural(new, 'new digit')} added."
         st.session_state[Key.MY_DIGITS_UPLOADS] = st.session_state.get(Key.MY_DIGITS_UPLOADS, 0) + 1
         st.session_state[Key.KEPT] = []
@@ -236,5 +239,5 @@ def _confirm_delete(count: int) -> None:
 
 
 def _delete() -> None:
-    if succeeds(delete_all, error_key=Key.MY_DIGITS_FILE_ERROR):
+    if succeeds(delete_all, learner(), error_key=Key.MY_DIGITS_FILE_ERROR):
         st.session_state[Key.KEPT] = []

@@ -15,7 +15,9 @@ from cnnlab.runs.folder import NoSuchRun
 from cnnlab.ui.frame.actions import attempt, show_error
 from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.wording import as_text
-from cnnlab.ui.lessons.learner import begin_lesson, leave_lesson, notebook, situation_in
+from cnnlab.ui.learners.who import notebook
+from cnnlab.ui.lessons.board import print_board_address
+from cnnlab.ui.lessons.situation import begin_lesson, leave_lesson, situation_in
 
 _LOOK_SECONDS = 1.0  # while the lab waits for something to be done
 DONE = "done"
@@ -34,6 +36,7 @@ _PAGES = {
 
 def lesson_panel(page: str) -> None:
     """Show the lesson that is on, if one is, beside a page."""
+    print_board_address()
     lesson = lesson_that_is_on()
     if lesson is None:
         return
@@ -147,7 +150,8 @@ def _can_be_told(step: Step, situation: Situation) -> bool:
 
 def _prediction(lesson: Lesson, place: int, step: Step, answer: str | None) -> None:
     if answer is not None:
-        st.markdown(f"You predict: **{as_text(answer)}**")
+        is_choice = answer in [choice.text for choice in step.choices]
+        st.markdown(f"You predict: **{answer if is_choice else as_text(answer)}**")
         return
     key = f"lesson_{lesson.name}_{place}"
     if step.choices:

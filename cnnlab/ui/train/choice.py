@@ -15,19 +15,23 @@ from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import all_runs, reference_runs
 from cnnlab.ui.frame.wording import as_text
+from cnnlab.ui.learners.whose import is_listed
 from cnnlab.wording import percent
 
 _MOST_SHOWN = 200  # letters of an address that names no run
 
 
 def runs_and_names() -> tuple[dict[str, Run], dict[str, str]]:
-    """Return all runs by their identifiers, the newest first, and what a list to pick from calls each of them.
+    """Return the runs that are listed, or named in the address, by their identifiers, the newest first.
+
+    With them comes what a list to pick from calls each of them.
 
     That is its label, what came of it and when it was made, "Sequential · lr 0.003 · 96.11 % · 27 Nov 06:59", which
     changes with the run alone: the browser sends back what it was given.
     """
     while True:
-        runs = [*all_runs(), *reference_runs()]
+        asked = {*st.query_params.get("runs", "").split(","), st.query_params.get("run")}
+        runs = [*(run for run in all_runs() if is_listed(run) or run.id in asked), *reference_runs()]
         with suppress(NoSuchRun):  # deleted from another tab just now: look again
             named = zip(runs, labels_of(runs), strict=True)
             return {run.id: run for run in runs}, {run.id: f"{label} · {_result_of(run)}" for run, label in named}

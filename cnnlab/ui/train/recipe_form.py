@@ -9,12 +9,14 @@ from typing import Any
 import streamlit as st
 
 from cnnlab.models.definitions import DEFINITIONS, Definition
-from cnnlab.networks.shelf import LONGEST_NAME, all_networks, keep_network, network_named
+from cnnlab.networks.shelf import LONGEST_NAME, all_networks, keep_network, kept_networks, network_named
 from cnnlab.runs.run import Run
 from cnnlab.runs.snapshots import DEFAULT_SNAPSHOTS, MOST_SNAPSHOTS
 from cnnlab.training.recipe import PRESETS, SETTINGS, InvalidConfig, TrainingConfig, available_devices
 from cnnlab.training.setting_kinds import Choice, Number, Switch, Whole
 from cnnlab.ui.frame.session import Key
+from cnnlab.ui.learners.who import learner
+from cnnlab.ui.learners.whose import is_listed
 
 _OWN = "own"
 _PRESET_TITLES = {"tutorial": "Tutorial", "drawing": "For drawing", "speedrun": "Speedrun", _OWN: "My own"}
@@ -32,6 +34,7 @@ def recipe_and_network() -> None:
     """Show the recipe by its name, and the network."""
     _set_missing_fields()
     networks = all_networks()
+    others = {kept.title for kept in kept_networks() if not is_listed(kept)}
     if st.session_state.get(_key("definition")) not in networks:  # deleted from the home, by hand
         st.session_state[_key("definition")] = next(iter(networks))
     presets, now = list(_PRESET_TITLES), _preset_now()
@@ -53,7 +56,7 @@ def recipe_and_network() -> None:
     )
     st.selectbox(
         "Network",
-        list(networks),
+        [name for name in networks if name not in others or name == st.session_state[_key("definition")]],
         format_func=lambda name: networks[name].title,
         key=_key("definition"),
         persist_state="session",
@@ -110,7 +113,7 @@ def take_recipe(run: Run) -> None:
     """
     registered = all_networks().get(run.model)
     is_here = registered is not None and registered.source == run.source
-    name = run.model if is_here else keep_network(run.name[:LONGEST_NAME], run.source).name
+    name = run.model if is_here else keep_network(run.name[:LONGEST_NAME], run.source, learner()).name
     for field in SETTINGS:
         st.session_state[_key(field)] = getattr(run.config, field)
     if run.snapshots is not None:

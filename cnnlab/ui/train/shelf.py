@@ -13,6 +13,8 @@ from cnnlab.ui.frame.actions import attempt
 from cnnlab.ui.frame.live import live
 from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.wording import as_text
+from cnnlab.ui.learners.who import learner
+from cnnlab.ui.learners.whose import listed, whose_switch
 from cnnlab.ui.train.list import cluster_line, matching_runs, run_links, unreadable_run_links
 from cnnlab.wording import plural
 from cnnlab.workers.scheduler import scheduler
@@ -33,6 +35,7 @@ def shelf_popover(chosen: Run | None) -> None:
                 icon=":material/search:",
                 placeholder="A name, a setting or a status",
             )
+            whose_switch()
             live(
                 partial(_list, chosen),
                 shown=chosen and chosen.status,
@@ -49,7 +52,7 @@ def shelf_popover(chosen: Run | None) -> None:
 
 def _list(chosen: Run | None) -> None:
     unreadable_run_links(unreadable_runs())
-    runs = matching_runs([*all_runs(), *reference_runs()], st.session_state.get(Key.RUN_SEARCH) or "")
+    runs = matching_runs([*listed(all_runs()), *reference_runs()], st.session_state.get(Key.RUN_SEARCH) or "")
     shown = st.session_state.get(Key.RUNS_SHOWN, _RUNS_SHOWN)
     run_links(runs[:shown], chosen)
     if not runs:
@@ -91,7 +94,7 @@ def _import_archive(key: str) -> None:
     if (archive := st.session_state.get(key)) is None:  # it was taken out again
         return
     try:
-        st.query_params["run"] = import_run(archive.getvalue()).id
+        st.query_params["run"] = import_run(archive.getvalue(), learner()).id
         st.session_state[Key.IMPORTS] = st.session_state.get(Key.IMPORTS, 0) + 1  # the next uploader is empty
     except LabError as error:
         st.session_state[Key.IMPORT_ERROR] = str(error)

@@ -22,6 +22,7 @@ from cnnlab.training.evaluation import predict_logits
 from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.torch_thread import ask
 from cnnlab.ui.frame.wording import as_text
+from cnnlab.ui.learners.who import learner
 from cnnlab.ui.train.recipe_form import choose_network
 from cnnlab.ui.write.costs import costs_table
 from cnnlab.ui.write.editor import HEIGHT
@@ -154,7 +155,7 @@ def keep_and_train(source: str, understood: Understood) -> None:
     )
     if pressed:
         try:
-            choose_network(keep_network(name, source).name)
+            choose_network(keep_network(name, source, learner()).name)
         except LabError as error:
             st.error(as_text(str(error)))
             return

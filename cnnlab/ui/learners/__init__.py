@@ -1,0 +1,1 @@
+"""Who looks, and whose runs he sees."""
