@@ -67,7 +67,9 @@ def runs_now_and_newest() -> None:
     if active:
         st.subheader("Training now", anchor=False)
         run_links(active)
-    st.subheader("Newest results", anchor=False)
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.subheader("Newest results", anchor=False, width="content")
+        whose_switch()
     run_links(ended[:NEWEST_SHOWN] or reference_runs())
 
 
@@ -79,5 +81,4 @@ with steps_column:
     st.subheader("The tutorial in three steps", anchor=False)
     three_steps()
 with runs_column:
-    whose_switch()
     live(runs_now_and_newest, shown=None, now=lambda: None, seconds=REFRESH_SECONDS)

@@ -29,6 +29,7 @@ from cnnlab.ui.frame.page import begin_page, scroll_to
 from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.torch_thread import ask
 from cnnlab.ui.frame.wording import as_text
+from cnnlab.ui.learners.who import learner
 from cnnlab.ui.learners.whose import whose_switch
 from cnnlab.ui.lessons.panel import lesson_panel
 from cnnlab.ui.train.choice import RunChoice, runs_and_names
@@ -143,7 +144,12 @@ CHOICE.take_from_address(
     runs, default=lambda: [run.id for run in networks_to_draw_for(runs.values(), runs_of_sweeps())]
 )
 show_error(Key.PICTURE_ERROR)
-networks_column, inside_column = st.columns([3, 1])
+networks_column, inside_column, *whose_column = st.columns(
+    [3, 1, 0.8] if learner() else [3, 1], vertical_alignment="bottom"
+)
+if whose_column:
+    with whose_column[0]:
+        whose_switch()
 networks_column.multiselect(
     "Networks that answer while you draw",
     list(runs),
@@ -152,7 +158,6 @@ networks_column.multiselect(
     max_selections=CHOICE.most,
     placeholder="Choose runs",
 )
-whose_switch()
 CHOICE.put_into_address()
 chosen = [runs[run_id] for run_id in st.session_state[CHOICE.key]]
 if chosen:

@@ -52,7 +52,8 @@ def lesson_card(lesson: Lesson) -> None:
 def learner_row() -> None:
     """Let somebody say who he is, so that what he does is there again tomorrow."""
     learner, in_question = notebook().learner, st.session_state.get(Key.NAME_IN_QUESTION)
-    with st.container(horizontal=True, vertical_alignment="bottom", key="learner"):
+    is_asked = not (learner or in_question)
+    with st.container(horizontal=True, vertical_alignment="bottom" if is_asked else "center", key="learner"):
         if learner:
             st.markdown(f"You are **{as_text(learner)}**. What you answer, draw, write and train is yours.")
             st.button("I am somebody else", type="tertiary", on_click=leave_name)
@@ -67,7 +68,7 @@ def learner_row() -> None:
             st.button("It was me", type="primary", on_click=attempt, args=(take_name, in_question))
             st.button("No: I take another name", on_click=ask_again)
         else:
-            name = st.text_input(
+            st.text_input(
                 "Your name",
                 max_chars=LONGEST_LEARNER,
                 key="learner_name",
@@ -75,9 +76,13 @@ def learner_row() -> None:
                 help="What you answer, draw, write and train is kept in the lab's home under it, and this browser "
                 "remembers it. There is no password: whoever gives the same name sees the same.",
             )
-            st.button("That is me", on_click=attempt, args=(say_name, name), disabled=not name.strip())
+            st.button("That is me", on_click=take_typed_name)
             st.caption("Without a name, your answers are forgotten when you close this tab. There is no password.")
     tell_browser()
+
+
+def take_typed_name() -> None:
+    attempt(say_name, st.session_state["learner_name"])
 
 
 def ask_again() -> None:

@@ -18,7 +18,7 @@ from cnnlab.runs.run import Run
 
 # Of the test images: from this accuracy on, a network is on the leader board.
 GOOD_ACCURACY = 0.98
-_MOST_BARS = 10
+_MOST_NUMBERS, _RANGES = 5, 8
 
 
 @dataclass(frozen=True)
@@ -77,21 +77,21 @@ def predictions_in(lesson: Lesson, number: int, books: Iterable[Notebook]) -> pd
     Returns
     -------
     DataFrame
-        A row for each choice, or for each number that was predicted, in order: answer, count. More than ten different
-        numbers are counted in ranges, of equal ratios where the largest is a hundred times the smallest.
+        A row for each choice, or for each number that was predicted, in order: answer, count. More than five different
+        numbers are counted in eight ranges, of equal ratios where the largest is over a hundred times the smallest.
     """
     said = [answer for book in books if (answer := book.answer(lesson.name, number)) is not None]
     if choices := lesson.steps[number].choices:
         options = [choice.text for choice in choices]
         counts = [said.count(option) for option in options]
-    elif len(different := sorted(set(numbers := _numbers_in(said)))) <= _MOST_BARS:
+    elif len(different := sorted(set(numbers := _numbers_in(said)))) <= _MOST_NUMBERS:
         options = [f"{each:g}" for each in different]
         counts = [numbers.count(each) for each in different]
     else:
         low, high = different[0], different[-1]
         spaced = np.geomspace if 0 < 100 * low < high else np.linspace
-        found, edges = np.histogram(numbers, spaced(low, high, _MOST_BARS + 1))
-        options = [f"{one:.4g} to {other:.4g}" for one, other in pairwise(edges)]
+        found, edges = np.histogram(numbers, spaced(low, high, _RANGES + 1))
+        options = [f"{one:.2g} to {other:.2g}" for one, other in pairwise(edges)]
         counts = found.tolist()
     return pd.DataFrame({"answer": options, "count": counts})
 

@@ -92,6 +92,7 @@ def _places(lesson: Lesson) -> None:
     st.dataframe(
         places.assign(learner=places["learner"].map(in_cell)),
         hide_index=True,
+        height="content",
         column_config={
             "learner": "Learner",
             "step": st.column_config.NumberColumn(f"Step of {len(lesson.steps)}"),

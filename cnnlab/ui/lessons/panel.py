@@ -155,17 +155,11 @@ def _prediction(lesson: Lesson, place: int, step: Step, answer: str | None) -> N
         return
     key = f"lesson_{lesson.name}_{place}"
     if step.choices:
-        said = st.radio("Your prediction", [each.text for each in step.choices], index=None, key=key)
+        st.radio("Your prediction", [each.text for each in step.choices], index=None, key=key)
     else:
-        number = st.number_input("Your prediction", value=None, format="%g", key=key)
-        said = None if number is None else f"{number:g}"
-    st.button(
-        "Predict",
-        key=f"{key}_said",
-        disabled=said is None,
-        on_click=_attempt,
-        args=(notebook().take, lesson.name, place, said or ""),
-    )
+        st.number_input("Your prediction", value=None, format="%g", key=key)
+    # Not disabled until something is said: what is being typed arrives with the click.
+    st.button("Predict", key=f"{key}_said", on_click=_attempt, args=(_take_said, lesson, place, key))
 
 
 def _deed(lesson: Lesson, place: int, step: Step, answer: str | None, situation: Situation) -> str | None:
@@ -181,18 +175,16 @@ def _deed(lesson: Lesson, place: int, step: Step, answer: str | None, situation:
 
 def _explanation(lesson: Lesson, place: int, answer: str | None) -> None:
     key = f"lesson_{lesson.name}_{place}"
-    said = st.text_area("In your own words", answer or "", max_chars=LONGEST_SENTENCE, key=key, height=110)
-    st.button(
-        "Keep it",
-        key=f"{key}_said",
-        disabled=not said.strip() or said == answer,
-        on_click=_attempt,
-        args=(_take_sentence, lesson, place, key),
-    )
+    st.text_area("In your own words", answer or "", max_chars=LONGEST_SENTENCE, key=key, height=110)
+    st.button("Keep it", key=f"{key}_said", on_click=_attempt, args=(_take_said, lesson, place, key))
 
 
-def _take_sentence(lesson: Lesson, place: int, key: str) -> None:
-    notebook().take(lesson.name, place, st.session_state[key])
+def _take_said(lesson: Lesson, place: int, key: str) -> None:
+    """Keep what a field holds, if it holds anything."""
+    said = st.session_state[key]
+    answer = f"{said:g}" if isinstance(said, float | int) else said
+    if answer and answer.strip():
+        notebook().take(lesson.name, place, answer)
 
 
 def _question(lesson: Lesson, place: int, step: Step, answer: str | None) -> None:
