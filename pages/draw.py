@@ -145,7 +145,7 @@ CHOICE.take_from_address(
 )
 show_error(Key.PICTURE_ERROR)
 networks_column, inside_column, *whose_column = st.columns(
-    [3, 1, 0.8] if learner() else [3, 1], vertical_alignment="bottom"
+    [2.6, 1, 0.9] if learner() else [3, 1], vertical_alignment="bottom"
 )
 if whose_column:
     with whose_column[0]:

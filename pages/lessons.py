@@ -6,11 +6,11 @@ from cnnlab.lessons.lesson import Lesson
 from cnnlab.lessons.shelf import all_lessons
 from cnnlab.storage.learners import LONGEST_LEARNER
 from cnnlab.ui.frame.actions import attempt, show_error
-from cnnlab.ui.frame.page import begin_page
+from cnnlab.ui.frame.page import begin_page, is_board_key
 from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.wording import as_text
-from cnnlab.ui.learners.who import delete_name, leave_name, notebook, say_name, take_name, tell_browser
-from cnnlab.ui.lessons.board import board_view, is_board_key
+from cnnlab.ui.learners.who import delete_name, leave_name, notebook, say_name, take_known_name, tell_browser
+from cnnlab.ui.lessons.board import board_view
 from cnnlab.ui.lessons.panel import lesson_panel
 from cnnlab.ui.lessons.situation import begin_lesson
 from cnnlab.wording import plural
@@ -32,21 +32,22 @@ def lesson_card(lesson: Lesson) -> None:
     book = notebook()
     done = len(book.answers.get(lesson.name, {}))
     to_answer = sum(step.kind != "Read" for step in lesson.steps)
+    is_begun = lesson.name in book.begun
     is_on = st.session_state.get(Key.LESSON) == lesson.name
     with st.container(border=True, key=f"lesson_card_{lesson.name}"):
         st.markdown(f"**{as_text(lesson.title)}** · {lesson.minutes} min")
         st.markdown(as_text(lesson.about))
         with st.container(horizontal=True, vertical_alignment="center"):
             st.button(
-                "It is on" if is_on else "Go on" if lesson.name in book.begun else "Begin",
+                "It is on" if is_on else "Look again" if done == to_answer else "Go on" if is_begun else "Begin",
                 key=f"begin_{lesson.name}",
-                type="secondary" if lesson.name in book.begun else "primary",
+                type="secondary" if is_begun else "primary",
                 disabled=is_on,
                 on_click=attempt,
                 args=(begin_lesson, lesson),
             )
-            if lesson.name in book.begun:
-                st.caption(f"{done} of {plural(to_answer, 'step')} done")
+            if is_begun:
+                st.caption(f"{done} of {plural(to_answer, 'task')} done")
 
 
 def learner_row() -> None:
@@ -65,13 +66,13 @@ def learner_row() -> None:
                 st.button("Delete it for good", type="primary", on_click=attempt, args=(delete_name,))
         elif in_question:
             st.markdown(f"Somebody called **{as_text(in_question)}** has been here. Was it you?")
-            st.button("It was me", type="primary", on_click=attempt, args=(take_name, in_question))
+            st.button("It was me", type="primary", on_click=attempt, args=(take_known_name,))
             st.button("No: I take another name", on_click=ask_again)
         else:
             st.text_input(
                 "Your name",
                 max_chars=LONGEST_LEARNER,
-                key="learner_name",
+                key=Key.NAME_TYPED,
                 width=240,
                 help="What you answer, draw, write and train is kept in the lab's home under it, and this browser "
                 "remembers it. There is no password: whoever gives the same name sees the same.",
@@ -82,7 +83,7 @@ def learner_row() -> None:
 
 
 def take_typed_name() -> None:
-    attempt(say_name, st.session_state["learner_name"])
+    attempt(say_name, st.session_state[Key.NAME_TYPED])
 
 
 def ask_again() -> None:
@@ -92,11 +93,13 @@ def ask_again() -> None:
 begin_page("Lessons")
 lessons, mistakes = all_lessons()
 if key := st.query_params.get("board"):
-    if is_board_key(key):
-        board_view(lessons)
-        st.stop()
-    st.query_params.clear()
-    st.warning("There is no such board. Its address stands in the terminal in which the lab was started.")
+    st.query_params.clear()  # those who see the board on the wall need not see its key
+    st.session_state[Key.IS_TEACHER] = is_board_key(key)
+    if not is_board_key(key):
+        st.warning("There is no such board. Its address stands in the terminal in which the lab was started.")
+if st.session_state.get(Key.IS_TEACHER):
+    board_view(lessons)
+    st.stop()
 open_from_address(lessons)
 lesson_panel("lessons")
 st.markdown(

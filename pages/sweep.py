@@ -44,7 +44,7 @@ def start_buttons(plan: Plan | None, shown: Sweep | None) -> None:
         )
     if wants_start or wants_more:
         try:
-            start(plan) if wants_start else shown.add(plan)
+            start(plan) if wants_start else shown.add(plan, learner())
         except LabError as error:
             st.error(as_text(str(error)))
             return

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from cnnlab.conclusions.defaults import runs_of_sweeps
 from cnnlab.errors import LabError
 from cnnlab.runs.folder import NoSuchRun, UnreadableRun
 from cnnlab.runs.run import Run
@@ -23,13 +24,13 @@ from cnnlab.workers.scheduler import scheduler
 
 
 def chosen_run() -> Run | None:
-    """Return the run that the address bar names; without one, the run last looked at, or the newest."""
+    """Return the run that the address bar names; without one, the run last looked at, or the newest of no sweep."""
     run_id = st.query_params.get("run")
     if run_id is None:
         run_id = st.session_state.get(Key.LAST_RUN)
-        runs = listed(all_runs()) or reference_runs()
+        runs, of_sweeps = listed(all_runs()) or reference_runs(), runs_of_sweeps()
         if run_id not in {run.id for run in runs}:
-            run_id = runs[0].id if runs else None
+            run_id = next((run.id for run in runs if run.id not in of_sweeps), runs[0].id if runs else None)
     return find_run(run_id) if run_id else None
 
 

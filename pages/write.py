@@ -10,6 +10,7 @@ from cnnlab.ui.frame.page import begin_page
 from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.tabs import show_tabs
 from cnnlab.ui.frame.wording import as_text
+from cnnlab.ui.learners.whose import listed
 from cnnlab.ui.lessons.panel import lesson_panel
 from cnnlab.ui.write.editor import editor, mark_lines
 from cnnlab.ui.write.examples import EXAMPLES
@@ -40,7 +41,7 @@ def sources() -> dict[str, str]:
 
 
 begin_page("Write")
-own = {kept.title: kept for kept in kept_networks()}
+own = {kept.title: kept for kept in listed(kept_networks())}
 st.session_state.setdefault(Key.SOURCE, next(iter(EXAMPLES.values())))
 lesson_panel("write")  # with the source before it is changed
 proof_in_a_line()

@@ -3,9 +3,12 @@
 from cnnlab.drawing.my_digits import delete_all
 from cnnlab.lessons.notebook import forget
 from cnnlab.networks.shelf import delete_network, kept_networks
+from cnnlab.runs.folder import maker_of, runs_folder
 from cnnlab.runs.log import Status
-from cnnlab.runs.shelf import all_runs, delete_run
+from cnnlab.runs.run import Run
+from cnnlab.runs.shelf import all_runs, delete_runs, delete_unreadable_run, unreadable_runs
 from cnnlab.runs.writer import RunBusy
+from cnnlab.storage.learners import is_same_learner
 from cnnlab.sweeps.sweep import all_sweeps, delete_sweep
 
 
@@ -15,21 +18,26 @@ def delete_belongings(name: str) -> None:
     Raises
     ------
     RunBusy
-        If one of its runs trains: then nothing is deleted.
+        If one of its runs trains.
     HomeError
         If the home cannot be written.
     """
-    runs = [run for run in all_runs() if run.made_by == name]
-    for run in runs:
+    for run in _runs_of(name):
         if run.status is Status.RUNNING:
             raise RunBusy(f"{run.name} is being trained: stop it first. Nothing was deleted.")
     for sweep in all_sweeps():
-        if sweep.made_by == name:
+        if is_same_learner(sweep.made_by, name):
             delete_sweep(sweep)
-    for run in runs:
-        delete_run(run)
+    delete_runs(_runs_of(name))  # asked for again: a search may have made one just now
+    for unreadable in unreadable_runs():
+        if is_same_learner(maker_of(runs_folder() / unreadable.run_id), name):
+            delete_unreadable_run(unreadable.run_id)
     for kept in kept_networks():
-        if kept.made_by == name:
+        if is_same_learner(kept.made_by, name):
             delete_network(kept)
     delete_all(name)
     forget(name)
+
+
+def _runs_of(name: str) -> list[Run]:
+    return [run for run in all_runs() if is_same_learner(run.made_by, name)]

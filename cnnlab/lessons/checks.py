@@ -21,7 +21,7 @@ class Situation:
     runs
         Those that were made since, the newest first.
     strokes
-        How many are on the canvas.
+        How many are on the canvas that were not there when the step was turned to.
     source
         What stands in the editor of Write; empty if nobody was there.
     first_source

@@ -1,6 +1,5 @@
 """What a teacher sees of a class: where each one is, what was predicted, whose network is the smallest."""
 
-import math
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,12 +12,14 @@ import pandas as pd
 from cnnlab.errors import LabError
 from cnnlab.lessons.lesson import Kind, Lesson, Step
 from cnnlab.lessons.notebook import Notebook
+from cnnlab.models.sources import definition_of
 from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
 
 # Of the test images: from this accuracy on, a network is on the leader board.
 GOOD_ACCURACY = 0.98
 _MOST_NUMBERS, _RANGES = 5, 8
+_LARGEST = 1e9
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,8 @@ def places_in(lesson: Lesson, books: Iterable[Notebook]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row for each: learner, step (the one looked at, from 1; one more than there are at the end), title, answered
-        (how many of those that ask for something).
+        A row for each: learner, step (the one looked at, from 1), title, answered (how many of those that ask for
+        something).
     """
     rows = []
     for book in books:
@@ -59,10 +60,17 @@ def places_in(lesson: Lesson, books: Iterable[Notebook]) -> pd.DataFrame:
             at_end = place == len(lesson.steps)
             title = "At the end" if at_end else title_of(lesson.steps[place])
             answered = sum(
-                step.kind is not Kind.READ and book.answer(lesson.name, number) is not None
-                for number, step in enumerate(lesson.steps)
+                each.kind is not Kind.READ and book.answer(lesson.name, number) is not None
+                for number, each in enumerate(lesson.steps)
             )
-            rows.append({"learner": book.learner, "step": place + 1, "title": title, "answered": answered})
+            rows.append(
+                {
+                    "learner": book.learner,
+                    "step": min(place + 1, len(lesson.steps)),
+                    "title": title,
+                    "answered": answered,
+                }
+            )
     return pd.DataFrame(rows, columns=["learner", "step", "title", "answered"])
 
 
@@ -78,7 +86,7 @@ def predictions_in(lesson: Lesson, number: int, books: Iterable[Notebook]) -> pd
     -------
     DataFrame
         A row for each choice, or for each number that was predicted, in order: answer, count. More than five different
-        numbers are counted in eight ranges, of equal ratios where the largest is over a hundred times the smallest.
+        numbers are counted in up to eight ranges.
     """
     said = [answer for book in books if (answer := book.answer(lesson.name, number)) is not None]
     if choices := lesson.steps[number].choices:
@@ -88,12 +96,18 @@ def predictions_in(lesson: Lesson, number: int, books: Iterable[Notebook]) -> pd
         options = [f"{each:g}" for each in different]
         counts = [numbers.count(each) for each in different]
     else:
-        low, high = different[0], different[-1]
-        spaced = np.geomspace if 0 < 100 * low < high else np.linspace
-        found, edges = np.histogram(numbers, spaced(low, high, _RANGES + 1))
-        options = [f"{one:.2g} to {other:.2g}" for one, other in pairwise(edges)]
-        counts = found.tolist()
+        edges = _edges(numbers)
+        names = [f"{each:.2g}" for each in edges]
+        options = [f"under {names[0]}", *(f"{one} to {other}" for one, other in pairwise(names)), f"from {names[-1]}"]
+        counts = np.bincount(np.searchsorted(edges, numbers, side="right"), minlength=len(options)).tolist()
     return pd.DataFrame({"answer": options, "count": counts})
+
+
+def _edges(numbers: list[float]) -> np.ndarray:
+    """Return what parts numbers into ranges: evenly or, over a hundredfold, in equal ratios; a few may lie far out."""
+    low, high = np.quantile(numbers, [0.1, 0.9])
+    spaced = np.geomspace if 0 < 100 * low < high else np.linspace
+    return np.unique(spaced(low, high, _RANGES - 1))
 
 
 def _numbers_in(said: Iterable[str]) -> list[float]:
@@ -101,7 +115,7 @@ def _numbers_in(said: Iterable[str]) -> list[float]:
     for answer in said:
         with suppress(ValueError):  # somebody may have written the file by hand
             numbers.append(float(answer))
-    return [number for number in numbers if math.isfinite(number)]
+    return [number for number in numbers if abs(number) <= _LARGEST]
 
 
 def leader_board(runs: Iterable[Run]) -> list[Leader]:
@@ -112,7 +126,8 @@ def leader_board(runs: Iterable[Run]) -> list[Leader]:
             if epoch.test_accuracy < GOOD_ACCURACY or (numbers := _numbers_of(run)) is None:
                 continue
             leader = Leader(run.made_by, numbers, run, epoch.test_accuracy)
-            best[run.made_by] = min(leader, best.get(run.made_by, leader), key=_place)
+            key = run.made_by.casefold()
+            best[key] = min(leader, best.get(key, leader), key=_place)
     return sorted(best.values(), key=_place)
 
 
@@ -127,7 +142,6 @@ def _numbers_of(run: Run) -> int | None:
         return None
 
 
-@lru_cache(maxsize=1024)
 def count_numbers(run: Run) -> int:
     """Return how many numbers a run's network has.
 
@@ -136,7 +150,12 @@ def count_numbers(run: Run) -> int:
     UnknownDefinition
         If it cannot be read.
     """
-    return sum(parameter.numel() for parameter in run.definition.build(seed=0).parameters())
+    return _count_numbers(run.model, run.source)
+
+
+@lru_cache(maxsize=1024)
+def _count_numbers(model: str, source: str) -> int:
+    return sum(parameter.numel() for parameter in definition_of(model, source).build(seed=0).parameters())
 
 
 def answers_table(lessons: Sequence[Lesson], books: Iterable[Notebook]) -> pd.DataFrame:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,14 @@ LONGEST_SENTENCE = 2_000
 
 class DamagedNotebook(LabError):
     """A learner's answers cannot be read."""
+
+
+class KnownLearner(LabError):
+    """Somebody of that name has been here."""
+
+
+class ForgottenLearner(LabError):
+    """All that belonged to a name was deleted."""
 
 
 @dataclass
@@ -34,12 +43,15 @@ class Notebook:
         By the lesson's name, when it was begun: the runs made since are the lesson's. An ISO time in UTC.
     places
         By the lesson's name, the step that was looked at last.
+    is_kept
+        Whether it lies in the home.
     """
 
     learner: str = ""
     answers: dict[str, dict[str, str]] = field(default_factory=dict)
     begun: dict[str, str] = field(default_factory=dict)
     places: dict[str, int] = field(default_factory=dict)
+    is_kept: bool = field(default=False, compare=False)
 
     def answer(self, lesson: str, step: int) -> str | None:
         """Return what was answered in a step of a lesson, or None."""
@@ -70,20 +82,61 @@ class Notebook:
         """Change it here and, if it has a learner's name, in the home, where another tab may have written since."""
         change(self)
         if self.learner:
-            with alone_with(_path_of(self.learner)):
+            path = _path_of(self.learner)
+            with alone_with(path):
+                if self.is_kept and not Path(path).exists():
+                    raise ForgottenLearner(f"All that belonged to {self.learner} was deleted, in another tab perhaps.")
                 kept = notebook_of(self.learner)
                 change(kept)
-                kept.keep()
-            self.answers, self.begun, self.places = kept.answers, kept.begun, kept.places
+                kept._write()
+            self.answers, self.begun, self.places, self.is_kept = kept.answers, kept.begun, kept.places, True
 
-    def keep(self) -> None:
-        """Write it into the home, under its learner's name."""
+    @property
+    def is_forgotten(self) -> bool:
+        """Whether it was in the home and is there no more: somebody has deleted all that belonged to the name."""
+        return self.is_kept and not Path(_path_of(self.learner)).exists()
+
+    def _write(self) -> None:
         content = {"learner": self.learner, "answers": self.answers, "begun": self.begun, "places": self.places}
-        path = _path_of(self.learner)
-        with writing_to_home():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(path) as unfinished:
-                unfinished.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+        with writing_to_home(), replacing(_path_of(self.learner)) as unfinished:
+            unfinished.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+        self.is_kept = True
+
+
+def take_name(name: str, so_far: Notebook, *, is_new: bool) -> Notebook:
+    """Return the notebook of a name, with what was answered before the name was said.
+
+    Parameters
+    ----------
+    so_far
+        What has no name yet; a step that the name has answered keeps that answer.
+    is_new
+        Whether nobody may have had the name.
+
+    Raises
+    ------
+    KnownLearner
+        If somebody has had it.
+    InvalidLearner
+        If it is no name.
+    DamagedNotebook
+        If its notebook cannot be read.
+    HomeError
+        If the home cannot be written.
+    """
+    name = checked_learner(name)
+    path = _path_of(name)
+    with alone_with(path):
+        if is_new and Path(path).exists():
+            raise KnownLearner(f"Somebody called {name} has been here.")
+        book = notebook_of(name)
+        if not so_far.learner:
+            for lesson, begun in so_far.begun.items():
+                book.begun.setdefault(lesson, begun)
+                book.places.setdefault(lesson, so_far.places.get(lesson, 0))
+                book.answers[lesson] = so_far.answers.get(lesson, {}) | book.answers.get(lesson, {})
+        book._write()
+    return book
 
 
 def is_known(name: str) -> bool:
@@ -94,7 +147,7 @@ def is_known(name: str) -> bool:
     InvalidLearner
         If it is no name.
     """
-    return _path_of(checked_learner(name)).exists()
+    return Path(_path_of(checked_learner(name))).exists()
 
 
 def notebook_of(name: str) -> Notebook:
@@ -129,12 +182,28 @@ def all_notebooks() -> list[Notebook]:
 
 
 def forget(name: str) -> None:
-    """Delete what was answered under a name."""
-    with writing_to_home():
-        _path_of(name).unlink(missing_ok=True)
+    """Delete what was answered under a name.
+
+    Raises
+    ------
+    HomeError
+        If the home cannot be written.
+    """
+    path = _path_of(name)
+    with alone_with(path), writing_to_home():
+        path.unlink(missing_ok=True)
 
 
-_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, InvalidLearner)
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+    InvalidLearner,
+)
 
 
 def _notebook_in(path: Path) -> Notebook:
@@ -142,9 +211,16 @@ def _notebook_in(path: Path) -> Notebook:
     return Notebook(
         checked_learner(str(content["learner"])),
         _texts(content["answers"]),
-        {str(lesson): str(when) for lesson, when in content["begun"].items()},
+        {str(lesson): _time(when) for lesson, when in content["begun"].items()},
         _places(content["places"]),
+        is_kept=True,
     )
+
+
+def _time(written: str) -> str:
+    if datetime.fromisoformat(written).tzinfo is None:
+        raise ValueError("A time has a zone.")
+    return written
 
 
 def _texts(answers: Any) -> dict[str, dict[str, str]]:

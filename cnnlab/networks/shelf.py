@@ -133,7 +133,7 @@ def keep_network(name: str, source: str, made_by: str | None = None) -> ReadDefi
         raise UnfitName(f"{name} is one of the lab's own networks: choose another name.")
     read_definition(name, source)
     versions = [kept for kept in kept_networks() if kept.name == name]
-    if same := next((kept for kept in versions if kept.source == source), None):
+    if same := next((kept for kept in versions if (kept.source, kept.made_by) == (source, made_by)), None):
         return _definition(same)
     version = 1 + max((each.version for each in versions), default=0)
     require_home()

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from cnnlab.errors import LabError
 from cnnlab.storage.home import home, listing
+from cnnlab.storage.learners import LONGEST_LEARNER, InvalidLearner, checked_learner
 from cnnlab.training.recipe import SETTINGS
 
 REFERENCE_RUNS = Path(__file__).parents[1] / "assets" / "runs"
@@ -85,6 +86,13 @@ class RunFolder:
             wished = float(self.learning_rate_path.read_text(encoding="utf-8"))
             return wished if SETTINGS["learning_rate"].allows(wished) else None
         return None
+
+
+def maker_of(folder: Path) -> str | None:
+    """Return the name of whoever made the run in a folder, or None."""
+    with suppress(OSError, InvalidLearner), (folder / MAKER).open(encoding="utf-8", errors="replace") as file:
+        return checked_learner(file.read(LONGEST_LEARNER))
+    return None
 
 
 class NoSuchRun(LabError):

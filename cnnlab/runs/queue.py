@@ -4,9 +4,12 @@ Whoever has gone longest without a turn is next, so that nobody's many runs are 
 trained in the order in which they came, and so are all where nobody has said who he is.
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 from cnnlab.errors import LabError
 from cnnlab.runs.folder import NoSuchRun, UnreadableRun
@@ -15,34 +18,46 @@ from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import all_runs
 from cnnlab.runs.writer import CannotGoOn, RunBusy, RunFinished, RunWriter
 from cnnlab.storage.files import replacing
-from cnnlab.storage.home import writing_to_home
+from cnnlab.storage.home import HomeError, home, writing_to_home
+from cnnlab.storage.learners import learner_path
 
 
 def waiting_runs() -> list[Run]:
     """Return the queue: the runs that wait to be trained, in turn by who made them."""
     if not (queue := sorted(_queue(), key=lambda entry: (entry[0], entry[1].id))):
         return []
-    last_turns = _last_turns()
-    before: Counter[str | None] = Counter()
+    turns, before = _turns(), Counter[str]()
     in_turn = []
     for place, (_, run) in enumerate(queue):
+        whose = _key_of(run)
         # Each one's second run comes behind the first of all others.
-        in_turn.append((before[run.made_by], last_turns.get(run.made_by, _NEVER), place, run))
-        before[run.made_by] += 1
+        in_turn.append((before[whose], turns.get(whose, 0), place, run))
+        before[whose] += 1
     return [run for *_, run in sorted(in_turn, key=lambda entry: entry[:3])]
 
 
-def _last_turns() -> dict[str | None, str]:
-    """Return when a run of each person was trained last, as a text that sorts as times do."""
-    turns: dict[str | None, str] = {}
-    for run in all_runs():
-        record = run.last_record()
-        if record and record["event"] != Status.QUEUED:
-            turns[run.made_by] = max(turns.get(run.made_by, _NEVER), record.get("at", _NOW))
-    return turns
+def note_turn(run: Run) -> None:
+    """Note that a run's maker has his turn now; where that cannot be written, he may have the next one too soon."""
+    turns = _turns()
+    turns[_key_of(run)] = 1 + max(turns.values(), default=0)
+    with suppress(HomeError), writing_to_home(), replacing(_turns_path()) as unfinished:
+        unfinished.write_text(json.dumps(turns), encoding="utf-8")
 
 
-_NEVER, _NOW = "", "now"  # a line without a time is one of training
+def _turns() -> dict[str, int]:
+    """Return when each person had a turn last: a number that grows."""
+    try:
+        return {str(whose): int(turn) for whose, turn in json.loads(_turns_path().read_text(encoding="utf-8")).items()}
+    except (OSError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError):
+        return {}  # then all begin anew
+
+
+def _turns_path() -> Path:
+    return home() / "turns.json"
+
+
+def _key_of(run: Run) -> str:
+    return learner_path(run.made_by, "").name if run.made_by else ""
 
 
 def enqueue(run: Run) -> None:

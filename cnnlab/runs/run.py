@@ -24,12 +24,12 @@ from torch import Tensor
 from cnnlab.models.definitions import DEFINITIONS, Definition
 from cnnlab.models.sources import definition_of
 from cnnlab.runs.folder import (
-    MAKER,
     REFERENCE_RUNS,
     DamagedRun,
     NoSuchRun,
     RunFolder,
     UnreadableRun,
+    maker_of,
     read_whole,
     require_readable_format,
     require_whole,
@@ -50,7 +50,6 @@ from cnnlab.runs.names import MAX_NAME_LENGTH, checked_name
 from cnnlab.storage.checksums import is_whole_tensors, is_whole_zip, origin_of, sum_of, unsealed
 from cnnlab.storage.files import replacing
 from cnnlab.storage.home import writing_to_home
-from cnnlab.storage.learners import LONGEST_LEARNER, InvalidLearner, checked_learner
 from cnnlab.storage.locks import is_locked
 from cnnlab.training.events import EpochEvent
 from cnnlab.training.recipe import TrainingConfig
@@ -115,9 +114,7 @@ class Run(RunFolder):
         for path in (self.name_path, self.log_path):
             if not path.exists():
                 raise DamagedRun(path)
-        self.made_by: str | None = None
-        with suppress(OSError, InvalidLearner), (folder / MAKER).open(encoding="utf-8", errors="replace") as file:
-            self.made_by = checked_learner(file.read(LONGEST_LEARNER))
+        self.made_by = maker_of(folder)
 
     def _as_trained(self, config: dict[str, Any]) -> dict[str, Any]:
         """Return a recipe, with what an earlier version of the lab did where it kept no setting for it."""

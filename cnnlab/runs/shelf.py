@@ -2,7 +2,8 @@
 
 import json
 import shutil
-from contextlib import suppress
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -30,6 +31,7 @@ from cnnlab.runs.writer import RunBusy, RunWriter
 from cnnlab.storage.checksums import sealed
 from cnnlab.storage.files import identifier_after, remove_unfinished, replacing, unfinished_path
 from cnnlab.storage.home import home, require_home, writing_to_home
+from cnnlab.storage.learners import learners_folder
 from cnnlab.storage.locks import is_locked
 from cnnlab.training.recipe import InvalidConfig, TrainingConfig
 
@@ -109,6 +111,23 @@ def delete_run(run: Run) -> None:
         _remove(run.folder)
 
 
+def delete_runs(runs: Sequence[Run]) -> None:
+    """Remove runs with all that they hold: all of them, or none if one trains.
+
+    Raises
+    ------
+    RunBusy
+        If one trains.
+    """
+    with writing_to_home(), ExitStack() as claims:
+        for run in runs:
+            if run.status.is_active:  # the others have no writer, and get none unless somebody resumes them
+                claims.enter_context(RunWriter.claim(run))
+        for run in runs:
+            with suppress(FileNotFoundError):  # deleted from another tab just now
+                _remove(run.folder)
+
+
 def delete_unreadable_run(run_id: str) -> None:
     """Remove a run that this version of the lab cannot read.
 
@@ -152,7 +171,12 @@ def reference_runs() -> list[Run]:
 
 def remove_leftovers() -> None:
     """Remove temporary files of processes that were killed."""
-    for folder in (home(), runs_folder(), *(runs_folder() / run_id for run_id in run_ids_in(runs_folder()))):
+    for folder in (
+        home(),
+        learners_folder(),
+        runs_folder(),
+        *(runs_folder() / run_id for run_id in run_ids_in(runs_folder())),
+    ):
         remove_unfinished(folder)
 
 

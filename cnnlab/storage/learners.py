@@ -1,8 +1,9 @@
 """People's names, and where the home keeps what is theirs alone."""
 
+import re
 import unicodedata
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from pathlib import Path
 
@@ -26,10 +27,19 @@ def checked_learner(name: str) -> str:
     InvalidLearner
         If it is empty or too long.
     """
-    name = unicodedata.normalize("NFC", " ".join(as_line(name).split()))
+    name = unicodedata.normalize("NFC", " ".join(_UNSEEN.sub("", as_line(name)).split()))
     if not 1 <= len(name) <= LONGEST_LEARNER:
         raise InvalidLearner(f"A name has 1 to {LONGEST_LEARNER} letters; this one has {len(name)}.")
     return name
+
+
+# Signs that join or vary others: two names that differ in them alone look the same.
+_UNSEEN = re.compile("[\u200d\ufe00-\ufe0f]")
+
+
+def is_same_learner(one: str | None, other: str | None) -> bool:
+    """Return whether two names are one person's, however they are written; None is nobody's."""
+    return one is not None and other is not None and one.casefold() == other.casefold()
 
 
 def learners_folder() -> Path:
@@ -43,9 +53,17 @@ def learner_path(name: str, ending: str) -> Path:
 
 @contextmanager
 def alone_with(path: Path) -> Iterator[None]:
-    """Keep other tabs, and other servers with the same home, from writing a file; learners' files share one lock."""
-    with writing_to_home():
-        path.parent.mkdir(parents=True, exist_ok=True)
-    locked = path.parent if path.parent == learners_folder() else path
-    with exclusive_lock(locked.with_suffix(".lock")):
+    """Keep other tabs, and other servers with the same home, from writing a file; make its folder if there is none.
+
+    Raises
+    ------
+    HomeError
+        If the home cannot be written.
+    """
+    # One lock for all learners: one each would outlive them, with their names' sums.
+    lock = learners_folder().with_suffix(".lock") if path.parent == learners_folder() else path.with_suffix(".lock")
+    with ExitStack() as until_the_end:
+        with writing_to_home():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            until_the_end.enter_context(exclusive_lock(lock))
         yield

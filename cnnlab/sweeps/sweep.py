@@ -58,7 +58,7 @@ class Sweep:
     is_searching
         Whether a search makes further runs, or stops some.
     made_by
-        The name of whoever started it, whose its runs are; None where nobody said who he is.
+        The name of whoever started it; None where nobody said who he is.
 
     Raises
     ------
@@ -160,7 +160,7 @@ class Sweep:
         had = {(run.model, run.config) for run in self.runs()}
         return [(definition, config) for definition, config in plan.recipes() if (definition.name, config) not in had]
 
-    def add(self, plan: Plan) -> int:
+    def add(self, plan: Plan, made_by: str | None = None) -> int:
         """Make those runs of a plan that the sweep does not have, queue them, and return how many they are.
 
         Raises
@@ -176,7 +176,7 @@ class Sweep:
             lacking = self.recipes_lacking(plan)
             if len(self.run_ids) + len(lacking) > MOST_RUNS:
                 raise InvalidSweep(f"With {len(lacking):,} more runs the sweep has more than {MOST_RUNS:,}.")
-            runs = _make_runs(lacking, self.id, self.made_by)
+            runs = _make_runs(lacking, self.id, made_by)
             self.plans.append(plan)
             self.run_ids += [run.id for run in runs]
         enqueue_all(runs)
@@ -273,7 +273,7 @@ class Sweep:
 
 
 def delete_sweep(sweep: Sweep) -> None:
-    """Forget a sweep; its runs stay, and a search makes no more of them.
+    """Forget a sweep: its runs stay, and a search makes no more of them.
 
     Raises
     ------

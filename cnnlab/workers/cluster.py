@@ -28,6 +28,7 @@ from cnnlab.data import mnist as data
 from cnnlab.data.mnist import MNIST
 from cnnlab.errors import LabError
 from cnnlab.runs.log import Status
+from cnnlab.runs.queue import note_turn
 from cnnlab.runs.record import Record
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import all_runs
@@ -286,6 +287,7 @@ class Sender:
                     writer.close()
                     continue
                 writer.starting()
+                note_turn(run)
                 thread = threading.Thread(target=self._follow, args=(run, writer), daemon=True)
                 self._requests[thread] = request
                 thread.start()

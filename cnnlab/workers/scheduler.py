@@ -12,7 +12,7 @@ from functools import cache
 
 from cnnlab.errors import LabError
 from cnnlab.runs.log import Status
-from cnnlab.runs.queue import enqueue
+from cnnlab.runs.queue import enqueue, note_turn
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import all_runs, remove_leftovers
 from cnnlab.runs.writer import RunBusy, RunWriter
@@ -188,6 +188,7 @@ class Scheduler:
                 else:
                     worker.abandon()
                 continue
+            note_turn(run)
             self._workers.append(worker)
             training.append(run)
 

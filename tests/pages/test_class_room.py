@@ -4,18 +4,20 @@ import pytest
 
 from cnnlab.drawing.my_digits import keep, my_digits
 from cnnlab.drawing.strokes import Stroke
+from cnnlab.lessons.belongings import delete_belongings
 from cnnlab.lessons.notebook import all_notebooks, notebook_of
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.networks.shelf import keep_network, kept_networks
+from cnnlab.runs.log import Status
 from cnnlab.runs.queue import enqueue
-from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import all_runs, create_run
 from cnnlab.runs.writer import RunWriter
 from cnnlab.sweeps.plan import Plan
 from cnnlab.sweeps.sweep import Sweep, all_sweeps
 from cnnlab.training.events import EpochEvent
 from cnnlab.training.recipe import TrainingConfig
-from cnnlab.ui.lessons import board
+from cnnlab.ui.frame.page import _BOARD_KEY, is_board_key
+from cnnlab.ui.lessons.board import is_this_machine
 
 NOW = "2026-12-01T08:00:00+00:00"
 NETWORK = "nn.Sequential(nn.Flatten(), nn.Linear(784, 10))"
@@ -179,16 +181,69 @@ def test_the_teacher_sees_the_class(app):
     for name, place in (("Ada", 2), (HOSTILE, 1)):
         notebook_of(name).begin("8-your-own-network", NOW)
         notebook_of(name).turn_to("8-your-own-network", place)
-    page = opened(app, board=board._KEY)
+    page = opened(app, board=_BOARD_KEY)
     page.selectbox(key="board_lesson").set_value("8-your-own-network").run()
     assert page.dataframe[0].value[["learner", "step"]].values.tolist() == [[HOSTILE, 2], ["Ada", 3]]
 
 
-def test_the_teacher_stops_all(app):
-    run = create_run(DEFINITIONS["module"], TrainingConfig(), made_by="Ada")
-    enqueue(run)
-    press(opened(app, board=board._KEY), "Stop all runs")
-    assert not Run(run.folder).status.is_active
+def test_the_teacher_stops_all_that_can_be_stopped_and_is_told_what_cannot(app):
+    runs = [create_run(DEFINITIONS["module"], TrainingConfig(), made_by="Ada") for _ in range(3)]
+    for run in runs:
+        enqueue(run)
+    page = opened(app, board=_BOARD_KEY)
+    with RunWriter.claim(runs[2]):  # as a worker does that has just got it
+        press(page, "Stop all runs")
+    assert [run.status for run in runs] == [Status.STOPPED, Status.STOPPED, Status.QUEUED]
+    assert "stop it first" in page.error[0].value
+    press(page, "Stop all runs")
+    assert not page.error
+    assert runs[2].status is Status.STOPPED
+
+
+def test_the_board_stays_for_the_session_and_its_key_leaves_the_address(app):
+    page = opened(app, board=_BOARD_KEY)
+    assert "board" not in page.query_params
+    opened(app, "train")
+    page = opened(app)
+    assert page.selectbox(key="board_lesson").label == "Lesson"
+    press(page, "Close the board")
+    assert page.text_input(key="learner_name").label == "Your name"
+
+
+@pytest.mark.parametrize(
+    ("address", "is_local"),
+    [
+        ("http://localhost:8501", True),
+        ("http://127.0.0.1:8501", True),
+        ("http://[::1]:8501", True),
+        ("", True),
+        ("http://192.168.1.20:8501", False),
+        ("http://lab", False),
+    ],
+)
+def test_an_address_of_this_machine_alone_is_no_way_in(address, is_local):
+    assert is_this_machine(address) is is_local
+
+
+def test_the_next_one_at_the_screen_begins_with_nothing_of_the_last(app, look):
+    a_run("Bob")
+    give_name(app, "Ada")
+    look(opened(app, "compare"), "Everyone's")
+    press(opened(app), "I am somebody else")
+    give_name(app, "Eve")
+    page = opened(app, "compare")
+    assert page.segmented_control(key="whose").value == "Mine"
+    assert not [option for option in page.multiselect[0].options if "Run of" in option]
+
+
+def test_a_name_that_is_deleted_in_another_tab_is_nobodys_here(app):
+    give_name(app, "Ada")
+    opened(app, lesson="8-your-own-network", step="2")
+    delete_belongings("Ada")
+    for page_name in ("train", "lessons"):
+        opened(app, page_name)
+    assert app.text_input(key="learner_name").label == "Your name"
+    assert all_notebooks() == []
 
 
 @pytest.mark.parametrize("key", ["x", "", "é", "A" * 16, "None"])
@@ -201,8 +256,8 @@ def test_a_wrong_key_opens_no_board(app, key):
 
 
 def test_a_key_that_is_guessed_a_thousand_times_opens_nothing():
-    key = board._KEY
+    key = _BOARD_KEY
     guesses = {key[:length] for length in range(len(key))} | {key + chr(sign) for sign in range(1000)}
-    assert not any(map(board.is_board_key, guesses))
-    assert board.is_board_key(key)
+    assert not any(map(is_board_key, guesses))
+    assert is_board_key(key)
     assert len(key) >= 16

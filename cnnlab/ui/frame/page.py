@@ -1,9 +1,11 @@
 """The frame that every page stands in."""
 
 import gc
+import secrets
 import sys
 from functools import cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import streamlit as st
 
@@ -119,6 +121,7 @@ def begin_page(title: str) -> None:
     readers alone: the link in the navigation tells everybody else where they are.
     """
     scheduler()
+    _print_board_address()
     _spare_the_imported_modules(len(sys.modules))
     st.set_page_config(
         page_title=f"{title} · CNN Lab",
@@ -158,6 +161,26 @@ def _projection_button() -> None:
     )
     if is_projected:
         st.html(_PROJECTED)
+
+
+_BOARD_KEY = secrets.token_urlsafe(12)
+
+
+def is_board_key(key: str) -> bool:
+    """Return whether somebody has the key to the teacher's board, which this server has printed."""
+    return secrets.compare_digest(key.encode(), _BOARD_KEY.encode())
+
+
+@cache
+def _print_board_address() -> None:
+    """Print the address of the teacher's board into the terminal in which the lab was started, once."""
+    print(f"  The teacher's board: {lab_address()}/lessons?board={_BOARD_KEY}\n", flush=True)
+
+
+def lab_address() -> str:
+    """Return the address of the lab as whoever looks calls it, without a page."""
+    asked, path = urlsplit(st.context.url or ""), str(st.get_option("server.baseUrlPath")).strip("/")
+    return (f"{asked.scheme}://{asked.netloc}" if asked.netloc else "") + (f"/{path}" if path else "")
 
 
 @cache

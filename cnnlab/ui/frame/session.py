@@ -17,14 +17,17 @@ class Key(StrEnum):
 
     # Lessons
     NOTEBOOK = "notebook"  # what the learner has answered
+    NAME_TYPED = "learner_name"
     NAME_IN_QUESTION = "name_in_question"  # somebody of that name has been here
     NAME_TO_REMEMBER = "name_to_remember"  # the browser is to be told who looks
     WHOSE = "whose"  # one's own runs are listed, or everyone's
     LESSON = "lesson"  # the name of the one that stands beside the pages, or None
     LESSON_PAGES = "lesson_pages"  # those opened since it does
     LESSON_ERROR = "lesson_error"  # what went wrong with an answer, until it is shown
+    IS_TEACHER = "is_teacher"  # the board is shown in place of the lessons
     BOARD_LESSON = "board_lesson"  # the one that the teacher looks at
     BOARD_PART = "board_part"  # the tab
+    LESSON_DRAWING = "lesson_drawing"  # what was on the canvas when the step was turned to, behind that step
     LESSON_SOURCE = "lesson_source"  # what stood in the editor when it was begun
 
     # Write

@@ -1,13 +1,13 @@
 """Who looks: a name that the browser remembers. There is no password."""
 
-from contextlib import suppress
 from urllib.parse import quote, unquote
 
 import streamlit as st
 
 from cnnlab.errors import LabError
 from cnnlab.lessons.belongings import delete_belongings
-from cnnlab.lessons.notebook import Notebook, is_known, notebook_of
+from cnnlab.lessons.notebook import KnownLearner, Notebook, is_known, notebook_of, take_name
+from cnnlab.storage.learners import InvalidLearner
 from cnnlab.ui.frame.page import run_script
 from cnnlab.ui.frame.session import Key
 
@@ -16,9 +16,11 @@ _YEAR = 365 * 24 * 3600
 
 
 def notebook() -> Notebook:
-    """Return the notebook of whoever looks."""
+    """Return the notebook of whoever looks; without a name, if his was deleted in another tab."""
     if Key.NOTEBOOK not in st.session_state:
         st.session_state[Key.NOTEBOOK] = _remembered_notebook()
+    elif st.session_state[Key.NOTEBOOK].is_forgotten:
+        leave_name()
     book: Notebook = st.session_state[Key.NOTEBOOK]
     return book
 
@@ -34,36 +36,30 @@ def say_name(name: str) -> None:
     Raises
     ------
     LabError
-        If it is no name, or its notebook cannot be read.
+        If it is no name, or the home cannot be written.
     """
-    if is_known(name):
+    try:
+        _look_as(take_name(name, notebook(), is_new=True))
+    except KnownLearner:
         st.session_state[Key.NAME_IN_QUESTION] = notebook_of(name).learner
-    else:
-        take_name(name)
 
 
-def take_name(name: str) -> None:
-    """Open the notebook of a name; the lessons that were begun before without one go into it.
+def take_known_name() -> None:
+    """Take the name that was asked about.
 
     Raises
     ------
     LabError
-        If it is no name, or its notebook cannot be read.
+        If its notebook cannot be read, or the home cannot be written.
     """
-    found, so_far = notebook_of(name), notebook()
-    if not so_far.learner:
-        for lesson in so_far.begun.keys() - found.begun.keys():
-            found.begun[lesson] = so_far.begun[lesson]
-            found.places[lesson] = so_far.places.get(lesson, 0)
-            found.answers[lesson] = so_far.answers.get(lesson, {})
-    found.keep()
-    _look_as(found)
+    _look_as(take_name(st.session_state[Key.NAME_IN_QUESTION], notebook(), is_new=False))
 
 
 def leave_name() -> None:
-    """Close the notebook, and the lesson: the next one at this screen begins with an empty one."""
+    """Forget whoever looked, and all that he had before him on this screen: the next one begins with an empty one."""
+    for key in set(st.session_state) - {Key.VIEWER, Key.SCRIPTS, Key.PROJECTION}:
+        del st.session_state[key]
     _look_as(Notebook())
-    st.session_state[Key.LESSON] = None
 
 
 def delete_name() -> None:
@@ -87,12 +83,17 @@ def tell_browser() -> None:
 
 
 def _look_as(book: Notebook) -> None:
-    st.session_state.update({Key.NOTEBOOK: book, Key.NAME_TO_REMEMBER: True, Key.NAME_IN_QUESTION: None, Key.KEPT: []})
+    st.session_state.update({Key.NOTEBOOK: book, Key.NAME_TO_REMEMBER: True, Key.NAME_IN_QUESTION: None})
+    st.session_state.pop(Key.KEPT, None)
 
 
 def _remembered_notebook() -> Notebook:
-    with suppress(LabError):
+    try:
         name = unquote(st.context.cookies.get(_COOKIE, ""))
         if name and is_known(name):
             return notebook_of(name)
+    except InvalidLearner:
+        pass
+    except LabError as error:
+        st.session_state[Key.RUN_ERROR] = str(error)
     return Notebook()

@@ -5,6 +5,7 @@ from typing import Protocol, TypeVar
 
 import streamlit as st
 
+from cnnlab.storage.learners import is_same_learner
 from cnnlab.ui.frame.session import Key
 from cnnlab.ui.learners.who import learner
 
@@ -45,4 +46,4 @@ def listed(things: Iterable[Thing]) -> list[Thing]:
 def is_listed(thing: Made) -> bool:
     """Return whether something is listed."""
     name = learner()
-    return name is None or thing.made_by == name or st.session_state.get(Key.WHOSE, _MINE) == _ALL
+    return name is None or is_same_learner(thing.made_by, name) or st.session_state.get(Key.WHOSE, _MINE) == _ALL

@@ -1,13 +1,15 @@
-"""The teacher's board, which only those see who have the key that the server printed."""
+"""The teacher's board."""
 
-import secrets
 from collections.abc import Callable
-from functools import cache, partial
+from contextlib import suppress
+from functools import partial
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 import segno
 import streamlit as st
 
+from cnnlab.errors import LabError
 from cnnlab.lessons.class_room import (
     GOOD_ACCURACY,
     answers_table,
@@ -19,37 +21,21 @@ from cnnlab.lessons.class_room import (
 from cnnlab.lessons.lesson import Kind, Lesson
 from cnnlab.lessons.notebook import all_notebooks
 from cnnlab.lessons.reading import figures_in, filled
+from cnnlab.runs.folder import NoSuchRun
+from cnnlab.runs.log import Status
 from cnnlab.runs.shelf import all_runs
 from cnnlab.sweeps.sweep import all_sweeps
 from cnnlab.ui.frame.actions import attempt, show_error
 from cnnlab.ui.frame.download import download_button
 from cnnlab.ui.frame.live import live
+from cnnlab.ui.frame.page import lab_address
 from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.tabs import show_tabs
 from cnnlab.ui.frame.wording import as_text, csv_of, in_cell
 from cnnlab.wording import percent, plural
 from cnnlab.workers.scheduler import scheduler
 
-_KEY = secrets.token_urlsafe(12)
 _REFRESH_SECONDS = 2.0
-_LOCAL = ("localhost", "127.0.0.1", "[::1]")
-
-
-def is_board_key(key: str) -> bool:
-    """Return whether somebody has the key to the teacher's board."""
-    return secrets.compare_digest(key.encode(), _KEY.encode())
-
-
-@cache
-def print_board_address() -> None:
-    """Print the address of the board into the terminal in which the lab was started, once."""
-    print(f"  The teacher's board: {lab_address()}/lessons?board={_KEY}\n", flush=True)
-
-
-def lab_address() -> str:
-    """Return the address of the lab as whoever looks calls it, without a page."""
-    asked, path = urlsplit(st.context.url or ""), str(st.get_option("server.baseUrlPath")).strip("/")
-    return f"{asked.scheme}://{asked.netloc}" + (f"/{path}" if path else "")
 
 
 def board_view(lessons: list[Lesson]) -> None:
@@ -62,12 +48,13 @@ def board_view(lessons: list[Lesson]) -> None:
             st.button("Stop all runs", type="primary", on_click=attempt, args=(_stop_all,))
         download_button(
             "Answers (CSV)",
-            lambda: csv_of(answers_table(lessons, all_notebooks())),
+            lambda: csv_of(answers_table(lessons, all_notebooks())).encode("utf-8-sig"),  # which spreadsheets expect
             file_name="answers.csv",
             mime="text/csv",
             icon=":material/download:",
             help="All that everybody has answered, with names.",
         )
+        st.button("Close the board", type="tertiary", on_click=st.session_state.pop, args=(Key.IS_TEACHER,))
     show_error()
     lesson = next(each for each in lessons if each.name == name)
     parts: dict[str, Callable[[], None]] = {
@@ -140,20 +127,43 @@ def _leaders() -> None:
 
 def _address() -> None:
     address = lab_address()
-    if (urlsplit(address).hostname or "") in _LOCAL:
+    if is_this_machine(address):
         st.info(
             "Only this machine can open the lab now: start it with this machine's address in the class room's network, "
             "and open the board under that address. How is in *For a class room* in the lab's guide."
         )
         return
-    code = segno.make(address).svg_data_uri(scale=8, light="white")
+    code = segno.make_qr(address).svg_data_uri(scale=8, light="white")
     st.html(f'<img src="{code}" alt="A QR code of the address" style="width: min(24rem, 80vw)">')
     st.subheader(address, anchor=False)
 
 
+def is_this_machine(address: str) -> bool:
+    """Return whether an address means the machine on which it is opened."""
+    host = urlsplit(address).hostname or "localhost"
+    with suppress(ValueError):
+        return ip_address(host).is_loopback
+    return host == "localhost"
+
+
 def _stop_all() -> None:
+    """Stop what waits, and then what trains; what could not be stopped is tried once more, and told."""
+    refusals: list[LabError] = []
     for sweep in all_sweeps():
-        sweep.end_search()
-    for run in all_runs():
-        if run.status.is_active:
-            scheduler().stop(run)
+        if sweep.is_searching:
+            _try(sweep.end_search, refusals)
+    for _ in range(2):
+        refusals.clear()
+        for run in sorted(all_runs(), key=lambda run: run.status is not Status.QUEUED):
+            _try(partial(scheduler().stop, run), refusals)
+    for refusal in refusals:
+        raise refusal
+
+
+def _try(action: Callable[[], None], refusals: list[LabError]) -> None:
+    try:
+        action()
+    except NoSuchRun:  # deleted just now
+        pass
+    except LabError as refusal:
+        refusals.append(refusal)

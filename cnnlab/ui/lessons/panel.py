@@ -16,7 +16,6 @@ from cnnlab.ui.frame.actions import attempt, show_error
 from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.wording import as_text
 from cnnlab.ui.learners.who import notebook
-from cnnlab.ui.lessons.board import print_board_address
 from cnnlab.ui.lessons.situation import begin_lesson, leave_lesson, situation_in
 
 _LOOK_SECONDS = 1.0  # while the lab waits for something to be done
@@ -34,9 +33,12 @@ _PAGES = {
 }
 
 
+# Of a number that is predicted.
+_MOST = 1e9
+
+
 def lesson_panel(page: str) -> None:
     """Show the lesson that is on, if one is, beside a page."""
-    print_board_address()
     lesson = lesson_that_is_on()
     if lesson is None:
         return
@@ -50,7 +52,7 @@ def lesson_that_is_on() -> Lesson | None:
     """Return the lesson that is on, or None."""
     if not (name := st.session_state.get(Key.LESSON)):
         return None
-    return next((lesson for lesson in all_lessons()[0] if lesson.name == name), None)
+    return next((lesson for lesson in all_lessons()[0] if lesson.name == name and name in notebook().begun), None)
 
 
 def _place(lesson: Lesson, book: Notebook) -> int:
@@ -138,14 +140,26 @@ def _step_view(lesson: Lesson, place: int, book: Notebook, situation: Situation,
             _explanation(lesson, place, answer)
         case Kind.ASK:
             _question(lesson, place, step, answer)
-    if step.after and answer is not None and _can_be_told(step, situation):
+    told = [step.after] if answer is not None and _can_be_told(lesson, place, book, situation) else []
+    if answer is not None and place and _is_put_off(lesson, place - 1):
+        told.insert(0, lesson.steps[place - 1].after)
+    if any(told):
         with st.container(border=True):
-            st.markdown(_filled(step.after, lesson, place + 1, book, situation))
+            st.markdown(_filled("\n\n".join(told), lesson, place + 1, book, situation))
 
 
-def _can_be_told(step: Step, situation: Situation) -> bool:
-    """Return whether what comes afterwards can be: a prediction is not resolved before its figure is measured."""
-    return not (step.kind is Kind.PREDICT and step.measured) or FIGURES[step.measured].value(situation) is not None
+def _can_be_told(lesson: Lesson, place: int, book: Notebook, situation: Situation) -> bool:
+    """Return whether what comes after a step can be: a prediction is not resolved before one has seen what comes."""
+    step = lesson.steps[place]
+    if step.kind is Kind.PREDICT and step.measured:
+        return FIGURES[step.measured].value(situation) is not None
+    return not _is_put_off(lesson, place) or book.answer(lesson.name, place + 1) is not None
+
+
+def _is_put_off(lesson: Lesson, place: int) -> bool:
+    """Return whether a step is a prediction that is tried in the next one: until then, nothing is said of it."""
+    step, following = lesson.steps[place], lesson.steps[place + 1 : place + 2]
+    return step.kind is Kind.PREDICT and not step.measured and any(each.kind is Kind.DO for each in following)
 
 
 def _prediction(lesson: Lesson, place: int, step: Step, answer: str | None) -> None:
@@ -157,7 +171,7 @@ def _prediction(lesson: Lesson, place: int, step: Step, answer: str | None) -> N
     if step.choices:
         st.radio("Your prediction", [each.text for each in step.choices], index=None, key=key)
     else:
-        st.number_input("Your prediction", value=None, format="%g", key=key)
+        st.number_input("Your prediction", -_MOST, _MOST, value=None, format="%g", key=key)
     # Not disabled until something is said: what is being typed arrives with the click.
     st.button("Predict", key=f"{key}_said", on_click=_attempt, args=(_take_said, lesson, place, key))
 
@@ -227,11 +241,11 @@ def _resolved(step: Step, answer: str | None, situation: Situation) -> str | Non
     """Return what was predicted in a step beside what came, in a line; None for another kind of step."""
     if step.kind is not Kind.PREDICT:
         return None
-    predicted = as_text(answer) if answer is not None else "nothing"
+    predicted = as_text(answer.rstrip(".")) if answer is not None else "nothing"
     if step.measured:
         came = figure_in_words(step.measured, situation)
         return f"{FIGURES[step.measured].label.capitalize()}: you said {predicted}; it was **{came}**."
-    right = next((choice.text for choice in step.choices if choice.is_right), None)
+    right = next((choice.text.rstrip(".") for choice in step.choices if choice.is_right), None)
     return f"{as_text(step.title)}: you said {predicted}" + (f"; it is **{right}**." if right else ".")
 
 

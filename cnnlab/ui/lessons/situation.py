@@ -7,6 +7,7 @@ import streamlit as st
 from cnnlab.lessons.checks import Situation
 from cnnlab.lessons.lesson import Lesson
 from cnnlab.runs.shelf import all_runs
+from cnnlab.storage.learners import is_same_learner
 from cnnlab.ui.draw.canvas import drawing_now
 from cnnlab.ui.frame.session import Key
 from cnnlab.ui.learners.who import learner, notebook
@@ -28,14 +29,24 @@ def leave_lesson() -> None:
 
 
 def situation_in(lesson: Lesson) -> Situation:
-    """Return what has been done since a lesson was begun: by whoever looks, if he has said his name, else by all."""
+    """Return what has been done since a lesson was begun: by whoever looks or, where no name was said, by anybody."""
     begun, name = datetime.fromisoformat(notebook().begun[lesson.name]), learner()
     drawing = drawing_now()
+    place = notebook().places.get(lesson.name)
+    if st.session_state.get(Key.LESSON_DRAWING, (None,))[0] != (lesson.name, place):
+        st.session_state[Key.LESSON_DRAWING] = ((lesson.name, place), drawing)
+    before = st.session_state[Key.LESSON_DRAWING][1]
     if not st.session_state.get(Key.LESSON_SOURCE):  # Write had not been opened when the lesson began
         st.session_state[Key.LESSON_SOURCE] = st.session_state.get(Key.SOURCE, "")
     return Situation(
-        runs=tuple(run for run in all_runs() if run.created >= begun and name in (None, run.made_by)),
-        strokes=len(drawing.strokes) + (drawing.picture is not None),
+        # He may have said his name after he had begun.
+        runs=tuple(
+            run
+            for run in all_runs()
+            if run.created >= begun and (None in (name, run.made_by) or is_same_learner(name, run.made_by))
+        ),
+        strokes=sum(stroke not in before.strokes for stroke in drawing.strokes)
+        + (drawing.picture is not None and drawing.picture is not before.picture),
         source=st.session_state.get(Key.SOURCE, ""),
         first_source=st.session_state.get(Key.LESSON_SOURCE, ""),
         step=st.session_state.get(Key.STEP, 0),

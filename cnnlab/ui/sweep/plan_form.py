@@ -11,7 +11,7 @@ import streamlit as st
 from cnnlab.charts.sweep import title_of
 from cnnlab.errors import LabError
 from cnnlab.models.definitions import DEFINITIONS
-from cnnlab.networks.shelf import all_networks
+from cnnlab.networks.shelf import kept_networks
 from cnnlab.runs.log import Status
 from cnnlab.runs.shelf import all_runs
 from cnnlab.storage.cores import available_cores
@@ -19,6 +19,7 @@ from cnnlab.sweeps.plan import MOST_RUNS, Between, Plan, Search, different_recip
 from cnnlab.training.recipe import MAX_EPOCHS, MAX_THREADS, SETTINGS
 from cnnlab.training.setting_kinds import Choice, Number, Switch
 from cnnlab.ui.frame.wording import as_text
+from cnnlab.ui.learners.whose import listed
 from cnnlab.wording import duration, plural
 from cnnlab.workers.scheduler import scheduler
 
@@ -57,7 +58,8 @@ def plan_form() -> Plan | None:
     settings: dict[str, Any] = {}
     for name in tried:
         if name == "model" or isinstance(SETTINGS[name], Choice | Switch):
-            options = tuple(all_networks()) if name == "model" else _TRIED[name]
+            own = [kept.title for kept in listed(kept_networks())]
+            options = (*DEFINITIONS, *own) if name == "model" else _TRIED[name]
             settings[name] = tuple(
                 st.multiselect(title_of(name), options, _TRIED[name], key=f"sweep_{name}", persist_state="session")
             )

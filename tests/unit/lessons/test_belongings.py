@@ -7,7 +7,7 @@ from cnnlab.lessons.notebook import all_notebooks, notebook_of
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.networks.shelf import keep_network, kept_networks
 from cnnlab.runs.queue import enqueue
-from cnnlab.runs.shelf import all_runs, create_run
+from cnnlab.runs.shelf import all_runs, create_run, delete_runs, unreadable_runs
 from cnnlab.runs.writer import RunBusy, RunWriter
 from cnnlab.sweeps.plan import Plan
 from cnnlab.sweeps.sweep import Sweep, all_sweeps
@@ -51,3 +51,22 @@ def test_nothing_is_deleted_while_a_run_of_that_name_trains():
             delete_belongings("Ada")
     assert len(all_runs()) == 3
     assert len(my_digits("Ada")) == len(all_notebooks()) == len(all_sweeps()) == 1
+
+
+def test_runs_that_cannot_be_read_are_deleted_too_and_names_are_one_however_they_are_written():
+    for name in ("Ada", "ADA", "Bob"):
+        run = create_run(DEFINITIONS["module"], TrainingConfig(), made_by=name)
+        run.manifest_path.write_text("{")
+    create_run(DEFINITIONS["module"], TrainingConfig(), made_by="aDA")
+    delete_belongings("Ada")
+    assert [unreadable.run_id for unreadable in unreadable_runs()] == [run.id]
+    assert all_runs() == []
+
+
+def test_a_run_that_a_worker_takes_meanwhile_keeps_all_of_them():
+    for _ in range(3):
+        run = create_run(DEFINITIONS["module"], TrainingConfig(), made_by="Ada")
+        enqueue(run)
+    with RunWriter.claim(all_runs()[1]), pytest.raises(RunBusy):
+        delete_runs(all_runs())
+    assert len(all_runs()) == 3

@@ -66,16 +66,36 @@ def linear(inputs):
 
 def test_a_teacher_sees_where_each_one_is_who_has_begun():
     assert places_in(LESSON, BOOKS).to_dict("split")["data"] == [
-        ["Ada", 4, "At the end", 2],
+        ["Ada", 3, "At the end", 2],
         ["Bob", 3, "Ask", 1],
         ["Eve", 1, "Read: First", 0],
-        ["Mallory", 4, "At the end", 2],
+        ["Mallory", 3, "At the end", 2],
     ]
     assert places_in(LESSON, []).empty
 
 
 def test_numbers_that_were_predicted_are_counted_in_their_order():
     assert predictions_in(LESSON, 1, BOOKS).to_dict("split")["data"] == [["5", 1], ["97.5", 2]]
+
+
+@pytest.mark.parametrize(
+    ("said", "counts"),
+    [
+        (["1", "2", "3", "4", "5", "6", "1e308", "-1e308", "inf", "nan", "x"], [("under 1.5", 1), ("from 5.5", 1)]),
+        ([str(number) for number in range(20)], [("under 1.9", 2), ("from 17", 2)]),
+        (["5e-324", "1e-323", "1.5e-323", "2e-323", "2.5e-323", "3e-323"], []),
+        (["0.1", "0.2", "0.3", "0.4", "0.5", "1e9"], [("under 0.15", 1), ("from 5e+08", 1)]),
+        (["7", "7", "7", "7", "7", "7", "7", "7", "7", "7", "7", "7", "1", "2", "3", "4", "900000"], []),
+    ],
+)
+def test_many_different_numbers_are_counted_in_ranges_also_where_one_is_far_out(said, counts):
+    books = [a_book(f"Learner {number}", 2, step_1=answer) for number, answer in enumerate(said)]
+    table = predictions_in(LESSON, 1, books)
+    found = list(table.itertuples(index=False, name=None))
+    assert table["count"].sum() == sum(answer.strip("-") not in ("1e308", "inf", "nan", "x") for answer in said)
+    assert len(found) <= 8
+    if counts:
+        assert [found[0], found[-1]] == counts
 
 
 def test_choices_are_counted_in_theirs_also_those_that_nobody_made():

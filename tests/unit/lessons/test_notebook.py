@@ -1,6 +1,20 @@
+import errno
+
 import pytest
 
-from cnnlab.lessons.notebook import DamagedNotebook, Notebook, all_notebooks, forget, is_known, notebook_of
+from cnnlab.lessons.notebook import (
+    DamagedNotebook,
+    ForgottenLearner,
+    KnownLearner,
+    Notebook,
+    all_notebooks,
+    forget,
+    is_known,
+    notebook_of,
+    take_name,
+)
+from cnnlab.storage import learners
+from cnnlab.storage.home import HomeError
 from cnnlab.storage.learners import InvalidLearner
 
 NOW, LATER = "2026-12-01T08:00:00+00:00", "2026-12-01T09:00:00+00:00"
@@ -60,7 +74,13 @@ def test_no_name_is_refused(name):
         notebook_of(name)
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"answers": 3, "begun": {}, "places": {}}', "{" * 5_000])
+INFINITE = '{"learner": "Ada", "answers": {}, "begun": {}, "places": {"1-draw": Infinity}}'
+NO_ZONE = '{"learner": "Ada", "answers": {}, "begun": {"1-draw": "2026-12-01"}, "places": {}}'
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", INFINITE, NO_ZONE, '{"answers": 3, "begun": {}, "places": {}}', "{" * 5_000]
+)
 def test_answers_that_cannot_be_read_are_said_to_be_so_and_kept(content, lab_home):
     notebook_of("Ada").begin("1-draw", NOW)
     (file,) = (lab_home / "learners").iterdir()
@@ -121,3 +141,48 @@ def test_all_notebooks_are_listed_by_name_without_those_that_cannot_be_read(lab_
     damaged.write_text("[" * 10_000)
     assert [book.learner for book in all_notebooks()] == ["Ada", "bob"]
     assert is_known("BOB")
+
+
+def test_a_notebook_that_another_tab_has_deleted_is_not_written_again():
+    one, other = notebook_of("Ada"), notebook_of("Ada")
+    for book in (one, other):
+        book.begin("1-draw", NOW)
+    forget("Ada")
+    assert one.is_forgotten
+    with pytest.raises(ForgottenLearner, match="All that belonged to Ada was deleted"):
+        one.take("1-draw", 0, "here")
+    assert not is_known("Ada")
+    assert not notebook_of("Ada").is_forgotten
+
+
+def test_what_was_answered_before_a_name_was_said_comes_along_and_what_the_name_had_answered_stays():
+    kept = notebook_of("Ada")
+    kept.begin("1-draw", NOW)
+    kept.take("1-draw", 0, "earlier")
+    so_far = Notebook()
+    for lesson in ("1-draw", "2-two-ways"):
+        so_far.begin(lesson, LATER)
+        so_far.take(lesson, 0, "now")
+        so_far.take(lesson, 1, "now too")
+    with pytest.raises(KnownLearner):
+        take_name("ada", so_far, is_new=True)
+    book = take_name("ada", so_far, is_new=False)
+    assert book == notebook_of("Ada")
+    assert book.begun == {"1-draw": NOW, "2-two-ways": LATER}
+    assert book.answers == {
+        "1-draw": {"0": "earlier", "1": "now too"},
+        "2-two-ways": {"0": "now", "1": "now too"},
+    }
+    assert take_name("Bob", book, is_new=True) == Notebook("Bob")
+
+
+def test_a_home_that_cannot_be_written_is_said_to_be_so(monkeypatch):
+    book = take_name("Ada", Notebook(), is_new=True)
+    monkeypatch.setattr(learners, "exclusive_lock", read_only)
+    for change in (lambda: book.begin("1-draw", NOW), lambda: forget("Ada"), lambda: take_name("B", book, is_new=True)):
+        with pytest.raises(HomeError):
+            change()
+
+
+def read_only(path):
+    raise OSError(errno.EROFS, "Read-only file system", str(path))

@@ -2,13 +2,20 @@
 
 import re
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
+from cnnlab.data.pen_digits import load_strokes
+from cnnlab.drawing.preparation import prepare
+from cnnlab.drawing.strokes import Stroke, ink_of
+from cnnlab.inference.answers import answers_of
 from cnnlab.lessons.lesson import Kind
 from cnnlab.lessons.shelf import all_lessons, own_lessons_folder
 from cnnlab.models.definitions import DEFINITIONS
+from cnnlab.runs.folder import DRAWING_RUN
+from cnnlab.runs.shelf import find_run
 from cnnlab.stepping.forward import loss_in
 from cnnlab.stepping.stepper import Stepper
 from cnnlab.training.recipe import TrainingConfig
@@ -91,3 +98,22 @@ def test_a_network_that_knows_nothing_has_the_loss_that_the_lesson_tells_and_a_s
 def test_the_tutorials_last_losses_lie_as_far_apart_as_the_lesson_says():
     assert {"0.0431", "0.0359"} <= set(re.findall(r"0\.\d{4}", text_of(5)))
     assert "0.0072" in text_of(5)
+
+
+def test_a_small_digit_is_read_the_same_with_a_thin_pen_and_becomes_a_blob_with_a_thick_one():
+    digits, run = load_strokes("testing").first(100), find_run(DRAWING_RUN)
+
+    def answers(size, brush):
+        prepared = [
+            prepare(ink_of([Stroke(brush, tuple(map(tuple, 10 + stroke / 255 * size))) for stroke in strokes]))
+            for strokes in digits.strokes
+        ]
+        return [each.digit for each in answers_of(run, np.stack([each.centred for each in prepared]))]
+
+    as_usual = answers(180, 20)
+
+    def share_read_alike(brush):
+        return np.mean([one == other for one, other in zip(as_usual, answers(40, brush), strict=True)])
+
+    assert share_read_alike(6) > 0.95
+    assert share_read_alike(20) < 0.7

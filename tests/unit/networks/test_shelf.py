@@ -86,3 +86,8 @@ def test_a_network_that_an_earlier_version_kept_is_nobodys():
     del told["made_by"]
     path.write_text(json.dumps(sealed(told)), encoding="utf-8")
     assert [(kept.name, kept.made_by) for kept in kept_networks()] == [("Rows", None)]
+
+
+def test_two_people_may_keep_the_same_network_under_the_same_name():
+    names = [keep_network("Rows", ROWS, learner).name for learner in ("Ada", "Bob", "Ada", None)]
+    assert names == ["Rows", "Rows v2", "Rows", "Rows v3"]

@@ -3,8 +3,8 @@
 import pytest
 
 from cnnlab.models.definitions import DEFINITIONS
-from cnnlab.runs.queue import enqueue, waiting_runs
-from cnnlab.runs.shelf import create_run
+from cnnlab.runs.queue import enqueue, note_turn, waiting_runs
+from cnnlab.runs.shelf import create_run, delete_run
 from cnnlab.runs.writer import RunWriter
 from cnnlab.training.events import BatchEvent
 from cnnlab.training.recipe import TrainingConfig
@@ -32,6 +32,7 @@ def wait():
 def let_train(*, to_its_end):
     """Let the run whose turn it is train."""
     run = waiting_runs()[0]
+    note_turn(run)
     with RunWriter.claim(run) as writer:
         writer.starting()
         writer.started(step=0, device="cpu")
@@ -89,3 +90,46 @@ def test_thirty_who_wait_each_get_a_turn_before_one_of_a_hundred_runs_a_second()
     first = [run.made_by for run in waiting_runs()[:31]]
     assert len(set(first[:30])) == 30
     assert first[30] == "Ada"
+
+
+def test_who_stops_and_resumes_has_had_his_turn(wait):
+    wait("A")
+    run = let_train(to_its_end=False)
+    with RunWriter.claim(run) as writer:
+        writer.stopped()
+    wait("B")
+    enqueue(run)
+    assert wait.queue() == "B1 A1"
+
+
+def test_who_deletes_his_runs_has_had_his_turn(wait):
+    wait("AB")
+    delete_run(let_train(to_its_end=True))
+    wait("C")
+    wait("A")
+    assert wait.queue() == "B1 C1 A2"
+
+
+def test_who_takes_a_waiting_run_out_has_had_no_turn(wait):
+    wait("BA")
+    let_train(to_its_end=True)
+    (run,) = waiting_runs()
+    with RunWriter.claim(run) as writer:
+        writer.stopped()
+    wait("BA")
+    assert wait.queue() == "A2 B2"
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"": "x"}', '{"": Infinity}', "[" * 10_000])
+def test_turns_that_cannot_be_read_begin_anew(content, wait, lab_home):
+    (lab_home / "turns.json").write_text(content)
+    wait("AB")
+    let_train(to_its_end=True)
+    wait("A")
+    assert wait.queue() == "B1 A2"
+
+
+def test_turns_do_not_tell_names(wait, lab_home):
+    wait("A")
+    let_train(to_its_end=True)
+    assert '"A"' not in (lab_home / "turns.json").read_text()

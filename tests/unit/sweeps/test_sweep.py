@@ -328,10 +328,10 @@ def test_a_sweep_that_another_process_is_making_is_left_alone():
     assert not run.folder.exists()
 
 
-def test_all_runs_of_a_sweep_are_whose_it_is_and_a_deleted_one_leaves_its_runs():
+def test_runs_of_a_sweep_are_whose_plan_it_was_and_a_deleted_one_leaves_its_runs():
     sweep = Sweep.start(Plan({"epochs": 1, "seed": (0, 1)}), made_by="Ada")
-    find_sweep(sweep.id).add(Plan({"epochs": 1, "seed": 2}))
-    assert [run.made_by for run in find_sweep(sweep.id).runs()] == ["Ada"] * 3
+    find_sweep(sweep.id).add(Plan({"epochs": 1, "seed": 2}), "Eve")
+    assert [run.made_by for run in find_sweep(sweep.id).runs()] == ["Ada", "Ada", "Eve"]
     search = Sweep.start(Plan({"learning_rate": Between(1e-4, 1e-1)}, search=Search(2, at_once=1)), made_by="Bob")
     advance_searches()
     assert [run.made_by for run in find_sweep(search.id).runs()] == ["Bob"]
