@@ -28,10 +28,10 @@ def expect_rest(page: Page) -> None:
     expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
 
 
-def draw_strokes(page: Page, count: int) -> None:
+def draw_strokes(page: Page, count: int, top: int) -> None:
     page.get_by_role("button", name="Clear", exact=True).click()
     expect_rest(page)
-    draw(page, [[(60 + 40 * number, 60), (60 + 40 * number, 220)] for number in range(count)])
+    draw(page, [[(60 + 40 * number, top), (60 + 40 * number, 220)] for number in range(count)])
 
 
 def fill(page: Page, label: str, value: str) -> None:
@@ -61,13 +61,13 @@ def write(page: Page, source: str) -> None:
     expect_rest(page)
 
 
-def do(page: Page, step: Step) -> None:
-    """Do what a step asks for, on its page."""
+def do(page: Page, step: Step, place: int) -> None:
+    """Do what a step asks for, on its page; what is drawn differs from step to step."""
     check = step.check
     settings = dict(check.settings)
     match check.name:
         case "drawn":
-            draw_strokes(page, check.count)
+            draw_strokes(page, check.count, top=40 + 5 * place)
         case "stepped":
             page.get_by_role("button", name="Next step").click()
             expect_rest(page)
@@ -127,7 +127,7 @@ def take(page: Page, lesson: Lesson, place: int) -> None:
             expect_rest(page)
             side.get_by_role("button", name="Predict").click()
         case Kind.DO:
-            do(page, step)
+            do(page, step, place)
             expect(side.get_by_role("button", name="Next")).to_be_visible(timeout=120_000)  # it was Skip
         case Kind.EXPLAIN:
             side.get_by_label("In your own words").fill("Because of <b>this</b>.")
