@@ -21,7 +21,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.asyncio.client import ClientConnection, connect
 
 from cnnlab.data import mnist as data
-from cnnlab.lessons.notebook import Notebook, all_notebooks
+from cnnlab.lessons.notebook import Notebook, all_notebooks, take_name
 from cnnlab.runs.log import Status
 from cnnlab.runs.shelf import all_runs
 
@@ -39,7 +39,7 @@ def main() -> None:
         os.environ["CNNLAB_HOME"] = home
         data.load()
         for number in range(arguments.learners):
-            Notebook(name_of(number)).keep()
+            take_name(name_of(number), Notebook(), is_new=True)
         with server(home) as lab:
             class_ = LessonClass(lab, [], recorded_strokes(lab))
             asyncio.run(class_.take_the_lesson(arguments.minutes * 60, arguments.learners, arguments.epochs))
