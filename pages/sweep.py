@@ -10,7 +10,7 @@ from cnnlab.ui.frame.page import begin_page
 from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.wording import as_text
 from cnnlab.ui.learners.who import learner
-from cnnlab.ui.learners.whose import is_listed, whose_switch
+from cnnlab.ui.learners.whose import listed, whose_switch
 from cnnlab.ui.lessons.panel import lesson_panel
 from cnnlab.ui.sweep.plan_form import MANY_RUNS, cost_line, plan_form
 from cnnlab.ui.sweep.results import sweep_view
@@ -54,10 +54,12 @@ def start_buttons(plan: Plan | None, shown: Sweep | None) -> None:
 begin_page("Sweep")
 lesson_panel("sweep")
 asked = st.query_params.get("sweep")
-sweeps = {sweep.id: sweep for sweep in all_sweeps() if is_listed(sweep) or sweep.id == asked}
+everyones = all_sweeps()
+own = listed(everyones)
+sweeps = {sweep.id: sweep for sweep in everyones if sweep in own or sweep.id == asked}
 form_column, result_column = st.columns([2, 3], gap="large")
 with form_column:
-    start_buttons(plan_form(), sweeps.get(st.query_params.get("sweep"), next(iter(sweeps.values()), None)))
+    start_buttons(plan_form(), sweeps.get(asked, next(iter(sweeps.values()), None)))
     show_error()
     with st.expander("What a sweep tells, and what it does not"):
         st.write(

@@ -40,10 +40,7 @@ def whose_switch() -> None:
 
 def listed(things: Iterable[Thing]) -> list[Thing]:
     """Return those that are listed: all of them to who has not said his name, or wants to see everyone's."""
-    return [thing for thing in things if is_listed(thing)]
-
-
-def is_listed(thing: Made) -> bool:
-    """Return whether something is listed."""
     name = learner()
-    return name is None or is_same_learner(thing.made_by, name) or st.session_state.get(Key.WHOSE, _MINE) == _ALL
+    if name is None or st.session_state.get(Key.WHOSE, _MINE) == _ALL:
+        return list(things)
+    return [thing for thing in things if is_same_learner(thing.made_by, name)]

@@ -15,7 +15,7 @@ from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import all_runs, reference_runs
 from cnnlab.ui.frame.wording import as_text
-from cnnlab.ui.learners.whose import is_listed
+from cnnlab.ui.learners.whose import listed
 from cnnlab.wording import percent
 
 _MOST_SHOWN = 200  # letters of an address that names no run
@@ -31,7 +31,9 @@ def runs_and_names() -> tuple[dict[str, Run], dict[str, str]]:
     """
     while True:
         asked = {*st.query_params.get("runs", "").split(","), st.query_params.get("run")}
-        runs = [*(run for run in all_runs() if is_listed(run) or run.id in asked), *reference_runs()]
+        everyones = all_runs()
+        asked |= {run.id for run in listed(everyones)}
+        runs = [*(run for run in everyones if run.id in asked), *reference_runs()]
         with suppress(NoSuchRun):  # deleted from another tab just now: look again
             named = zip(runs, labels_of(runs), strict=True)
             return {run.id: run for run in runs}, {run.id: f"{label} · {_result_of(run)}" for run, label in named}

@@ -16,7 +16,7 @@ from cnnlab.training.recipe import PRESETS, SETTINGS, InvalidConfig, TrainingCon
 from cnnlab.training.setting_kinds import Choice, Number, Switch, Whole
 from cnnlab.ui.frame.session import Key
 from cnnlab.ui.learners.who import learner
-from cnnlab.ui.learners.whose import is_listed
+from cnnlab.ui.learners.whose import listed
 
 _OWN = "own"
 _PRESET_TITLES = {"tutorial": "Tutorial", "drawing": "For drawing", "speedrun": "Speedrun", _OWN: "My own"}
@@ -34,7 +34,7 @@ def recipe_and_network() -> None:
     """Show the recipe by its name, and the network."""
     _set_missing_fields()
     networks = all_networks()
-    others = {kept.title for kept in kept_networks() if not is_listed(kept)}
+    own = {kept.title for kept in listed(kept_networks())}
     if st.session_state.get(_key("definition")) not in networks:  # deleted from the home, by hand
         st.session_state[_key("definition")] = next(iter(networks))
     presets, now = list(_PRESET_TITLES), _preset_now()
@@ -56,7 +56,7 @@ def recipe_and_network() -> None:
     )
     st.selectbox(
         "Network",
-        [name for name in networks if name not in others or name == st.session_state[_key("definition")]],
+        [name for name in networks if name in {*DEFINITIONS, *own, st.session_state[_key("definition")]}],
         format_func=lambda name: networks[name].title,
         key=_key("definition"),
         persist_state="session",
