@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass, field
 
 from cnnlab.models.reading.network import CannotRead
 from cnnlab.models.reading.source import read
-from cnnlab.models.reading.understanding import require_trainable
+from cnnlab.models.reading.understanding import require_trainable, understand
+from cnnlab.models.writing import CannotBeSequential, as_sequential
 from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
 from cnnlab.training.recipe import SETTINGS
@@ -180,6 +181,16 @@ def _written(check: Check, situation: Situation) -> bool:
     return True
 
 
+def _no_list(check: Check, situation: Situation) -> bool:
+    if not _written(check, situation):
+        return False
+    try:
+        as_sequential(understand(read(situation.source)))
+    except CannotBeSequential:
+        return True
+    return False
+
+
 def _own_network(check: Check, situation: Situation) -> bool:
     return any(run.model not in ("sequential", "module", "residual") for run in situation.finished_runs)
 
@@ -200,6 +211,7 @@ CHECKS = {
     "rate-changed": CheckKind(_rate_changed, "rate-changed"),
     "drawn": CheckKind(_drawn, "drawn [STROKES]", ("count",)),
     "written": CheckKind(_written, "written"),
+    "no-list": CheckKind(_no_list, "no-list"),
     "own-network": CheckKind(_own_network, "own-network"),
     "stepped": CheckKind(_stepped, "stepped STEP", ("count",)),
     "opened": CheckKind(_opened, "opened PAGE", ("page",)),

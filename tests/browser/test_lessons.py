@@ -8,6 +8,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from cnnlab.lessons.lesson import Kind, Lesson, Step
 from cnnlab.lessons.shelf import all_lessons
+from cnnlab.models.definitions import DEFINITIONS
 
 pytestmark = pytest.mark.browser
 
@@ -74,6 +75,8 @@ def do(page: Page, step: Step, place: int) -> None:
             page.get_by_role("button", name="10 steps").click()
         case "written":
             write(page, SMALL_NETWORK)
+        case "no-list":
+            write(page, DEFINITIONS["residual"].source)
         case "both":
             page.get_by_role("button", name="Train both").click()
         case "compared":
@@ -88,9 +91,16 @@ def do(page: Page, step: Step, place: int) -> None:
             expect(page.get_by_role("button", name="Start training")).to_be_visible()
             train(page, Epochs="1")
         case "trained":
+            if "augment" in settings:
+                switch = page.get_by_role("switch", name="Augmentation")
+                if not switch.is_visible():
+                    page.get_by_text("More settings").click()
+                    expect(switch).to_be_visible()
+                if switch.is_checked() != settings["augment"]:
+                    page.get_by_text("Augmentation").click()
+                    expect(switch).to_be_checked(checked=settings["augment"])
+                    expect_rest(page)
             if settings.get("data") == "mnist+pen":
-                page.get_by_text("More settings").click()
-                expect_rest(page)
                 # A list that is open closes when the page below it moves.
                 expect(page.get_by_test_id("stVegaLiteChart").nth(1)).to_be_visible()
                 data = page.get_by_role("combobox", name="Trained on")

@@ -3,6 +3,7 @@ from types import SimpleNamespace
 import pytest
 
 from cnnlab.lessons.checks import Situation, check_written
+from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs.log import Status
 from cnnlab.training.recipe import TrainingConfig
 
@@ -44,6 +45,8 @@ LINEAR = "nn.Sequential(nn.Flatten(), nn.Linear(784, 10))"
             Situation(source=LINEAR, first_source="something else"),
         ),
         ("written", Situation(), Situation(source=LINEAR)),
+        ("no-list", Situation(source=LINEAR), Situation(source=DEFINITIONS["residual"].source)),
+        ("no-list", Situation(source="class"), Situation(source=DEFINITIONS["residual"].source, first_source=LINEAR)),
         ("written", Situation(source="nn.Sequential(nn.Linear(783, 10))"), Situation(source=LINEAR)),
         ("written", Situation(source="import os"), Situation(source=LINEAR)),
     ],
