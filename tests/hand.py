@@ -1,5 +1,8 @@
 """A hand that draws on the lab's canvas in a browser."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from playwright.sync_api import Locator, Page, expect
 
 from cnnlab.drawing.strokes import CANVAS_SIDE
@@ -11,6 +14,23 @@ def canvas(page: Page) -> Locator:
 
 def drawn_picture(page: Page) -> Locator:
     return page.locator(".steps img[alt='Drawn']")
+
+
+@contextmanager
+def run_of(page: Page) -> Iterator[None]:
+    """Wait, at the end of the body, until the page has run because of it, and is at rest."""
+    page.evaluate("""() => {
+      const app = document.querySelector("[data-testid=stApp]");
+      window.hasRun = false;
+      new MutationObserver((_, observer) => {
+        if (app.dataset.testScriptState !== "running") return;
+        window.hasRun = true;
+        observer.disconnect();
+      }).observe(app, { attributes: true });
+    }""")
+    yield
+    page.wait_for_function("() => window.hasRun")
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
 
 
 def draw(page: Page, strokes) -> None:

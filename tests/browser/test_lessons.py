@@ -78,6 +78,9 @@ def do(page: Page, step: Step, place: int) -> None:
         case "no-list":
             write(page, DEFINITIONS["residual"].source)
         case "both":
+            page.get_by_role("button", name="Recipe").click()
+            fill(page, "Epochs", "1")
+            page.keyboard.press("Escape")
             page.get_by_role("button", name="Train both").click()
         case "compared":
             sweep(page, *((RATES, "0", "1") if check.word == "learning_rate" else ("0.001", SEEDS, "2")))
@@ -86,6 +89,8 @@ def do(page: Page, step: Step, place: int) -> None:
             page.get_by_role("button", name="Rate", exact=True).click()
             fill(page, "Learning rate from the next step on", "0.0001")
             page.get_by_role("button", name="Set it").click()
+            expect(page.get_by_text("learning rate 0.0001 from step").first).to_be_visible()
+            page.get_by_role("button", name="Stop", exact=True).click()
         case "own-network":
             page.get_by_role("button", name="Train it").click()
             expect(page.get_by_role("button", name="Start training")).to_be_visible()
@@ -97,7 +102,7 @@ def do(page: Page, step: Step, place: int) -> None:
                     page.get_by_text("More settings").click()
                     expect(switch).to_be_visible()
                 if switch.is_checked() != settings["augment"]:
-                    page.get_by_text("Augmentation").click()
+                    page.get_by_test_id("stCheckbox").get_by_text("Augmentation").click()
                     expect(switch).to_be_checked(checked=settings["augment"])
                     expect_rest(page)
             if settings.get("data") == "mnist+pen":
@@ -147,6 +152,8 @@ def take(page: Page, lesson: Lesson, place: int) -> None:
             right = next(choice for choice in step.choices if choice.is_right)
             side.get_by_test_id("stRadio").get_by_text(plain(right.text), exact=True).click()
             expect(side.get_by_text("Right.")).to_be_visible()
+    expect(side.get_by_role("button", name="Next")).to_be_visible()
+    expect_rest(page)  # what else is on the page may be made anew just now, and the button with it
     side.get_by_role("button", name="Next").click()
 
 

@@ -32,10 +32,6 @@ def press(page: AppTest, label: str) -> AppTest:
     return next(button for button in page.button if button.label == label).click().run()
 
 
-def go_to(page: AppTest, step: int) -> AppTest:
-    return page.number_input(key="step_typed").set_value(step).run()
-
-
 def told(page: AppTest) -> str:
     return next(each.value for each in page.markdown if each.value.startswith("**Step "))
 
@@ -63,10 +59,7 @@ def test_the_page_begins_with_the_first_step_and_goes_on_and_back(step_page):
     assert told(step_page) == begun
     press(step_page, "10 steps")
     assert told(step_page).startswith("**Step 11**")
-    assert told(go_to(step_page, 1)) == begun
-    go_to(step_page, 40)
-    assert told(step_page).startswith("**Step 40**")
-    assert losses_told(step_page)[0] == round(first_losses(40)[-1], 4)
+    assert told(press(step_page, "First")) == begun
 
 
 @pytest.mark.parametrize("station", STATIONS)
@@ -126,7 +119,7 @@ def test_a_step_that_diverges_is_told_and_one_can_go_back(step_page):
     press(step_page, "10 steps")
     (error,) = step_page.error
     assert "training has diverged" in error.value
-    go_to(step_page, 1)
+    press(step_page, "First")
     assert not step_page.error
     assert told(step_page).startswith("**Step 1**")
 

@@ -51,7 +51,6 @@ class Key(StrEnum):
     # Step
     STEPPED_RUN = "stepped_run"  # its source and recipe
     STEP = "step"  # the one that is shown, from 1
-    STEP_TYPED = "step_typed"  # the one to go to
     STEP_GOAL = "step_goal"  # where one has set out for; None if nowhere
     STEP_START = "step_start"  # and from where
     STEP_PLAYS = "step_plays"  # one step after the other is shown

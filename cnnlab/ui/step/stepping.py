@@ -104,17 +104,7 @@ class Position:
                 st.button("Pause", icon=":material/pause:", on_click=_stop, width=_SHORT)
             else:
                 st.button("Play", icon=":material/play_arrow:", disabled=cannot_go_on, on_click=_play, width=_SHORT)
-            st.session_state[Key.STEP_TYPED] = number
-            st.number_input(
-                "Step",
-                1,
-                last,
-                key=Key.STEP_TYPED,
-                on_change=_go_to_typed,
-                disabled=self.is_on_the_way,
-                label_visibility="collapsed",
-                width=120,
-            )
+            st.button("First", type="tertiary", disabled=number == 1, on_click=_stand_at, args=(1,))
 
     def go_on(self, told: DeltaGenerator) -> None:
         """Take some of the steps that lead to where somebody has set out for, or the next one while one plays.
@@ -162,14 +152,6 @@ def _stand_at(number: int) -> None:
 def _set_out(goal: int) -> None:
     _stop()
     st.session_state.update({Key.STEP_GOAL: goal, Key.STEP_START: st.session_state[Key.STEP]})
-
-
-def _go_to_typed() -> None:
-    typed = int(st.session_state[Key.STEP_TYPED])
-    if typed < st.session_state[Key.STEP]:
-        _stand_at(typed)
-    else:
-        _set_out(typed)
 
 
 def _play() -> None:
