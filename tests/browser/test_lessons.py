@@ -3,7 +3,7 @@
 from urllib.parse import urlsplit
 
 import pytest
-from hand import draw
+from hand import draw, run_of
 from playwright.sync_api import Locator, Page, expect
 
 from cnnlab.lessons.lesson import Kind, Lesson, Step
@@ -102,19 +102,18 @@ def do(page: Page, step: Step, place: int) -> None:
                     page.get_by_text("More settings").click()
                     expect(switch).to_be_visible()
                 if switch.is_checked() != settings["augment"]:
-                    page.get_by_test_id("stCheckbox").get_by_text("Augmentation").click()
+                    with run_of(page):
+                        page.get_by_test_id("stCheckbox").get_by_text("Augmentation").click()
                     expect(switch).to_be_checked(checked=settings["augment"])
-                    expect_rest(page)
             if settings.get("data") == "mnist+pen":
                 # A list that is open closes when the page below it moves.
                 expect(page.get_by_test_id("stVegaLiteChart").nth(1)).to_be_visible()
                 data = page.get_by_role("combobox", name="Trained on")
                 data.scroll_into_view_if_needed()
                 data.press("ArrowDown")
-                expect(page.get_by_role("option", name="MNIST and pen digits")).to_be_visible()
-                data.press("Enter")
+                with run_of(page):
+                    page.get_by_role("option", name="MNIST and pen digits").click()
                 expect(data).to_have_value("MNIST and pen digits")
-                expect_rest(page)
             rate = {"Learning_rate": f"{settings['learning_rate']:g}"} if "learning_rate" in settings else {}
             train(page, Epochs=str(settings["epochs"]), **rate)
         case "opened":
