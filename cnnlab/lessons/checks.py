@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 
 from cnnlab.models.reading.network import CannotRead
 from cnnlab.models.reading.source import read
-from cnnlab.models.reading.understanding import require_trainable, understand
+from cnnlab.models.reading.understanding import Understood, understand
 from cnnlab.models.writing import CannotBeSequential, as_sequential
 from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
@@ -171,21 +171,25 @@ def _drawn(check: Check, situation: Situation) -> bool:
     return situation.strokes >= check.count
 
 
-def _written(check: Check, situation: Situation) -> bool:
+def _network_written(situation: Situation) -> Understood | None:
+    """Return the network that stands in the editor, if it is another one than at first and can be trained."""
     if situation.source in ("", situation.first_source):
-        return False
+        return None
     try:
-        require_trainable(read(situation.source))
+        network = understand(read(situation.source))
     except CannotRead:
-        return False
-    return True
+        return None
+    return network if network.can_train else None
+
+
+def _written(check: Check, situation: Situation) -> bool:
+    return _network_written(situation) is not None
 
 
 def _no_list(check: Check, situation: Situation) -> bool:
-    if not _written(check, situation):
-        return False
     try:
-        as_sequential(understand(read(situation.source)))
+        if network := _network_written(situation):
+            as_sequential(network)
     except CannotBeSequential:
         return True
     return False

@@ -1,6 +1,7 @@
 """Names, whose runs are listed, and the teacher's board."""
 
 import pytest
+from app_pages import opened, press, said
 
 from cnnlab.drawing.my_digits import keep, my_digits
 from cnnlab.drawing.strokes import Stroke
@@ -22,24 +23,6 @@ from cnnlab.ui.lessons.board import is_this_machine
 NOW = "2026-12-01T08:00:00+00:00"
 NETWORK = "nn.Sequential(nn.Flatten(), nn.Linear(784, 10))"
 HOSTILE = "<img src=x onerror=alert(1)>"
-
-
-def opened(app, page="lessons", **address):
-    shown = app.switch_page(f"pages/{page}.py" if page != "home" else "app.py")
-    for name, value in address.items():
-        shown.query_params[name] = value
-    shown.run()
-    assert not shown.exception
-    return shown
-
-
-def press(page, label):
-    next(each for each in page.button if each.label == label).click().run()
-    assert not page.exception
-
-
-def said(page):
-    return [each.value for each in (*page.markdown, *page.caption, *page.info)]
 
 
 def give_name(app, name):

@@ -1,4 +1,5 @@
 import pytest
+from app_pages import opened, press, said
 
 from cnnlab.lessons.notebook import notebook_of
 from cnnlab.lessons.shelf import own_lessons_folder
@@ -25,24 +26,6 @@ Why?
 def own_lesson():
     own_lessons_folder().mkdir()
     (own_lessons_folder() / "9-mine.md").write_text(MINE, encoding="utf-8")
-
-
-def opened(app, **address):
-    page = app.switch_page("pages/lessons.py")
-    for name, value in address.items():
-        page.query_params[name] = value
-    page.run()
-    assert not page.exception
-    return page
-
-
-def press(page, label):
-    next(each for each in page.button if each.label == label).click().run()
-    assert not page.exception
-
-
-def said(page):
-    return [each.value for each in page.markdown]
 
 
 def give_name(page, name):

@@ -58,8 +58,7 @@ def plan_form() -> Plan | None:
     settings: dict[str, Any] = {}
     for name in tried:
         if name == "model" or isinstance(SETTINGS[name], Choice | Switch):
-            own = [kept.title for kept in listed(kept_networks())]
-            options = (*DEFINITIONS, *own) if name == "model" else _TRIED[name]
+            options = _networks() if name == "model" else _TRIED[name]
             settings[name] = tuple(
                 st.multiselect(title_of(name), options, _TRIED[name], key=f"sweep_{name}", persist_state="session")
             )
@@ -84,6 +83,10 @@ def plan_form() -> Plan | None:
         st.error(as_text(str(error)))
         return None
     return plan
+
+
+def _networks() -> tuple[str, ...]:
+    return *DEFINITIONS, *(kept.title for kept in listed(kept_networks()))
 
 
 def _number(label: str, most: int, default: int, key: str, place: Any) -> int:
