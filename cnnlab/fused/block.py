@@ -1,68 +1,150 @@
 """One block (convolution, ReLU, pooling) as a module that PyTorch can train."""
 
 import ctypes
-from collections.abc import Callable
 from functools import cache
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from cnnlab.fused.compiler import Batch, CannotFuse, compiled
+from cnnlab.fused.compiler import CannotFuse, library_of
+from cnnlab.fused.team import run_in_team
+
+SOURCE = Path(__file__).with_name("block.c")
+# All that the kernel keeps at hand for an image must fit into a core's cache, and on the stack of a thread.
+MOST_BYTES_AT_HAND = 256 * 1024
+_LANES = 8
+
+
+class Batch(ctypes.Structure):
+    """What a kernel is called with: the ``Batch`` of block.c, which is compiled only if it has the same size."""
+
+    _fields_ = (
+        *(
+            (name, ctypes.c_void_p)
+            for name in (
+                "images",
+                "weight",
+                "bias",
+                "pooled",
+                "winners",
+                "pooled_gradient",
+                "weight_gradient",
+                "bias_gradient",
+                "images_gradient",
+            )
+        ),
+        ("gradient_stride", ctypes.c_int64),
+        *((name, ctypes.c_int32) for name in ("count", "outputs_first", "slices")),
+    )
+
+
+class BlockSizes(NamedTuple):
+    """All that a block's kernel is compiled for."""
+
+    height: int
+    width: int
+    inputs: int
+    outputs: int
+    kernel: int
+    padding: int
+    pool: int
+
+    @property
+    def pooled(self) -> tuple[int, int]:
+        """Height and width of what it gives."""
+        rows, columns = (side + 2 * self.padding - self.kernel + 1 for side in (self.height, self.width))
+        return rows // self.pool, columns // self.pool
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers it gives for an image."""
+        rows, columns = self.pooled
+        return rows * columns * self.outputs
+
+
+@cache
+def compiled(sizes: BlockSizes) -> ctypes.CDLL:
+    """Return the kernel for a block of these sizes, compiled now or earlier.
+
+    Raises
+    ------
+    CannotFuse
+        If the sizes do not suit it, or the compiler is missing or fails.
+    """
+    if min(sizes.pooled) < 1:
+        raise CannotFuse(f"a block has images of {sizes.height} × {sizes.width}, too small for its kernel")
+    weights = sizes.outputs * sizes.kernel * (sizes.kernel * sizes.inputs + _LANES)
+    padded = (sizes.height + 2 * sizes.padding) * (sizes.width + 2 * sizes.padding) * sizes.inputs
+    at_hand = 4 * (2 * padded + 3 * weights + sizes.numbers)
+    if at_hand > MOST_BYTES_AT_HAND:
+        raise CannotFuse(
+            f"a block of {sizes.inputs} to {sizes.outputs} channels on {sizes.height} × {sizes.width} needs "
+            f"{at_hand // 1024:,} kB at hand, and the kernel is made for {MOST_BYTES_AT_HAND // 1024} kB, which fit "
+            "into a core's cache"
+        )
+    definitions = {name.upper(): size for name, size in sizes._asdict().items()}
+    return library_of(SOURCE, **definitions, CALL_BYTES=ctypes.sizeof(Batch))
 
 
 class FusedBlock(nn.Module):
-    """A convolution of a model, with the ReLU and the pooling that follow it: (N, C, H, W) to (N, D, (H-2)/2, (W-2)/2).
+    """A convolution of a model, with the ReLU and the pooling that follow it: (N, C, H, W) to (N, D, H', W').
 
     Parameters
     ----------
     convolution
-        Its weights, shape (D, C, 3, 3), and its bias, shape (D,), are used and trained where they are.
+        With K × K filters. Its weights, shape (D, C, K, K), and its bias, shape (D,), are used and trained where they
+        are.
+    pool
+        The side of the windows of which the largest number is kept: 2, or 1 without pooling.
     threads
         That work on a batch.
     """
 
-    def __init__(self, convolution: nn.Module, threads: int) -> None:
+    def __init__(self, convolution: nn.Module, pool: int, threads: int) -> None:
         super().__init__()
         self.convolution = convolution
+        self.pool = pool
         self.threads = threads
         self.feeds_blocks_alone = False
 
+    def sizes_for(self, height: int, width: int) -> BlockSizes:
+        """Return its sizes with images of a height and a width."""
+        convolution: Any = self.convolution
+        outputs, inputs, kernel, _ = convolution.weight.shape
+        padding = 0 if convolution.padding == "valid" else convolution.padding[0]
+        return BlockSizes(height, width, inputs, outputs, kernel, padding, self.pool)
+
     def forward(self, images: Tensor) -> Tensor:
         convolution: Any = self.convolution
+        if images.ndim != 4 or images.dtype != torch.float32 or images.shape[1] != convolution.weight.shape[1]:
+            raise CannotFuse(
+                f"a block that takes {convolution.weight.shape[1]} channels of float32 is given {images.dtype} of "
+                f"shape {tuple(images.shape)}"
+            )
+        sizes = self.sizes_for(*images.shape[2:])
         # A block gives the numbers to the next one as they lie, and to other layers as PyTorch's own pooling would.
-        return _Block.apply(images, convolution.weight, convolution.bias, not self.feeds_blocks_alone, self.threads)
+        outputs_first = not self.feeds_blocks_alone
+        return _Block.apply(images, convolution.weight, convolution.bias, sizes, outputs_first, self.threads)
 
 
 class _Block(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, images: Tensor, weight: Tensor, bias: Tensor, outputs_first: bool, threads: int) -> Tensor:
-        if images.ndim != 4 or images.dtype != torch.float32 or images.shape[1] != weight.shape[1]:
-            raise CannotFuse(
-                f"a block that takes {weight.shape[1]} channels of float32 is given {images.dtype} of shape "
-                f"{tuple(images.shape)}"
-            )
+    def forward(
+        ctx: Any, images: Tensor, weight: Tensor, bias: Tensor, sizes: BlockSizes, outputs_first: bool, threads: int
+    ) -> Tensor:
         images, weight = images.permute(0, 2, 3, 1).contiguous(), weight.contiguous()
-        count, height, width, inputs = images.shape
-        outputs, rows, columns = len(weight), (height - 2) // 2, (width - 2) // 2
-        kernel = compiled(height, width, inputs, outputs)
-        winners = torch.empty(count, rows, columns, outputs, dtype=torch.int32)
-        pooled = torch.empty(count, outputs, rows, columns)
+        kernel = compiled(sizes)
+        winners = torch.empty(len(images), *sizes.pooled, sizes.outputs, dtype=torch.int32)
+        pooled = torch.empty(len(images), sizes.outputs, *sizes.pooled)
         if not outputs_first:
             pooled = pooled.view(winners.shape).permute(0, 3, 1, 2)
-        _call(
-            kernel.forward,
-            outputs_first,
-            threads,
-            images=images,
-            weight=weight,
-            bias=bias,
-            pooled=pooled,
-            winners=winners,
-        )
         ctx.kernel, ctx.outputs_first, ctx.threads = kernel, outputs_first, threads
         ctx.save_for_backward(images, weight, winners)
+        batch = _batch(ctx, images=images, weight=weight, bias=bias, pooled=pooled, winners=winners)
+        run_in_team([(kernel.forward, batch)], threads)
         return pooled
 
     @staticmethod
@@ -71,48 +153,32 @@ class _Block(torch.autograd.Function):
         images, weight, winners = ctx.saved_tensors
         if not ctx.outputs_first:
             pooled_gradient = pooled_gradient.permute(0, 2, 3, 1)
-        weight_gradients = torch.empty(ctx.threads, *weight.shape)
-        bias_gradients = torch.empty(ctx.threads, len(weight))
+        pooled_gradient = pooled_gradient.contiguous()
+        shares = torch.empty(ctx.threads, weight.numel() + len(weight))
         images_gradient = torch.empty_like(images) if ctx.needs_input_grad[0] else None
-        _call(
-            ctx.kernel.backward,
-            ctx.outputs_first,
-            ctx.threads,
+        batch = _batch(
+            ctx,
             images=images,
             weight=weight,
             winners=winners,
-            pooled_gradient=pooled_gradient.contiguous(),
-            weight_gradients=weight_gradients,
-            bias_gradients=bias_gradients,
+            pooled_gradient=pooled_gradient,
+            weight_gradient=shares,
+            bias_gradient=shares[:, weight.numel() :],
             images_gradient=images_gradient,
         )
+        batch.gradient_stride = shares.shape[1]
+        run_in_team([(ctx.kernel.backward, batch)], ctx.threads)
+        of_weight, of_bias = shares.sum(0).split([weight.numel(), len(weight)])
         images_gradient = None if images_gradient is None else images_gradient.permute(0, 3, 1, 2)
-        return images_gradient, weight_gradients.sum(0), bias_gradients.sum(0), None, None
+        return images_gradient, of_weight.view(weight.shape), of_bias, None, None, None
 
 
-def _call(
-    function: Callable[..., None], outputs_first: bool, threads: int, images: Tensor, **tensors: Tensor | None
-) -> None:
-    """Run a function of the kernel on a batch that is split over the threads."""
+def _batch(ctx: Any, images: Tensor, **tensors: Tensor | None) -> Batch:
     addresses = {name: tensor.data_ptr() for name, tensor in tensors.items() if tensor is not None}
-    batch = Batch(images=images.data_ptr(), **addresses, count=len(images), outputs_first=outputs_first, slices=threads)
-    run_in_team(function, batch, threads)
-
-
-def run_in_team(function: Callable[..., None], batch: ctypes.Structure, threads: int) -> None:
-    """Run a function of a kernel, whose threads share the slices of a batch."""
-    team = _openmp_team()
-    if threads > 1 and team:
-        team(function, ctypes.byref(batch), threads, 0)
-    else:
-        function(ctypes.byref(batch))  # takes one slice after the other
-
-
-@cache
-def _openmp_team() -> Callable[..., None] | None:
-    """Return the entry of the OpenMP library that PyTorch has loaded, if it can be found.
-
-    ``GOMP_parallel(function, data, threads, flags)`` has the threads that also work for PyTorch call a function. A team
-    of the kernel's own would have to compete with them for the cores.
-    """
-    return getattr(ctypes.CDLL(None), "GOMP_parallel", None)
+    return Batch(
+        images=images.data_ptr(),
+        **addresses,
+        count=len(images),
+        outputs_first=ctx.outputs_first,
+        slices=ctx.threads,
+    )

@@ -7,7 +7,6 @@ import platform
 import subprocess
 import sys
 import tempfile
-from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -17,62 +16,12 @@ from cnnlab.errors import LabError
 from cnnlab.storage.files import remove_unfinished, replacing, unfinished_suffix
 from cnnlab.storage.home import home
 
-SOURCE = Path(__file__).with_name("block.c")
-# All that the kernel keeps at hand for an image must fit into a core's cache, and on the stack of a thread.
-MOST_BYTES_AT_HAND = 256 * 1024
-_LANES = 8
-
 
 class CannotFuse(LabError):
     """A network has no such block, or its kernel cannot be made here; the message says why."""
 
 
-class Batch(ctypes.Structure):
-    """What a kernel is called with: the ``Batch`` of block.c, which is compiled only if it has the same size."""
-
-    _fields_ = (
-        *(
-            (name, ctypes.c_void_p)
-            for name in (
-                "images",
-                "weight",
-                "bias",
-                "pooled",
-                "winners",
-                "pooled_gradient",
-                "weight_gradients",
-                "bias_gradients",
-                "images_gradient",
-            )
-        ),
-        *((name, ctypes.c_int32) for name in ("count", "outputs_first", "slices", "taken")),
-    )
-
-
-@cache
-def compiled(height: int, width: int, inputs: int, outputs: int) -> ctypes.CDLL:
-    """Return the kernel for a block of these sizes, compiled now or earlier.
-
-    Raises
-    ------
-    CannotFuse
-        If the sizes do not suit it, or the compiler is missing or fails.
-    """
-    if height < 4 or width < 4:
-        raise CannotFuse(f"a block has images of {height} × {width}, too small for a convolution and a pooling")
-    weights = outputs * 3 * (3 * inputs + _LANES)
-    at_hand = 4 * (2 * height * width * inputs + 3 * weights + height * width * outputs // 4)
-    if at_hand > MOST_BYTES_AT_HAND:
-        raise CannotFuse(
-            f"a block of {inputs} to {outputs} channels on {height} × {width} needs {at_hand // 1024:,} kB at hand, "
-            f"and the kernel is made for {MOST_BYTES_AT_HAND // 1024} kB, which fit into a core's cache"
-        )
-    sizes = {"HEIGHT": height, "WIDTH": width, "INPUTS": inputs, "OUTPUTS": outputs}
-    sizes["BATCH_BYTES"] = ctypes.sizeof(Batch)
-    return library_of(SOURCE, sizes)
-
-
-def library_of(source: Path, definitions: dict[str, int]) -> ctypes.CDLL:
+def library_of(source: Path, **definitions: int) -> ctypes.CDLL:
     """Return what a file of C gives with some names defined, compiled now or earlier.
 
     Raises
@@ -82,9 +31,8 @@ def library_of(source: Path, definitions: dict[str, int]) -> ctypes.CDLL:
     """
     options = [*_OPTIONS, f"-mcpu={_cpu()}", *(f"-D{name}={value}" for name, value in definitions.items())]
     try:
-        fingerprint = (
-            f"{source.read_text(encoding='utf-8')} {options} {version('ziglang')} {sys.platform} {platform.machine()}"
-        )
+        sources = [each.read_text(encoding="utf-8") for each in (source, _HEADER)]
+        fingerprint = f"{sources} {options} {version('ziglang')} {sys.platform} {platform.machine()}"
         name = f"{source.stem}-{hashlib.sha256(fingerprint.encode()).hexdigest()[:16]}.so"
         library = home() / "kernels" / name
         if not _is_whole(library):
@@ -96,6 +44,7 @@ def library_of(source: Path, definitions: dict[str, int]) -> ctypes.CDLL:
         raise CannotFuse(f"its kernel cannot be kept in {home() / 'kernels'} or loaded ({error})") from error
 
 
+_HEADER = Path(__file__).with_name("team.h")  # that the kernels include
 # No C library is needed; the checks that zig would add are for looking for mistakes.
 _OPTIONS = ("-shared", "-fPIC", "-O3", "-nostdlib", "-fno-sanitize=undefined")
 
@@ -122,7 +71,8 @@ def _compile(source: Path, library: Path, options: list[str]) -> None:
     remove_unfinished(library.parent)
     scratch_folder = tempfile.TemporaryDirectory(dir=library.parent, prefix=".zig.", suffix=unfinished_suffix())
     with scratch_folder as scratch:
-        Path(scratch, source.name).write_bytes(source.read_bytes())
+        for each in (source, _HEADER):
+            Path(scratch, each.name).write_bytes(each.read_bytes())
         # All names are relative: the linker does not take a % in a path, and the home's may have one.
         places = {"ZIG_GLOBAL_CACHE_DIR": "cache", "ZIG_LOCAL_CACHE_DIR": "cache"}
         command = [sys.executable, "-m", "ziglang", "cc", *options, source.name, "-o", library.name]

@@ -6,8 +6,7 @@ stroke, at the middles of the 2×2 parts of each new pixel: no canvas is made, w
 
 `cnnlab/fused/pen.py` compiles this file and calls it; the same in NumPy stands there, for machines without the compiler. */
 
-#include <stdatomic.h>
-#include <stdint.h>
+#include "team.h"
 
 enum { SIDE = 28, FITTED = 20, PARTS = 2, FINE = PARTS * FITTED, CENTRE = 15 };
 #define FAR 1e9f
@@ -22,10 +21,9 @@ typedef struct {
     float *images;           // (count, SIDE, SIDE)
     int32_t count;
     int32_t slices;
-    atomic_int taken;
 } Drawings;
 
-_Static_assert(sizeof(Drawings) == BATCH_BYTES, "pen.py has another Drawings");
+_Static_assert(sizeof(Drawings) == CALL_BYTES, "pen.py has another Drawings");
 
 static inline float least(float a, float b) { return a < b ? a : b; }
 static inline float most(float a, float b) { return a > b ? a : b; }
@@ -118,9 +116,7 @@ static void draw_one(const Drawings *all, int number) {
             image[(to_row + row) * SIDE + to_column + column] = fitted[row][column] / darkest;
 }
 
-void draw(Drawings *all) {
-    for (int slice; (slice = atomic_fetch_add(&all->taken, 1)) < all->slices;) {
-        const int end = (int64_t)all->count * (slice + 1) / all->slices;
-        for (int number = (int64_t)all->count * slice / all->slices; number < end; number++) draw_one(all, number);
-    }
+void draw(const Drawings *all, int slice) {
+    const int end = first_of(slice + 1, all->count, all->slices);
+    for (int number = first_of(slice, all->count, all->slices); number < end; number++) draw_one(all, number);
 }

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from cnnlab.drawing.pen import Outlines
 from cnnlab.drawing.preparation import CENTRE, FAINT, FITTED, SIDE
-from cnnlab.fused.block import run_in_team
 from cnnlab.fused.compiler import CannotFuse, library_of
+from cnnlab.fused.team import run_in_team
 
 SOURCE = Path(__file__).with_name("pen.c")
 
@@ -22,7 +22,7 @@ class Drawings(ctypes.Structure):
 
     _fields_ = (
         *((name, ctypes.c_void_p) for name in ("points", "strokes", "digits", "wanted", "changes", "images")),
-        *((name, ctypes.c_int32) for name in ("count", "slices", "taken")),
+        *((name, ctypes.c_int32) for name in ("count", "slices")),
     )
 
 
@@ -56,7 +56,8 @@ def drawn(outlines: Outlines, wanted: Tensor, changes: Tensor, threads: int = 1)
         "images": images,
     }
     addresses = {name: tensor.data_ptr() for name, tensor in tensors.items()}
-    run_in_team(kernel.draw, Drawings(**addresses, count=len(wanted), slices=threads), threads)
+    drawings = Drawings(**addresses, count=len(wanted), slices=threads)
+    run_in_team([(kernel.draw, drawings)], threads)
     return images
 
 
@@ -64,7 +65,7 @@ def drawn(outlines: Outlines, wanted: Tensor, changes: Tensor, threads: int = 1)
 def pen_kernel() -> ctypes.CDLL | None:
     """Return the kernel, compiled now or earlier; None where it cannot be."""
     with suppress(CannotFuse):
-        return library_of(SOURCE, {"BATCH_BYTES": ctypes.sizeof(Drawings)})
+        return library_of(SOURCE, CALL_BYTES=ctypes.sizeof(Drawings))
     return None
 
 

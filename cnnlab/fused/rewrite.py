@@ -1,9 +1,9 @@
-"""Runs the blocks of a network, 3×3 convolution, ReLU and 2×2 max pooling, each as one kernel on the CPU.
+"""Finds in a network what the lab's own kernels can train on the CPU, and puts them in its place.
 
-How the kernel works, and why it is faster than the three layers one after the other, is told in `block.c` beside this
-file. Here is what surrounds it: `fuse` finds the blocks in a network, however it is written; `compiler.compiled`
-compiles the kernel for a block's sizes with the compiler that comes as the package ziglang, in less than a second, and
-keeps it in the lab's home; `FusedBlock` tells PyTorch's autograd what the kernel computes.
+They are blocks, a convolution with ReLU and often max pooling, and the head, the linear layers at the end. How the
+kernels work, and why they are faster than the layers one after the other, is told in `block.c` and `head.c` beside this
+file. `fuse` finds the parts in a network, however it is written; `block.FusedBlock` and `head.FusedHead` tell PyTorch's
+autograd what the kernels compute; `step.WholeStep` does without autograd where there is nothing else in a network.
 """
 
 from typing import Any
@@ -14,10 +14,11 @@ from torch import Tensor, fx, nn
 
 from cnnlab.fused.block import FusedBlock
 from cnnlab.fused.compiler import CannotFuse
+from cnnlab.fused.head import Activation, FusedHead
 
 
 def fuse(model: nn.Module, image_shape: tuple[int, int, int], threads: int) -> nn.Module:
-    """Return a network that trains as a model does, with its blocks replaced by fused kernels.
+    """Return a network that trains as a model does, with its blocks and its head replaced by fused kernels.
 
     Parameters
     ----------
@@ -37,31 +38,39 @@ def fuse(model: nn.Module, image_shape: tuple[int, int, int], threads: int) -> n
     Raises
     ------
     CannotFuse
-        If the model's code cannot be followed, it has no such block, or a kernel cannot be compiled.
+        If the model's code cannot be followed, it has neither, or a kernel cannot be compiled.
     """
     try:
         graph_module = fx.symbolic_trace(model)
     except Exception as error:  # it runs the model's code, which is anybody's
         raise CannotFuse(f"torch.fx cannot follow the network's code ({type(error).__name__}: {error})") from error
-    graph = graph_module.graph
-    blocks = [block for node in graph.nodes if (block := _block_ending_in(node, graph_module))]
-    if not blocks:
-        raise CannotFuse("the network has no 3×3 convolution followed by ReLU and 2×2 max pooling")
+    blocks, head = _blocks_of(graph_module), _head_of(graph_module)
+    if not blocks and not head:
+        raise CannotFuse("the network has no convolution with ReLU that they serve, and ends in no linear layer")
     fused_blocks: dict[fx.Node, FusedBlock] = {}
-    for number, (convolution, pooling) in enumerate(blocks):
-        fused = FusedBlock(graph_module.get_submodule(str(convolution.target)), threads)
-        graph_module.add_submodule(f"fused_{number}", fused)
-        with graph.inserting_after(pooling):
-            node = graph.call_module(f"fused_{number}", (convolution.all_input_nodes[0],))
-        pooling.replace_all_uses_with(node)
-        for replaced in (pooling, pooling.all_input_nodes[0], convolution):
-            graph.erase_node(replaced)
-        fused_blocks[node] = fused
+    for number, block in enumerate(blocks):
+        fused = FusedBlock(graph_module.get_submodule(str(block[0].target)), 2 if len(block) == 3 else 1, threads)
+        fused_blocks[_put_in_place_of(block, graph_module, f"fused_{number}", fused)] = fused
     for node, fused in fused_blocks.items():
         fused.feeds_blocks_alone = all(user in fused_blocks for user in node.users)
+    if head:
+        linears = [graph_module.get_submodule(str(node.target)) for node in head if _is_linear(node, graph_module)]
+        activations = [_activation_after(node, graph_module) for node in head if _is_linear(node, graph_module)]
+        _put_in_place_of(head, graph_module, "fused_head", FusedHead(linears, activations, threads))
     graph_module.recompile()
     _check_against(model, graph_module, image_shape)
     return graph_module
+
+
+def _put_in_place_of(chain: list[fx.Node], model: fx.GraphModule, name: str, module: nn.Module) -> fx.Node:
+    """Put a module in the place of nodes that follow one another, and return its node."""
+    model.add_submodule(name, module)
+    with model.graph.inserting_after(chain[-1]):
+        node = model.graph.call_module(name, (chain[0].all_input_nodes[0],))
+    chain[-1].replace_all_uses_with(node)
+    for replaced in reversed(chain):
+        model.graph.erase_node(replaced)
+    return node
 
 
 def _check_against(model: nn.Module, network: nn.Module, image_shape: tuple[int, int, int]) -> None:
@@ -115,34 +124,83 @@ def count_blocks(model: nn.Module) -> tuple[int, int]:
         graph_module = fx.symbolic_trace(model)
     except Exception:  # it runs the model's code, which is anybody's
         return 0, 0
-    blocks = [node for node in graph_module.graph.nodes if _block_ending_in(node, graph_module)]
-    return len(blocks), sum(isinstance(module, nn.Conv2d) for module in model.modules())
+    return len(_blocks_of(graph_module)), sum(isinstance(module, nn.Conv2d) for module in model.modules())
 
 
-def _block_ending_in(node: fx.Node, model: fx.GraphModule) -> tuple[fx.Node, fx.Node] | None:
-    """Return the convolution and the pooling of the block that a node of a graph ends, or None if it ends none."""
-    if not _is_pooling(node, model):
-        return None
-    (relu,) = node.all_input_nodes
-    if len(relu.users) > 1 or not _is_relu(relu, model):
-        return None
-    (convolution,) = relu.all_input_nodes
-    if len(convolution.users) > 1 or not _is_convolution(convolution, model):
-        return None
-    return convolution, node
+def _blocks_of(model: fx.GraphModule) -> list[list[fx.Node]]:
+    """Return the nodes of each block: convolution and ReLU, and pooling where it has one."""
+    blocks = []
+    for node in model.graph.nodes:
+        if _is_convolution(node, model) and (relu := _only_user(node)) and _is_relu(relu, model):
+            pooling = _only_user(relu)
+            pools = pooling is not None and _is_pooling(pooling, model)
+            blocks.append([node, relu, *([pooling] if pooling and pools else [])])
+    return blocks
+
+
+def _head_of(model: fx.GraphModule) -> list[fx.Node]:
+    """Return the nodes of the linear layers, and of what activates them, at the end of a network; none without them."""
+    (output,) = (node for node in model.graph.nodes if node.op == "output")
+    head: list[fx.Node] = []
+    node = output.args[0]
+    while isinstance(node, fx.Node) and len(node.users) == 1:
+        layer = [node]
+        if _activation_of(node, model):
+            node = node.all_input_nodes[0]
+            layer.insert(0, node)
+        if not _is_linear(node, model) or len(node.users) > 1:
+            break
+        head[:0] = layer
+        node = node.all_input_nodes[0]
+    return head
+
+
+def _only_user(node: fx.Node) -> fx.Node | None:
+    return next(iter(node.users)) if len(node.users) == 1 else None
+
+
+def _is_linear(node: fx.Node, model: fx.GraphModule) -> bool:
+    layer = _layer(node, model)
+    return type(layer) is nn.Linear and _is_plain(layer)
+
+
+def _is_plain(layer: nn.Module) -> bool:
+    """Return whether nobody watches a layer, and its numbers are those that the kernels work on."""
+    hooks = layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks
+    weight: Any = layer.weight
+    return not hooks and weight.dtype == torch.float32 and weight.device.type == "cpu"
+
+
+def _activation_after(node: fx.Node, model: fx.GraphModule) -> Activation:
+    user = _only_user(node)
+    return (user and _activation_of(user, model)) or Activation()
+
+
+def _activation_of(node: fx.Node, model: fx.GraphModule) -> Activation | None:
+    """Return which activation of the head's kernel a node is, if it is one."""
+    if _is_relu(node, model):
+        return Activation("relu")
+    layer = _layer(node, model)
+    if isinstance(layer, nn.LeakyReLU):
+        return Activation("leaky_relu", layer.negative_slope) if layer.negative_slope > 0 else None
+    if type(layer) is nn.Tanh or node.target in (F.tanh, torch.tanh, "tanh"):
+        return Activation("tanh")
+    if type(layer) is nn.Sigmoid or node.target in (F.sigmoid, torch.sigmoid, "sigmoid"):
+        return Activation("sigmoid")
+    return None
 
 
 def _is_convolution(node: fx.Node, model: fx.GraphModule) -> bool:
     layer = _layer(node, model)
+    if type(layer) is not nn.Conv2d or not _is_plain(layer) or layer.bias is None:
+        return False
+    kernel, padding = layer.kernel_size, (0, 0) if layer.padding == "valid" else layer.padding
     return (
-        type(layer) is nn.Conv2d
-        and not (layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks)
-        and layer.kernel_size == (3, 3)
+        kernel in ((3, 3), (5, 5))
         and (layer.stride, layer.dilation, layer.groups) == ((1, 1), (1, 1), 1)
-        and layer.padding in ((0, 0), "valid")
-        and layer.bias is not None
-        and layer.weight.dtype == torch.float32
-        and layer.weight.device.type == "cpu"
+        and isinstance(padding, tuple)
+        and padding[0] == padding[1] < kernel[0]
+        and layer.padding_mode == "zeros"
     )
 
 

@@ -63,6 +63,8 @@ class Step:
         The mean cross entropy of the batch before the step, in nats, as the run logs it.
     random_state
         PyTorch's, at the beginning of the step: dropout draws from it.
+    kernels
+        What took it: "fused" for the lab's kernels, or "torch".
     has_channels_last
         Whether the step was given its images as `cnnlab.training.state.as_channels_last` returns them: dropout draws in
         the order in which the numbers lie in memory.
@@ -83,6 +85,7 @@ class Step:
     learning_rate: float
     loss: float
     random_state: Tensor
+    kernels: str
     has_channels_last: bool
 
 
@@ -198,6 +201,7 @@ class Stepper:
             learning_rate=state.optimizer.param_groups[0]["lr"],
             loss=self.losses[number - 1],
             random_state=random_state,
+            kernels=state.kernels,
             has_channels_last=state.has_channels_last,
         )
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
+from cnnlab.fused.optimizer import FusedUpdate
 from cnnlab.stepping.forward import loss_in
 from cnnlab.stepping.stepper import Step, trained_parameters
 from cnnlab.training.optimizers import OPTIMIZERS
@@ -244,7 +245,7 @@ def optimizer_state(step: Step) -> dict[str, dict[str, Tensor]]:
 
 
 def with_learning_rate(step: Step, config: TrainingConfig, learning_rate: float) -> nn.Module:
-    """Return the network after the same step with another learning rate: PyTorch's optimizer takes it again."""
+    """Return the network after the same step with another learning rate: the optimizer takes it again."""
     network = deepcopy(step.before)
     trained = trained_parameters(network)
     buffer = nn.Parameter(parameters_to_vector(trained.values()).detach())
@@ -252,7 +253,7 @@ def with_learning_rate(step: Step, config: TrainingConfig, learning_rate: float)
     optimizer = OPTIMIZERS[config.optimizer]([buffer], **optimizer_arguments(config))
     optimizer.load_state_dict(deepcopy(step.optimizer_before))
     optimizer.param_groups[0]["lr"] = learning_rate
-    optimizer.step()
+    (FusedUpdate(optimizer, config.optimizer) if step.kernels == "fused" else optimizer).step()
     vector_to_parameters(buffer.detach(), trained.values())
     return network
 

@@ -214,6 +214,8 @@ def _set_learning_rate(
 
 def _take_step(state: TrainingState, images: Tensor, labels: Tensor) -> Tensor:
     """Take one optimizer step, and return the loss before it, shape ()."""
+    if state.whole_step and (loss := state.whole_step.take(images, labels)) is not None:
+        return loss
     for parameters in state.parameters:
         assert parameters.grad is not None
         parameters.grad.zero_()
@@ -222,7 +224,7 @@ def _take_step(state: TrainingState, images: Tensor, labels: Tensor) -> Tensor:
         loss.backward()
     else:
         loss = _loss_of_team(state.team, state.network, images, labels)
-    state.optimizer.step()
+    (state.update or state.optimizer).step()
     return loss.detach()
 
 

@@ -8,7 +8,9 @@ from torch import Tensor, nn
 from cnnlab.data.mnist import IMAGE_SHAPE
 from cnnlab.errors import LabError
 from cnnlab.fused.compiler import CannotFuse
-from cnnlab.fused.rewrite import fuse
+from cnnlab.fused.optimizer import FusedUpdate
+from cnnlab.fused.rewrite import fuse, fuses_all_convolutions
+from cnnlab.fused.step import WholeStep
 from cnnlab.training.evaluation import predict_logits
 from cnnlab.training.optimizers import OPTIMIZERS
 from cnnlab.training.recipe import TrainingConfig, device_for, optimizer_arguments
@@ -101,7 +103,15 @@ class TrainingState:
         self.parameters = one_buffer_for_each_dtype(model)
         self.optimizer = OPTIMIZERS[config.optimizer](self.parameters, **optimizer_arguments(config))
         self.network, self.kernels, self.kernels_reason = _network_for_training(model, config, self.device)
-        self.has_channels_last = self.kernels == "torch" and takes_channels_last(model)
+        leaves_convolutions = self.kernels == "torch" or not fuses_all_convolutions(self.network)
+        self.has_channels_last = leaves_convolutions and takes_channels_last(model)
+        self.update = self.whole_step = None
+        if self.kernels == "fused" and len(self.parameters) == 1:
+            self.update = FusedUpdate(self.optimizer, config.optimizer)
+            if team is None:
+                self.whole_step = WholeStep.of(
+                    self.network, self.parameters, self.update, IMAGE_SHAPE, config.batch_size, config.threads
+                )
         if team:
             self.network = team.joined(self.network)
         self.epoch = 1

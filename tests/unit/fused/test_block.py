@@ -1,0 +1,84 @@
+import math
+
+import pytest
+import torch
+from gradients import assert_alike, gradients
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from cnnlab.fused import team
+from cnnlab.fused.compiler import CannotFuse
+from cnnlab.fused.rewrite import fuse
+from cnnlab.models.definitions import DEFINITIONS
+
+
+def layers(inputs, outputs, kernel=3, padding=0, pool=2):
+    pooling = [nn.MaxPool2d(pool)] if pool > 1 else []
+    return nn.Sequential(nn.Conv2d(inputs, outputs, kernel, padding=padding), nn.ReLU(), *pooling)
+
+
+# Each example compiles a kernel: to look for a smaller one that fails, too, would take minutes.
+@settings(max_examples=25, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@given(
+    inputs=st.integers(1, 9),
+    outputs=st.integers(1, 34),
+    height=st.integers(6, 16),
+    width=st.integers(6, 16),
+    kernel=st.sampled_from([3, 5]),
+    padding=st.integers(0, 2),
+    pool=st.sampled_from([1, 2]),
+    count=st.integers(1, 9),
+    threads=st.integers(1, 3),
+    seed=st.integers(0, 1000),
+)
+def test_answers_and_gradients_are_pytorchs_for_random_shapes_and_weights(
+    inputs, outputs, height, width, kernel, padding, pool, count, threads, seed
+):
+    torch.manual_seed(seed)
+    model = layers(inputs, outputs, kernel, padding, pool)
+    images, target = torch.randn(count, inputs, height, width), torch.randn(count * outputs * 18 * 18)
+    network = fuse(model, (inputs, height, width), threads)
+    assert_alike(gradients(network, images, target), gradients(model, images, target))
+
+
+def test_of_equal_sums_the_first_wins_as_in_pytorch():
+    model = layers(1, 4)
+    with torch.no_grad():
+        model[0].weight.fill_(0.5)
+        model[0].bias.copy_(torch.tensor([1.0, 0.0, -4.5, -5.0]))  # all windows full of ties; with 0, and stopped
+    images, target = torch.ones(2, 1, 8, 8), torch.randint(1, 9, (2 * 4 * 9,)).float()
+    _, expected = gradients(model, images, target)
+    _, found = gradients(fuse(model, (1, 8, 8), threads=2), images, target)
+    for each, wanted in zip(found, expected, strict=True):
+        assert torch.equal(each, wanted)
+
+
+@pytest.mark.parametrize("position", range(4))
+def test_a_sum_that_is_not_a_number_is_not_hidden(position):
+    model = layers(1, 1)
+    images = torch.ones(1, 1, 4, 4)
+    images[0, 0, position // 2 * 3, position % 2 * 3] = math.nan  # in the patch of one of the four alone
+    assert fuse(model, (1, 4, 4), threads=2)(images).isnan().all()
+
+
+def test_a_block_too_large_for_a_cache_is_left_to_pytorch():
+    with pytest.raises(CannotFuse, match="kB at hand"):
+        fuse(layers(64, 128), (64, 28, 28), threads=2)
+
+
+def test_the_same_threads_give_the_same_bits():
+    network = fuse(DEFINITIONS["sequential"].build(0), (1, 28, 28), threads=2)
+    images, target = torch.rand(32, 1, 28, 28), torch.randn(320)
+    (_, once), (_, again) = (gradients(network, images, target) for _ in range(2))
+    assert all(torch.equal(first, second) for first, second in zip(once, again, strict=True))
+
+
+def test_without_openmp_one_thread_does_all_the_slices(monkeypatch):
+    model = DEFINITIONS["sequential"].build(0)
+    network = fuse(model, (1, 28, 28), threads=2)
+    images, target = torch.rand(32, 1, 28, 28), torch.randn(320)
+    _, with_team = gradients(network, images, target)
+    monkeypatch.setattr(team, "_openmp_team", lambda: None)
+    _, alone = gradients(network, images, target)
+    assert all(torch.equal(first, second) for first, second in zip(with_team, alone, strict=True))
