@@ -90,7 +90,7 @@ def _require_a_chain(network: Network) -> None:
 def as_module(understood: Understood) -> str:
     """Return a network as a class: layers that hold numbers as attributes, the others as functions in ``forward``."""
     network = understood.network
-    names = _names(network)
+    names = names_of(network)
     lines = ["class Net(nn.Module):", "    def __init__(self) -> None:", "        super().__init__()"]
     kinds = {each.path: each for each in network.declared}
     first_use = {step.layer: step for step in reversed(network.steps)}
@@ -103,7 +103,7 @@ def as_module(understood: Understood) -> str:
     return "\n".join([*lines, *_forward(understood, names)]) + "\n"
 
 
-def _names(network: Network) -> dict[str, str]:
+def names_of(network: Network) -> dict[str, str]:
     """Return what each layer that must be declared is called: its own name in a class, else conv1, conv2, fc1."""
     used = {step.layer for step in network.steps}
     kept = [each for each in network.declared if each.kind in _NAMES and each.path in used]
@@ -211,4 +211,4 @@ def _written(kind: str, arguments: Arguments) -> list[str]:
 
 
 def _shape(shape: tuple[int, ...]) -> str:
-    return f"-> ({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
+    return f"-> {shape}"

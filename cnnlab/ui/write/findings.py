@@ -15,15 +15,12 @@ from cnnlab.models.reading.source import read
 from cnnlab.models.reading.understanding import Fix, Mistake, Understood, understand
 from cnnlab.models.sources import read_definition
 from cnnlab.models.writing import CannotBeSequential, as_module, as_sequential
-from cnnlab.networks.shelf import keep_network
 from cnnlab.proof.weights import carry_weights
 from cnnlab.runs.shelf import all_runs
 from cnnlab.training.evaluation import predict_logits
 from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.torch_thread import ask
 from cnnlab.ui.frame.wording import as_text
-from cnnlab.ui.learners.who import learner
-from cnnlab.ui.train.recipe_form import choose_network
 from cnnlab.ui.write.costs import costs_table
 from cnnlab.ui.write.editor import HEIGHT
 from cnnlab.wording import duration, plural, shape_text
@@ -141,25 +138,6 @@ def graph_view(source: str, understood: Understood) -> None:
         st.info(as_text(str(error)))
         return
     st.graphviz_chart(network_graph(layers), alt="The layers of your network as a graph")
-
-
-def keep_and_train(source: str, understood: Understood) -> None:
-    """Show a field for a name and a button that keeps the network and turns to Train with it."""
-    name = st.text_input("Name", "My network", key=Key.NETWORK_NAME, persist_state="session", max_chars=40, width=200)
-    pressed = st.button(
-        "Train it",
-        type="primary",
-        icon=":material/model_training:",
-        disabled=not understood.can_train,
-        help="Keeps it under this name, a new version for each change, and turns to Train.",
-    )
-    if pressed:
-        try:
-            choose_network(keep_network(name, source, learner()).name)
-        except LabError as error:
-            st.error(as_text(str(error)))
-            return
-        st.switch_page("pages/train.py")
 
 
 @lru_cache(maxsize=256)
