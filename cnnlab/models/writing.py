@@ -9,6 +9,7 @@ from cnnlab.models.reading.kinds import KINDS, REQUIRED, sides_of
 from cnnlab.models.reading.network import IMAGE, Arguments, Network, Step
 from cnnlab.models.reading.understanding import Understood, product_of
 
+FORMS = {"sequential": "nn.Sequential", "module": "nn.Module"}
 IMPORTS = "import torch\nimport torch.nn.functional as F\nfrom torch import nn\n\n\n"
 # Written by their places; the others by their names.
 _BY_PLACE = ("in_channels", "out_channels", "in_features", "out_features", "num_features", "num_groups", "num_channels")
@@ -52,6 +53,17 @@ class CannotBeSequential(LabError):
     def __init__(self, line: int, told: str) -> None:
         super().__init__(f"Line {line} {told}: a list hands on one thing, from each layer to the next.")
         self.line = line
+
+
+def in_other_form(understood: Understood) -> str:
+    """Return a network in the form that its source is not in.
+
+    Raises
+    ------
+    CannotBeSequential
+        If that is a list, and cannot say it.
+    """
+    return as_module(understood) if understood.network.form == "sequential" else as_sequential(understood)
 
 
 def as_sequential(understood: Understood) -> str:

@@ -242,6 +242,36 @@ def test_the_page_has_the_proof_made_and_then_shows_it(write_page, wait_for):
     assert texts(write_page).count(":gray[Being computed …]") == 3
 
 
+def test_any_typed_pair_is_trained_over_100_steps_on_a_press(write_page, wait_for):
+    type_in(write_page, EXAMPLES["LeNet-5"])
+    button(write_page, "Train both for 100 steps").click().run()
+    assert not write_page.exception
+    assert shows(write_page, "Being computed …")
+    proof = Proof(pair=(EXAMPLES["LeNet-5"], as_sequential(understand(read(EXAMPLES["LeNet-5"])))))
+    wait_for(lambda: proof.progress().has_ended)
+    write_page.run()
+    assert shows(write_page, "the largest difference of their logits over 10,000 test images is 0.")
+    assert shows(write_page, "nn.Module and nn.Sequential have the same loss at each of 100 steps, to the last bit.")
+    type_in(write_page, EXAMPLES["Multi-layer perceptron"])
+    assert button(write_page, "Train both for 100 steps")
+    type_in(write_page, EXAMPLES["LeNet-5"])  # what was found stays
+    assert shows(write_page, "nn.Module and nn.Sequential have the same loss at each of 100 steps")
+
+
+def test_a_proof_of_a_typed_pair_that_fails_says_why_and_can_be_made_again(write_page, wait_for, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setenv("PYTHONHOME", "/nowhere")  # Python itself does not find its library there
+        button(write_page, "Train both for 100 steps").click().run()
+        pair = (SEQUENTIAL.source, as_module(understand(read(SEQUENTIAL.source))))
+        wait_for(lambda: Proof(pair=pair).progress().has_ended)
+    write_page.run()
+    assert "encodings" in write_page.error[0].value
+    button(write_page, "Prove it again").click().run()
+    wait_for(lambda: Proof(pair=pair).progress().is_finished)
+    write_page.run()
+    assert shows(write_page, "have the same loss at each of 100 steps")
+
+
 def test_a_proof_that_fails_says_why(app, wait_for, monkeypatch):
     monkeypatch.setenv("PYTHONHOME", "/nowhere")  # Python itself does not find its library there
     Proof().start()
