@@ -6,6 +6,7 @@ import streamlit as st
 
 from cnnlab.models.reading.network import CannotRead
 from cnnlab.networks.shelf import damaged_networks, kept_networks
+from cnnlab.ui.frame.actions import show_error
 from cnnlab.ui.frame.page import begin_page
 from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.tabs import show_tabs
@@ -16,13 +17,13 @@ from cnnlab.ui.write.editor import editor, mark_lines
 from cnnlab.ui.write.examples import EXAMPLES
 from cnnlab.ui.write.findings import (
     graph_view,
-    keep_and_train,
     lines_view,
     mistakes_view,
     other_form,
     totals_view,
     understood_of,
 )
+from cnnlab.ui.write.own import delete_popover, keep_and_train, sizes_popover
 from cnnlab.ui.write.proof import proof_in_a_line, proof_view
 from cnnlab.ui.write.tutorial import tutorials_two, what_a_list_cannot_say
 from cnnlab.wording import plural
@@ -57,11 +58,16 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     )
     training = st.container(horizontal=True, vertical_alignment="bottom", width="content")
     told = st.container(width="content")
+show_error()
 if damaged := damaged_networks():
     st.warning(as_text(f"{plural(len(damaged), 'network')} of your own cannot be read: {damaged[0]}."))
 typed_column, written_column = st.columns(2, gap="medium")
 with typed_column:
     source = editor()
+    with st.container(horizontal=True):
+        sizes = st.container(width="content")
+        if chosen := own.get(st.session_state[Key.STARTED_FROM]):
+            delete_popover(chosen)
 try:
     understood = understood_of(source)
 except CannotRead as error:
@@ -77,7 +83,9 @@ if understood:
         other_form(source, understood)
         mistakes_view(understood.mistakes, source)
     with training:
-        keep_and_train(source, understood)
+        name = keep_and_train(source, understood)
+    with sizes:
+        sizes_popover(name, source, understood)
 
 show_tabs(
     {

@@ -12,7 +12,8 @@ if [ "${1:-}" = --quick ]; then
 fi
 
 [ -x .venv/bin/python ] || python3 -m venv .venv
-.venv/bin/pip install --quiet --disable-pip-version-check -r tests/requirements.txt -r cnnlab/requirements-ray.txt
+.venv/bin/pip install --quiet --disable-pip-version-check -r tests/requirements.txt \
+  -r cnnlab/requirements-ray.txt -r cnnlab/requirements-onnx.txt
 
 if [ ${#chosen[@]} = 0 ] && ! command -v chromium >/dev/null && ! command -v google-chrome >/dev/null; then
   sudo=$([ "$(id -u)" = 0 ] || echo sudo)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from cnnlab.errors import LabError
+from cnnlab.inference.onnx_file import SUFFIX, run_as_onnx
 from cnnlab.inference.test_set import pen_accuracy_of
 from cnnlab.runs.folder import NoSuchRun
 from cnnlab.runs.queue import wish_learning_rate
@@ -73,9 +74,16 @@ def set_learning_rate(run_id: str, setting: str) -> None:
 @click.option("--checkpoint", is_flag=True, help="Take the state along from which training goes on.")
 @click.option("--snapshots", is_flag=True, help="Take those of its weights along, which are its film.")
 def export(run_id: str, file: Path, checkpoint: bool, snapshots: bool) -> None:
-    """Write a run to a zip archive, to be imported elsewhere. FILE must not be there yet."""
+    """Write a run to a zip archive, to be imported elsewhere. FILE must not be there yet.
+
+    If the name of FILE ends with .onnx, it gets the network with its weights, for Netron and other runtimes.
+    """
+    is_onnx = file.suffix == SUFFIX
+    if is_onnx and (checkpoint or snapshots):
+        raise click.UsageError(f"An {SUFFIX} file holds neither a checkpoint nor snapshots: name a .zip file.")
     try:
-        content = export_run(find_run(run_id), checkpoint=checkpoint, snapshots=snapshots)
+        run = find_run(run_id)
+        content = run_as_onnx(run) if is_onnx else export_run(run, checkpoint=checkpoint, snapshots=snapshots)
         with file.open("xb") as archive:
             archive.write(content)
     except NoSuchRun as error:

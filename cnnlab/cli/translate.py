@@ -8,7 +8,7 @@ from cnnlab.errors import LabError
 from cnnlab.models.reading.network import CannotRead
 from cnnlab.models.reading.source import MOST_CHARACTERS, read
 from cnnlab.models.reading.understanding import Understood, understand
-from cnnlab.models.writing import IMPORTS, CannotBeSequential, as_module, as_sequential
+from cnnlab.models.writing import IMPORTS, CannotBeSequential, as_module, as_sequential, in_other_form
 from cnnlab.wording import shape_text
 
 _MOST_BYTES = 4 * MOST_CHARACTERS
@@ -55,8 +55,8 @@ def translate(context: click.Context, file: str, to: str | None, check: bool) ->
         if check:
             _print_table(understood)
         elif understood.can_train:
-            to = to or ("module" if understood.network.form == "sequential" else "sequential")
-            click.echo(IMPORTS + (as_module if to == "module" else as_sequential)(understood), nl=False)
+            write = {"module": as_module, "sequential": as_sequential, None: in_other_form}[to]
+            click.echo(IMPORTS + write(understood), nl=False)
     except (CannotRead, CannotBeSequential, UnreadableFile) as error:
         click.echo(str(error), err=True)
         context.exit(2)

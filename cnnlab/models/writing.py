@@ -9,6 +9,7 @@ from cnnlab.models.reading.kinds import KINDS, REQUIRED, sides_of
 from cnnlab.models.reading.network import IMAGE, Arguments, Network, Step
 from cnnlab.models.reading.understanding import Understood, product_of
 
+FORMS = {"sequential": "nn.Sequential", "module": "nn.Module"}
 IMPORTS = "import torch\nimport torch.nn.functional as F\nfrom torch import nn\n\n\n"
 # Written by their places; the others by their names.
 _BY_PLACE = ("in_channels", "out_channels", "in_features", "out_features", "num_features", "num_groups", "num_channels")
@@ -54,6 +55,17 @@ class CannotBeSequential(LabError):
         self.line = line
 
 
+def in_other_form(understood: Understood) -> str:
+    """Return a network in the form that its source is not in.
+
+    Raises
+    ------
+    CannotBeSequential
+        If that is a list, and cannot say it.
+    """
+    return as_module(understood) if understood.network.form == "sequential" else as_sequential(understood)
+
+
 def as_sequential(understood: Understood) -> str:
     """Return a network as an `nn.Sequential`, with the shapes behind the lines.
 
@@ -90,7 +102,7 @@ def _require_a_chain(network: Network) -> None:
 def as_module(understood: Understood) -> str:
     """Return a network as a class: layers that hold numbers as attributes, the others as functions in ``forward``."""
     network = understood.network
-    names = _names(network)
+    names = names_of(network)
     lines = ["class Net(nn.Module):", "    def __init__(self) -> None:", "        super().__init__()"]
     kinds = {each.path: each for each in network.declared}
     first_use = {step.layer: step for step in reversed(network.steps)}
@@ -103,7 +115,7 @@ def as_module(understood: Understood) -> str:
     return "\n".join([*lines, *_forward(understood, names)]) + "\n"
 
 
-def _names(network: Network) -> dict[str, str]:
+def names_of(network: Network) -> dict[str, str]:
     """Return what each layer that must be declared is called: its own name in a class, else conv1, conv2, fc1."""
     used = {step.layer for step in network.steps}
     kept = [each for each in network.declared if each.kind in _NAMES and each.path in used]
@@ -211,4 +223,4 @@ def _written(kind: str, arguments: Arguments) -> list[str]:
 
 
 def _shape(shape: tuple[int, ...]) -> str:
-    return f"-> ({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
+    return f"-> {shape}"

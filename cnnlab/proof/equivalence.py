@@ -1,4 +1,5 @@
 """The proof that the tutorial's two definitions are one network, and why its two tables of losses differ all the same.
+That any two are one is shown by `prove_pair`.
 
     for finding in prove_equivalence(data):
         print(sentence_of(finding))
@@ -161,6 +162,35 @@ def prove_equivalence(data: MNIST, steps: int = STEPS, seed: int = SEED) -> Iter
         training_losses(backwards, data, steps, seed),
         weights_carried=True,
     )
+    yield Finished(time.perf_counter() - began, torch.__version__)
+
+
+def prove_pair(
+    first: Definition, second: Definition, data: MNIST, steps: int = STEPS, seed: int = SEED
+) -> Iterator[Finding]:
+    """Carry the weights of one network into another, and compare their logits, and their losses from there on.
+
+    Parameters
+    ----------
+    data, steps, seed
+        As `prove_equivalence` takes them.
+
+    Yields
+    ------
+    Finding
+        A `CarriedOver`, a `TrainedBoth` and `Finished`.
+
+    Raises
+    ------
+    CannotCarryWeights, CannotTrace
+        If the weights of the first have no place in the second.
+    """
+    began = time.perf_counter()
+    yield carried_over(first, second, data.test_images, seed)
+    models = first.build(seed), second.build(seed + 1)
+    carry_weights(*models)
+    losses, others = (training_losses(model, data, steps, seed) for model in models)
+    yield _trained_both(first, second, seed, losses, others, weights_carried=True)
     yield Finished(time.perf_counter() - began, torch.__version__)
 
 

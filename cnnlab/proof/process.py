@@ -1,6 +1,7 @@
-"""Has a process of its own prove that the two definitions are one, and keeps what it finds in the lab's home.
+"""Has a process of its own prove that two networks are one, and keeps what it finds in the lab's home.
 
     equivalence/KEY.jsonl       the findings, one a line, as they come
+    equivalence/KEY-1.py, -2.py the two, where they are not the tutorial's
     equivalence/KEY.errors.txt  what the process wrote to its standard error
     equivalence/lock            held by the process that proves something now; there is one at a time
 
@@ -19,6 +20,7 @@ import torch
 
 from cnnlab.errors import LabError
 from cnnlab.models.definitions import DEFINITIONS
+from cnnlab.models.reading import building
 from cnnlab.proof import equivalence, weights
 from cnnlab.proof.equivalence import SEED, STEPS, Finding, Finished
 from cnnlab.storage.home import home, writing_to_home
@@ -68,18 +70,22 @@ class Progress:
 
 
 class Proof:
-    """The proof for the definitions as they are now.
+    """The proof for the tutorial's definitions as they are now, or for two other networks.
 
     Parameters
     ----------
     steps, seed
         Those of `cnnlab.proof.equivalence.prove_equivalence`.
+    pair
+        The sources of two networks that can be trained; none for the tutorial's.
     """
 
-    def __init__(self, steps: int = STEPS, seed: int = SEED) -> None:
+    def __init__(self, steps: int = STEPS, seed: int = SEED, pair: tuple[str, ...] = ()) -> None:
         self._steps, self._seed = steps, seed
         self._folder = home() / "equivalence"
-        self._findings_path = self._folder / f"{_key(steps, seed)}.jsonl"
+        key = _key(steps, seed, pair)
+        self._pair = {self._folder / f"{key}-{number}.py": source for number, source in enumerate(pair, start=1)}
+        self._findings_path = self._folder / f"{key}.jsonl"
         self._errors_path = self._findings_path.with_suffix(".errors.txt")
         self._lock_path = self._folder / "lock"
 
@@ -114,9 +120,11 @@ class Proof:
             with self._lock_path.open("ab") as lock:
                 if not try_lock(lock, _LOCK_PATIENCE_SECONDS):
                     return
+                for path, source in self._pair.items():
+                    path.write_text(source, encoding="utf-8")
                 with self._findings_path.open("wb") as findings, self._errors_path.open("wb") as errors:
                     process = start_python(
-                        *("-m", "cnnlab", "equivalence", *options),
+                        *("-m", "cnnlab", "equivalence", *options, *map(str, self._pair)),
                         stdin=subprocess.DEVNULL,
                         stdout=findings,
                         stderr=errors,
@@ -161,9 +169,9 @@ _started_lock = threading.Lock()
 atexit.register(end_proofs)
 
 
-def _key(steps: int, seed: int) -> str:
+def _key(steps: int, seed: int, pair: tuple[str, ...]) -> str:
     """Return a name for all that the findings, and the form in which they are kept, depend on."""
-    sources = [DEFINITIONS[name].source for name in ("sequential", "module")]
-    code = [inspect.getsource(equivalence), inspect.getsource(weights)]
+    sources = pair or [DEFINITIONS[name].source for name in ("sequential", "module")]
+    code = [inspect.getsource(each) for each in (equivalence, weights, *([building] if pair else []))]
     told = [*sources, *code, torch.__version__, str(steps), str(seed)]
     return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]

@@ -45,7 +45,7 @@ def name_map(source: nn.Module, target: nn.Module) -> dict[str, str]:
     from_layers, to_layers = _layers_with_tensors(source), _layers_with_tensors(target)
     matcher = SequenceMatcher(None, [_look(each) for each in from_layers], [_look(each) for each in to_layers], False)
     unmatched = [
-        f"{_described(layer)} of {type(model).__name__}"
+        f"{_described(layer)} of {model._get_name()}"
         for tag, begin, end, other_begin, other_end in matcher.get_opcodes()
         if tag != "equal"
         for model, layers in ((source, from_layers[begin:end]), (target, to_layers[other_begin:other_end]))
@@ -60,13 +60,13 @@ def name_map(source: nn.Module, target: nn.Module) -> dict[str, str]:
     }
     for model, known in ((source, names.keys()), (target, names.values())):
         if unused := sorted(model.state_dict().keys() - known):
-            raise _refusal(source, target, f"{type(model).__name__} computes nothing with {', '.join(unused)}")
+            raise _refusal(source, target, f"{model._get_name()} computes nothing with {', '.join(unused)}")
     return names
 
 
 def _refusal(source: nn.Module, target: nn.Module, reason: str) -> CannotCarryWeights:
     return CannotCarryWeights(
-        f"The weights of {type(source).__name__} cannot be carried into {type(target).__name__}: {reason}. Both must "
+        f"The weights of {source._get_name()} cannot be carried into {target._get_name()}: {reason}. Both must "
         "have the same layers with weights, in the same order of computing."
     )
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from cnnlab.errors import LabError
-from cnnlab.models.definitions import Definition
+from cnnlab.models.definitions import Definition, UnknownDefinition
 from cnnlab.runs.log import Status
 from cnnlab.runs.queue import enqueue
 from cnnlab.runs.run import Run
@@ -67,7 +67,8 @@ def proposal(sweep: Sweep) -> tuple[Definition, TrainingConfig] | None:
     for _ in range(_MOST_PROPOSALS):
         proposed = study.ask(_distributions(plan)).params
         settings = {name: _chosen(value, proposed.get(name)) for name, value in plan.settings.items()}
-        with suppress(InvalidConfig):  # each setting is allowed, and not all of them together
+        # Each setting is allowed, and not all of them together; or a network has been deleted.
+        with suppress(InvalidConfig, UnknownDefinition):
             definition, config = plan.recipe(settings)
             if (definition.name, config) not in had:
                 return definition, config

@@ -1,7 +1,7 @@
 import pytest
 
 from cnnlab.models.definitions import DEFINITIONS
-from cnnlab.networks.shelf import keep_network
+from cnnlab.networks.shelf import delete_network, keep_network, kept_networks
 from cnnlab.runs.log import Status
 from cnnlab.runs.shelf import all_runs
 from cnnlab.sweeps.plan import Between, Plan
@@ -167,3 +167,13 @@ def test_networks_of_ones_own_can_be_tried_beside_the_labs(sweep_page):
     button(sweep_page, "Start the sweep").click().run()
     assert not sweep_page.exception
     assert {run.model for run in all_runs()} == {"module", "Rows"}
+
+
+def test_a_network_that_is_deleted_meanwhile_leaves_the_form(sweep_page):
+    keep_network("Rows", "nn.Sequential(nn.Flatten(), nn.Linear(784, 10))")
+    sweep_page.multiselect(key="sweep_fields").set_value(["model"]).run()
+    sweep_page.multiselect(key="sweep_model").set_value(["module", "Rows"]).run()
+    delete_network(*kept_networks())
+    sweep_page.run()
+    assert not sweep_page.exception
+    assert sweep_page.multiselect(key="sweep_model").value == ["module"]

@@ -255,3 +255,15 @@ def test_a_run_keeps_as_many_snapshots_as_the_field_says(train_page):
     next(each for each in train_page.button if each.label == "Start training").click().run()
     assert not train_page.exception
     assert find_run(train_page.query_params["run"]).snapshots == 0
+
+
+def test_a_network_can_be_taken_to_other_runtimes_where_the_packages_are_and_else_it_says_how_to_install_them(
+    train_page, monkeypatch
+):
+    for is_installed in (True, False):
+        monkeypatch.setattr("cnnlab.ui.train.downloads.can_write_onnx", lambda here=is_installed: here)
+        page = open_run(train_page, "reference-module")
+        onnx = next(each for each in page.get("download_button") if each.label == "Network (ONNX)")
+        assert onnx.disabled is not is_installed
+        told = [each.value for each in page.caption if "pip install -r cnnlab/requirements-onnx.txt" in each.value]
+        assert len(told) == (not is_installed)

@@ -6,7 +6,7 @@ from cnnlab.models.definitions import DEFINITIONS, ResidualNet
 from cnnlab.models.reading.source import read
 from cnnlab.models.reading.understanding import understand
 from cnnlab.models.writing import as_module, as_sequential
-from cnnlab.networks.shelf import kept_networks, networks_folder
+from cnnlab.networks.shelf import delete_network, keep_network, kept_networks, networks_folder
 from cnnlab.proof.process import Proof, end_proofs
 from cnnlab.runs.shelf import create_run
 from cnnlab.runs.writer import RunWriter
@@ -123,6 +123,61 @@ def test_a_network_is_kept_under_its_name_and_turned_to_on_train(write_page):
     assert next(each for each in write_page.selectbox if each.label == "Network").value == "Rows"
 
 
+def test_sizes_of_a_convolution_become_networks_that_a_sweep_tries(write_page):
+    write_page.text_input(key="network_name").set_value("Mine").run()
+    write_page.selectbox(key="sized_layer").set_value("conv2").run()
+    button(write_page, "Compare them in a sweep").click().run()
+    assert not write_page.exception
+    names = [f"Mine (conv2: {count} filters)" for count in (8, 16, 32)]
+    assert [kept.title for kept in reversed(kept_networks())] == names
+    assert kept_networks()[1].source == SEQUENTIAL.source  # it has 16 as it was typed
+    assert write_page.multiselect(key="sweep_fields").value == ["model", "seed"]
+    assert write_page.multiselect(key="sweep_model").value == names
+    assert shows(write_page, "9 runs over definition Mine (conv2: 8 filters), Mine (conv2: 16 filters)")
+
+
+def test_a_size_that_cannot_be_is_said_and_nothing_is_kept(write_page):
+    write_page.selectbox(key="started_from").set_value("All convolutional").run()
+    write_page.selectbox(key="sized_layer").set_value("conv4").run()
+    button(write_page, "Compare them in a sweep").click().run()
+    assert "conv4 cannot have 8 filters here" in write_page.error[0].value
+    assert kept_networks() == []
+    write_page.selectbox(key="started_from").set_value("LeNet-5").run()  # which has no conv4
+    assert not write_page.exception
+    assert write_page.selectbox(key="sized_layer").value == "conv1"
+
+
+def test_what_has_no_convolution_or_a_mistake_has_no_sizes(write_page):
+    for source in (EXAMPLES["Multi-layer perceptron"], SEQUENTIAL.source.replace("Linear(64, 32)", "Linear(63, 32)")):
+        type_in(write_page, source)
+        assert not any(each.label == "Compare them in a sweep" for each in write_page.button)
+
+
+def test_a_kept_network_is_deleted_when_one_says_so_twice_and_the_editor_keeps_its_text(write_page):
+    assert not any(each.label == "Delete it for good" for each in write_page.button)  # an example stays
+    keep_network("Rows", EXAMPLES["Multi-layer perceptron"])
+    create_run(keep_network("Wide", EXAMPLES["LeNet-5"]), TrainingConfig())
+    write_page.run()
+    write_page.selectbox(key="started_from").set_value("Wide").run()
+    assert shows(write_page, "**Wide** will be gone from all lists. Its 1 run keep")
+    button(write_page, "Delete it for good").click().run()
+    assert not write_page.exception
+    assert [kept.title for kept in kept_networks()] == ["Rows"]
+    assert write_page.selectbox(key="started_from").value is None
+    assert write_page.text_area(key="source").value == EXAMPLES["LeNet-5"]
+    assert "Wide" not in write_page.selectbox(key="started_from").options
+
+
+def test_a_network_that_was_deleted_in_another_tab_leaves_the_page_as_it_is(write_page):
+    keep_network("Rows", EXAMPLES["Multi-layer perceptron"])
+    write_page.run()
+    write_page.selectbox(key="started_from").set_value("Rows").run()
+    delete_network(*kept_networks())
+    write_page.run()
+    assert not write_page.exception
+    assert write_page.text_area(key="source").value == EXAMPLES["Multi-layer perceptron"]
+
+
 def test_a_name_of_the_labs_own_is_refused(write_page):
     write_page.text_input(key="network_name").set_value("module")
     button(write_page, "Train it").click().run()
@@ -185,6 +240,36 @@ def test_the_page_has_the_proof_made_and_then_shows_it(write_page, wait_for):
         assert as_text(told).rstrip() in sentences
     button(write_page, "Prove it again").click().run()
     assert texts(write_page).count(":gray[Being computed …]") == 3
+
+
+def test_any_typed_pair_is_trained_over_100_steps_on_a_press(write_page, wait_for):
+    type_in(write_page, EXAMPLES["LeNet-5"])
+    button(write_page, "Train both for 100 steps").click().run()
+    assert not write_page.exception
+    assert shows(write_page, "Being computed …")
+    proof = Proof(pair=(EXAMPLES["LeNet-5"], as_sequential(understand(read(EXAMPLES["LeNet-5"])))))
+    wait_for(lambda: proof.progress().has_ended)
+    write_page.run()
+    assert shows(write_page, "the largest difference of their logits over 10,000 test images is 0.")
+    assert shows(write_page, "nn.Module and nn.Sequential have the same loss at each of 100 steps, to the last bit.")
+    type_in(write_page, EXAMPLES["Multi-layer perceptron"])
+    assert button(write_page, "Train both for 100 steps")
+    type_in(write_page, EXAMPLES["LeNet-5"])  # what was found stays
+    assert shows(write_page, "nn.Module and nn.Sequential have the same loss at each of 100 steps")
+
+
+def test_a_proof_of_a_typed_pair_that_fails_says_why_and_can_be_made_again(write_page, wait_for, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setenv("PYTHONHOME", "/nowhere")  # Python itself does not find its library there
+        button(write_page, "Train both for 100 steps").click().run()
+        pair = (SEQUENTIAL.source, as_module(understand(read(SEQUENTIAL.source))))
+        wait_for(lambda: Proof(pair=pair).progress().has_ended)
+    write_page.run()
+    assert "encodings" in write_page.error[0].value
+    button(write_page, "Prove it again").click().run()
+    wait_for(lambda: Proof(pair=pair).progress().is_finished)
+    write_page.run()
+    assert shows(write_page, "have the same loss at each of 100 steps")
 
 
 def test_a_proof_that_fails_says_why(app, wait_for, monkeypatch):

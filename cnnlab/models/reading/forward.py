@@ -294,7 +294,7 @@ class _Forward:
         if name in _SAME and not given and not named:
             return on
         if name in ("view", "reshape") and not named:
-            return self._reshaped(on, given, node)
+            return self._reshaped(on, given, node, node.func.value if isinstance(node.func, ast.Attribute) else None)
         if name in ("add", "add_") and len(given) == 1 and not named:
             return self.joined(node, ast.Add(), on, given[0], in_place=name == "add_")
         if name in _METHODS:
@@ -302,7 +302,7 @@ class _Forward:
             return self._known_function(name, on, given, named | in_place, node)
         raise refusal(node, f"{name} is not understood")
 
-    def _reshaped(self, on: _Result, given: list[Any], node: ast.AST) -> _Result:
+    def _reshaped(self, on: _Result, given: list[Any], node: ast.AST, taken: ast.AST | None = None) -> _Result:
         """Return a view of each image as one row of numbers; others are refused."""
         sides = list(given[0]) if len(given) == 1 and isinstance(given[0], tuple) else given
         size: int | None = None
@@ -317,4 +317,4 @@ class _Forward:
                 raise refusal(
                     node, "a view is understood that makes each image one row of numbers: x.view(x.size(0), -1)"
                 )
-        return self._step("Flatten", {**KINDS["Flatten"].defaults, "size": size}, (on,), node)
+        return self._step("Flatten", {**KINDS["Flatten"].defaults, "size": size}, (on,), node, taken=taken)

@@ -174,6 +174,9 @@ def _told(misfit: Misfit, step: Step, layer: Declared | None, costs: list[Cost],
     elif misfit.argument and layer and (span := layer.places.get(misfit.argument)):
         written = _as_product(misfit.should_be, step, costs, network)
         fix = Fix(f"Write {written}", span, written)
+    elif misfit.argument == "size" and step.given and step.given.start == step.span.start:
+        rest = Span(step.given.end_line, step.given.end_column, step.span.end_line, step.span.end_column)
+        fix = Fix("Write flatten(start_dim=1)", rest, ".flatten(start_dim=1)")
     line = layer.line if fix and layer and fix.span.line == layer.line else step.line
     return Mistake(line, f"{name} {misfit.told}.", fix=fix)
 

@@ -34,6 +34,7 @@ class Key(StrEnum):
     SOURCE = "source"  # what stands in the editor
     STARTED_FROM = "started_from"  # the example that was put there last
     NETWORK_NAME = "network_name"
+    PAIR_TO_PROVE = "pair_to_prove"  # the two sources whose proof was asked for
     WRITE_PART = "write_part"  # the tab
 
     # Train

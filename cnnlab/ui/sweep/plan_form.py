@@ -32,10 +32,11 @@ _TRIED = {"model": tuple(DEFINITIONS)} | {name: setting.tried for name, setting 
 
 def plan_form() -> Plan | None:
     """Show the settings to try, and return the plan; where it is none, say why, and return None."""
+    st.session_state.setdefault("sweep_kind", "grid")
+    st.session_state.setdefault("sweep_fields", ["learning_rate", "seed"])
     kind = st.segmented_control(
         "Runs",
         list(_KINDS),
-        default="grid",
         required=True,
         format_func=_KINDS.__getitem__,
         key="sweep_kind",
@@ -47,7 +48,6 @@ def plan_form() -> Plan | None:
     chosen = st.multiselect(
         "Settings to try",
         list(_TRIED),
-        ["learning_rate", "seed"],
         format_func=title_of,
         key="sweep_fields",
         persist_state="session",
@@ -59,9 +59,10 @@ def plan_form() -> Plan | None:
     for name in tried:
         if name == "model" or isinstance(SETTINGS[name], Choice | Switch):
             options = _networks() if name == "model" else _TRIED[name]
-            settings[name] = tuple(
-                st.multiselect(title_of(name), options, _TRIED[name], key=f"sweep_{name}", persist_state="session")
-            )
+            key = f"sweep_{name}"
+            held = st.session_state.get(key, _TRIED[name])
+            st.session_state[key] = [value for value in held if value in options]  # a network may have been deleted
+            settings[name] = tuple(st.multiselect(title_of(name), options, key=key, persist_state="session"))
         else:
             numbers = ", ".join(f"{number:g}" for number in _TRIED[name])
             written = st.text_input(
@@ -83,6 +84,13 @@ def plan_form() -> Plan | None:
         st.error(as_text(str(error)))
         return None
     return plan
+
+
+def try_networks(names: list[str]) -> None:
+    """Fill the form with networks to try, each with several seeds."""
+    st.session_state["sweep_kind"] = "grid"
+    st.session_state["sweep_fields"] = ["model", "seed"]
+    st.session_state["sweep_model"] = names
 
 
 def _networks() -> tuple[str, ...]:

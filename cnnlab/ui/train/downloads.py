@@ -5,12 +5,15 @@ from collections.abc import Callable
 import pandas as pd
 import streamlit as st
 
+from cnnlab.inference.onnx_file import HOW_TO_INSTALL, SUFFIX, can_write_onnx, run_as_onnx_elsewhere
 from cnnlab.runs.run import Run
 from cnnlab.runs.snapshots import kept_steps
 from cnnlab.runs.transfer.archive import export_run
 from cnnlab.training.script import training_script
 from cnnlab.ui.frame.download import download_button
 from cnnlab.ui.frame.wording import csv_of
+
+_NO_WEIGHTS = "There are none yet."
 
 
 def downloads(run: Run) -> None:
@@ -21,8 +24,9 @@ def downloads(run: Run) -> None:
         file_name=f"{run.id}.safetensors",
         mime="application/octet-stream",
         disabled=not has_weights,
-        help=None if has_weights else "There are none yet.",
+        help=None if has_weights else _NO_WEIGHTS,
     )
+    _onnx_download(run, has_weights)
     _csv_download("Epochs (CSV)", lambda: run.history().epochs, file_name=f"{run.id}-epochs.csv")
     _csv_download("Batches (CSV)", lambda: run.history().batches, file_name=f"{run.id}-batches.csv")
     with_checkpoint = run.has_checkpoint and st.checkbox(
@@ -45,6 +49,22 @@ def downloads(run: Run) -> None:
         mime="text/x-python",
         help="Needs torch and torchvision alone, and gives the same losses.",
     )
+
+
+def _onnx_download(run: Run, has_weights: bool) -> None:
+    is_installed = can_write_onnx()
+    download_button(
+        "Network (ONNX)",
+        lambda: run_as_onnx_elsewhere(run),
+        file_name=f"{run.id}{SUFFIX}",
+        mime="application/octet-stream",
+        disabled=not (has_weights and is_installed),
+        help="The network with its weights, for Netron and for other runtimes than PyTorch. It takes some seconds."
+        if has_weights
+        else _NO_WEIGHTS,
+    )
+    if not is_installed:
+        st.caption(HOW_TO_INSTALL)
 
 
 def _csv_download(label: str, table: Callable[[], pd.DataFrame], file_name: str) -> None:

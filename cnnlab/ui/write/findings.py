@@ -14,45 +14,43 @@ from cnnlab.models.layers import layers_of_definition
 from cnnlab.models.reading.source import read
 from cnnlab.models.reading.understanding import Fix, Mistake, Understood, understand
 from cnnlab.models.sources import read_definition
-from cnnlab.models.writing import CannotBeSequential, as_module, as_sequential
-from cnnlab.networks.shelf import keep_network
+from cnnlab.models.writing import FORMS, CannotBeSequential, in_other_form
 from cnnlab.proof.weights import carry_weights
 from cnnlab.runs.shelf import all_runs
 from cnnlab.training.evaluation import predict_logits
 from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.torch_thread import ask
 from cnnlab.ui.frame.wording import as_text
-from cnnlab.ui.learners.who import learner
-from cnnlab.ui.train.recipe_form import choose_network
 from cnnlab.ui.write.costs import costs_table
 from cnnlab.ui.write.editor import HEIGHT
+from cnnlab.ui.write.proof import pair_proof
 from cnnlab.wording import duration, plural, shape_text
 
 _NAME = "Your network"
 _IMAGES = 1_000
 _RUNS_ASKED = 20
-_FORMS = {"sequential": "nn.Sequential", "module": "nn.Module"}
 
 
 def other_form(source: str, understood: Understood) -> None:
     """Show the network in the form that was not typed, and that the two are one; or why there is none."""
-    is_list = understood.network.form == "sequential"
-    to = "module" if is_list else "sequential"
-    st.markdown(f"The same network as {_FORMS[to]}", help="Written by the lab, from what it read on the left.")
+    to = "module" if understood.network.form == "sequential" else "sequential"
+    st.markdown(f"The same network as {FORMS[to]}", help="Written by the lab, from what it read on the left.")
     if not understood.can_train:
         st.caption("It is written here when what is wrong is mended:")
         return
     try:
-        written = as_module(understood) if is_list else as_sequential(understood)
+        written = in_other_form(understood)
     except CannotBeSequential as error:
         st.info(as_text(f"No nn.Sequential can say this. {error}"))
         return
     with st.container(height=HEIGHT - 28, border=False, key="written"):
         st.code(written)
     difference = ask(_difference, source, written)
-    st.caption(
+    pair_proof(
+        source,
+        written,
         f"{'The same network' if difference == 0 else 'Not the same network'}: with the same weights, the largest "
-        f"difference of their logits over {_IMAGES:,} test images is {difference:g}."
+        f"difference of their logits over {_IMAGES:,} test images is {difference:g}.",
     )
 
 
@@ -141,25 +139,6 @@ def graph_view(source: str, understood: Understood) -> None:
         st.info(as_text(str(error)))
         return
     st.graphviz_chart(network_graph(layers), alt="The layers of your network as a graph")
-
-
-def keep_and_train(source: str, understood: Understood) -> None:
-    """Show a field for a name and a button that keeps the network and turns to Train with it."""
-    name = st.text_input("Name", "My network", key=Key.NETWORK_NAME, persist_state="session", max_chars=40, width=200)
-    pressed = st.button(
-        "Train it",
-        type="primary",
-        icon=":material/model_training:",
-        disabled=not understood.can_train,
-        help="Keeps it under this name, a new version for each change, and turns to Train.",
-    )
-    if pressed:
-        try:
-            choose_network(keep_network(name, source, learner()).name)
-        except LabError as error:
-            st.error(as_text(str(error)))
-            return
-        st.switch_page("pages/train.py")
 
 
 @lru_cache(maxsize=256)

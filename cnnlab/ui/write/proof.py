@@ -1,4 +1,4 @@
-"""The proof that the tutorial's two definitions are one network, live while it is found."""
+"""The proof that two forms are one network, the tutorial's or one's own, live while it is found."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -21,6 +21,7 @@ from cnnlab.proof.equivalence import (
 )
 from cnnlab.proof.process import Progress, Proof
 from cnnlab.ui.frame.live import live
+from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.wording import as_text
 
 _SEQUENTIAL, _MODULE = (DEFINITIONS[name] for name in ("sequential", "module"))
@@ -47,6 +48,50 @@ def proof_in_a_line() -> None:
         f"Type in one of the two forms, and the lab writes the other. {proved} Its two tables of losses differ "
         "by the seed alone."
     )
+
+
+def pair_proof(typed: str, written: str, known: str) -> None:
+    """Say what is known of two sources, with a button that has more of it proved, and then what was found."""
+    pair = (typed, written)
+    proof = Proof(pair=pair)
+    progress = proof.progress()
+    if not progress.is_finished and st.session_state.get(Key.PAIR_TO_PROVE) != pair:
+        st.caption(known)
+        st.button(
+            f"Train both for {STEPS} steps",
+            icon=":material/balance:",
+            on_click=st.session_state.__setitem__,
+            args=(Key.PAIR_TO_PROVE, pair),
+            help="From the same weights, with the tutorial's recipe, in a process of its own; and the logits are "
+            "compared on all test images. It takes some seconds.",
+        )
+        return
+    live(
+        partial(_pair_so_far, proof, known),
+        shown=progress.has_ended,
+        now=lambda: proof.progress().has_ended,
+        seconds=_REFRESH_SECONDS,
+        is_live=not progress.has_ended,
+    )
+
+
+def _pair_so_far(proof: Proof, known: str) -> None:
+    """Show what is found of a pair; its proof is started if nobody has, and once no other is being made."""
+    try:
+        if not proof.progress().has_begun:
+            proof.start()
+    except LabError as error:
+        st.error(as_text(str(error)))
+        return
+    progress = proof.progress()
+    told = [as_text(sentence_of(each)) for each in progress.findings if not isinstance(each, Finished)]
+    if progress.is_running and not progress.is_finished:
+        told += [f"Training both for {STEPS} steps …"] if told else [known, "Being computed …"]
+    st.caption("  \n".join(told or [known]))
+    if progress.failure:
+        st.error(as_text(str(progress.failure)))
+        if st.button("Prove it again", icon=":material/replay:", key="pair_again"):
+            _start_again(proof)
 
 
 def proof_view() -> None:
@@ -134,9 +179,13 @@ def _footer(proof: Proof, progress: Progress) -> None:
     if progress.failure:
         st.error(as_text(str(progress.failure)))
     if again:
-        try:
-            proof.start()
-        except LabError as error:
-            st.error(as_text(str(error)))
-            return
-        st.rerun()
+        _start_again(proof)
+
+
+def _start_again(proof: Proof) -> None:
+    try:
+        proof.start()
+    except LabError as error:
+        st.error(as_text(str(error)))
+        return
+    st.rerun()

@@ -213,6 +213,17 @@ def test_an_export_writes_over_no_file_and_names_an_unknown_run(tmp_path):
     assert not (tmp_path / "other.zip").exists()
 
 
+def test_a_file_named_onnx_gets_the_network_for_other_runtimes(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxscript")
+    file = tmp_path / "run.onnx"
+    assert invoke("export", "reference-module", str(file)).exit_code == 0
+    assert [each.name for each in onnx.load(file).graph.input] == ["images"]
+    refused = invoke("export", "reference-module", str(tmp_path / "other.onnx"), "--checkpoint")
+    assert (refused.exit_code, (tmp_path / "other.onnx").exists()) == (2, False)
+    assert "holds neither a checkpoint nor snapshots" in refused.stderr
+
+
 def test_files_that_are_no_archives_are_told_and_the_rest_are_imported(tmp_path):
     good, bad = tmp_path / "good.zip", tmp_path / "bad.zip"
     invoke("export", "reference-module", str(good))

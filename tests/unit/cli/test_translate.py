@@ -42,6 +42,30 @@ def test_what_no_list_can_say_is_refused_with_its_line(call):
     )
 
 
+def test_a_network_and_its_other_form_are_proved_to_be_one(call, decoded_mnist):
+    told = call(DEFINITIONS["module"].source, "--steps", "2", command="equivalence")
+    assert told.exit_code == 0
+    carried, trained, _ = told.stdout.splitlines()
+    assert carried.startswith("With the weights of nn.Module carried into nn.Sequential, the largest difference")
+    assert "nn.Module and nn.Sequential have the same loss at each of 2 steps, to the last bit." in trained
+
+
+def test_two_files_are_named_where_their_forms_are_the_same(call, decoded_mnist, tmp_path):
+    other = tmp_path / "other.py"
+    other.write_text(DEFINITIONS["module"].source.replace("conv1", "first"), encoding="utf-8")
+    told = call(DEFINITIONS["module"].source, "--steps", "1", str(other), command="equivalence")
+    assert f"With the weights of {other} carried into {tmp_path / 'rows.py'}, the largest" in told.stdout
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"), [("import os", "Line 1"), (DEFINITIONS["residual"].source, "a list hands on one thing")]
+)
+def test_what_cannot_be_proved_is_refused_in_a_sentence(call, source, reason):
+    refused = call(source, command="equivalence")
+    assert refused.exit_code == 2
+    assert reason in refused.stderr
+
+
 def test_the_table_has_a_line_for_each_step_and_the_mistakes_behind_it(call):
     checked = call("nn.Sequential(\n    nn.Flatten(),\n    nn.Linear(784, 12),\n)", "--check")
     assert checked.exit_code == 2

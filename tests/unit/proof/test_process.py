@@ -3,9 +3,16 @@ import subprocess
 
 import pytest
 
+from cnnlab.models.definitions import DEFINITIONS
+from cnnlab.models.reading.source import read
+from cnnlab.models.reading.understanding import understand
+from cnnlab.models.writing import as_module
 from cnnlab.proof.equivalence import CarriedOver, Finished, TrainedBoth
 from cnnlab.proof.process import Proof, end_proofs
 from cnnlab.storage.home import HomeError
+from cnnlab.ui.write.examples import EXAMPLES
+
+NORMALIZED = EXAMPLES["Batch normalization and dropout"]
 
 pytestmark = pytest.mark.slow
 
@@ -35,6 +42,27 @@ def test_the_findings_come_one_after_another_and_stay(wait_for):
     assert progress.is_finished
     assert progress.failure is None
     assert not Proof(steps=2, seed=1).progress().has_begun
+
+
+def test_two_networks_of_ones_own_are_proved_to_be_one(wait_for):
+    understood = understand(read(NORMALIZED))
+    proof = Proof(steps=2, pair=(NORMALIZED, as_module(understood)))
+    proof.start()
+    wait_for(lambda: proof.progress().has_ended)
+    carried, trained, finished = proof.progress().findings
+    assert (carried.first, carried.second, carried.images) == ("nn.Sequential", "nn.Module", 10_000)
+    assert carried.largest_difference == 0
+    assert (len(trained.first_losses), trained.weights_carried, trained.first_difference) == (2, True, None)
+    assert isinstance(finished, Finished)
+    assert not Proof(steps=2).progress().has_begun
+    assert not Proof(steps=2, pair=(NORMALIZED, NORMALIZED)).progress().has_begun
+
+
+def test_why_two_networks_are_not_one_is_told(wait_for):
+    proof = Proof(steps=2, pair=(NORMALIZED, DEFINITIONS["module"].source))
+    proof.start()
+    wait_for(lambda: proof.progress().has_ended)
+    assert "no layer of the other corresponds to" in str(proof.progress().failure)
 
 
 def test_one_process_proves_for_all_who_ask():

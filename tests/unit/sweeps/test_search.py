@@ -3,6 +3,7 @@ from statistics import mean
 
 import pytest
 
+from cnnlab.networks.shelf import delete_network, keep_network, kept_networks
 from cnnlab.runs.log import Status
 from cnnlab.runs.writer import RunWriter
 from cnnlab.sweeps import search
@@ -49,6 +50,18 @@ def test_as_many_wait_or_train_as_is_asked_for():
     for _ in range(4):
         advance_searches()
     assert [run.status for run in find_sweep(sweep.id).runs()] == [Status.QUEUED, Status.QUEUED]
+
+
+def test_a_network_that_was_deleted_is_proposed_no_more():
+    keep_network("Rows", "nn.Sequential(nn.Flatten(), nn.Linear(784, 10))")
+    sweep = Sweep.start(Plan({"epochs": 2, "threads": 1, "model": ("module", "Rows")}, search=Search(2, at_once=2)))
+    delete_network(*kept_networks())
+    for _ in range(3):
+        advance_searches()
+    assert [run.model for run in find_sweep(sweep.id).runs()] == ["module"]
+    finish_next_run(sweep, lambda config: 0.9)
+    advance_searches()
+    assert not find_sweep(sweep.id).is_searching
 
 
 def decades_from_a_hundredth(config):

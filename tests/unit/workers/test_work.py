@@ -3,12 +3,15 @@
 from dataclasses import replace
 
 import pytest
+import torch
 from click.testing import CliRunner
 
 from cnnlab.cli.main import main
 from cnnlab.comparison.experiments import by_experiment, differing_settings, experiment_of
 from cnnlab.comparison.labels import labels_of, recipe_in_words
+from cnnlab.inference.networks import newest_network_of
 from cnnlab.models.definitions import DEFINITIONS
+from cnnlab.networks.shelf import all_networks, delete_network, keep_network, kept_networks
 from cnnlab.runs.folder import DamagedRun
 from cnnlab.runs.log import Status
 from cnnlab.runs.queue import NotTraining, wish_learning_rate
@@ -19,6 +22,7 @@ from cnnlab.runs.writer import RunWriter
 from cnnlab.training.events import BatchEvent
 from cnnlab.training.optimizers import MOST_CHANGES
 from cnnlab.training.recipe import InvalidConfig, TrainingConfig
+from cnnlab.training.script import training_script
 from cnnlab.workers.work import work
 
 CONFIG = TrainingConfig(epochs=3, threads=1, device="cpu")  # of eight batches
@@ -161,3 +165,16 @@ def test_the_command_line_asks_for_it_and_refuses_what_is_none(run, mnist):
         assert (code, "allowed is a number above 0" in output) == (2, True)
         assert run.wished_learning_rate == 0.02
         events.close()
+
+
+def test_a_run_goes_on_when_its_network_is_deleted_and_takes_it_along(mnist):
+    run = create_run(keep_network("Rows", "nn.Sequential(nn.Flatten(), nn.Linear(784, 10))"), CONFIG)
+    trained(run, mnist, until=9)
+    delete_network(*kept_networks())
+    assert "Rows" not in all_networks()
+    logits = newest_network_of(run).module(mnist.test_images[:2])
+    imported = import_run(export_run(run))
+    assert torch.equal(newest_network_of(imported).module(mnist.test_images[:2]), logits)
+    assert "nn.Flatten()" in training_script(run.source, run.config)
+    trained(run, mnist)
+    assert run.status is Status.FINISHED

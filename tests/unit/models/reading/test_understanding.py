@@ -79,6 +79,11 @@ WRONG = {
     "a view that mixes images": (
         FORWARD + "        x = self.conv(x).view(-1, 1352)\n        return self.fc(x)\n",
         (8, "nn.Flatten makes rows of 1,352 numbers, and an image has 2,704 here: images would be mixed."),
+        ("Write flatten(start_dim=1)", "x = self.conv(x).flatten(start_dim=1)\n"),
+    ),
+    "a call that mixes images": (
+        FORWARD + "        x = torch.reshape(self.conv(x), (-1, 1352))\n        return self.fc(x)\n",
+        (8, "nn.Flatten makes rows of 1,352 numbers, and an image has 2,704 here: images would be mixed."),
         None,
     ),
     "no image left": (
