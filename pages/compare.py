@@ -7,6 +7,7 @@ import streamlit as st
 from cnnlab.comparison.experiments import Experiment, by_experiment, by_seed
 from cnnlab.comparison.labels import labels_of
 from cnnlab.conclusions.defaults import pair_to_compare, runs_of_sweeps
+from cnnlab.conclusions.people import People
 from cnnlab.errors import LabError
 from cnnlab.inference.test_set import Predictions, predictions_of
 from cnnlab.models.definitions import DEFINITIONS, Definition
@@ -19,7 +20,7 @@ from cnnlab.training.recipe import TrainingConfig
 from cnnlab.ui.compare.answers import confusion_matrices_view, disagreements_view, verdicts_view
 from cnnlab.ui.compare.curves import curves_view
 from cnnlab.ui.compare.results import differences_view, results_view
-from cnnlab.ui.compare.verdict import bad_ends_view, conclusion_view, report_button
+from cnnlab.ui.compare.verdict import bad_ends_view, conclusion_view, people_of, report_button
 from cnnlab.ui.frame.actions import attempt, show_error
 from cnnlab.ui.frame.live import live
 from cnnlab.ui.frame.page import begin_page
@@ -107,11 +108,15 @@ def predictions_of_ended_runs(chosen: list[Run]) -> tuple[list[Run], list[Predic
     return answering, answers
 
 
-def answers_of(answering: list[Run], answers: list[Predictions]) -> None:
+def answers_of(answering: list[Run], answers: list[Predictions], people: People) -> None:
     names = labels_of(answering)
     if len(answering) > 2:
         st.header("Each two networks", anchor=False)
-        verdicts_view(names, answers)
+        verdicts_view(names, [each.answers for each in answers], "mnist")
+        by_name = zip(names, (people.answers.get(run.id) for run in answering), strict=True)
+        asked = [(name, each) for name, each in by_name if each is not None]
+        if len(asked) > 1:
+            verdicts_view([name for name, _ in asked], [each for _, each in asked], "pen")
     st.header("Confusion matrices", anchor=False)
     st.fragment(confusion_matrices_view)(names, answers)
     st.header("Where they disagree", anchor=False)
@@ -173,18 +178,19 @@ try:
     )
     with verdict:
         bad_ends_view(chosen)
-        with st.spinner("Asking the networks about the 10,000 test images"):
+        with st.spinner("Asking the networks about the test images"):
             answering, answers = predictions_of_ended_runs(chosen)
+            people = people_of(answering)
         if len(answering) > 1:
-            conclusion_view(answering, answers)
+            conclusion_view(answering, answers, people)
         else:
             st.caption("A verdict takes two runs that have ended.")
     with actions:
-        report_button(chosen, answering, answers)
+        report_button(chosen, answering, answers, people)
     if len(chosen) > 1:
         st.header("What differs", anchor=False)
         differences_view(chosen)
         if len(answering) > 1:
-            answers_of(answering, answers)
+            answers_of(answering, answers, people)
 except NoSuchRun:  # deleted from another tab just now
     st.rerun()

@@ -11,7 +11,6 @@ from cnnlab.conclusions.defaults import networks_to_draw_for, runs_of_sweeps
 from cnnlab.data.mnist import TEST_IMAGES
 from cnnlab.drawing.photos import picture_steps
 from cnnlab.drawing.preparation import prepare
-from cnnlab.drawing.several import digits_side_by_side
 from cnnlab.drawing.strokes import CANVAS_SIDE
 from cnnlab.errors import LabError
 from cnnlab.inference.test_set import TestSet, images_of
@@ -59,8 +58,6 @@ def draw_and_answer(chosen: list[Run]) -> None:
             keep_choices(can_keep)
     with answer_column:
         answers_view(chosen, prepared)
-        if prepared and (count := digits_side_by_side(prepared.drawn)) > 1:
-            st.info(f"This looks like {count} digits. The networks were trained to read one: they answer all the same.")
         for refusal in refusals:
             st.caption(as_text(refusal))
         if not is_round():

@@ -11,6 +11,7 @@ from cnnlab.wording import percent
 
 # What a figure calls the cell, or the value, that is clicked.
 CELL = "cell"
+_TITLES = {"model": "Definition", "pen_accuracy": "Accuracy on people's digits"}
 # Numbers of which the greatest is so many times the least are drawn on a logarithmic axis.
 _SPREAD = 8
 # Below this, a point stands at the lower end of the axis.
@@ -124,7 +125,7 @@ def _axis_of(setting: str, values: pd.Series) -> alt.X:
 
 
 def title_of(name: str) -> str:
-    """Return what people call a setting."""
-    if name == "model":
-        return "Definition"
+    """Return what people call a setting, or another column of a sweep's table."""
+    if name in _TITLES:
+        return _TITLES[name]
     return SETTINGS[name].label if name in SETTINGS else name.replace("_", " ").capitalize()

@@ -1,5 +1,6 @@
 """The results of several runs as one data frame, run by run or over seeds."""
 
+import math
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -9,6 +10,8 @@ from cnnlab.comparison.experiments import by_experiment, by_seed, folded_labels_
 from cnnlab.comparison.outcomes import outcome
 from cnnlab.comparison.statistics import accuracy_interval
 from cnnlab.data.mnist import TEST_IMAGES
+from cnnlab.data.pen_digits import TESTING_DIGITS
+from cnnlab.inference.test_set import pen_accuracy_of
 from cnnlab.models.definitions import UnknownDefinition
 from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
@@ -21,11 +24,11 @@ def results(runs: Sequence[Run]) -> pd.DataFrame:
     -------
     DataFrame
         Columns status, as `outcome` has it; progress (the share of the steps that are done); train_loss, test_loss and
-        test_accuracy of the newest epoch; pen_accuracy (on what people drew, of the newest epoch where it was measured,
-        else missing); beside_tutorial (that train loss less the one that the tutorial prints for
-        this definition and epoch); best_test_loss and best_epoch; accuracy_low and accuracy_high, as
-        `accuracy_interval` returns them; parameters (how many numbers the network learns); and the medians of
-        seconds_per_epoch and images_per_second. Missing where a run has no epoch yet.
+        test_accuracy of the newest epoch; pen_accuracy (on what people drew, of the newest epoch where it was measured;
+        of a run that has ended, as `pen_accuracy_of` returns it); beside_tutorial (that train loss less the one that
+        the tutorial prints for this definition and epoch); best_test_loss and best_epoch; accuracy_low, accuracy_high,
+        pen_low and pen_high, as `accuracy_interval` returns them; parameters (how many numbers the network learns); and
+        the medians of seconds_per_epoch and images_per_second. Missing where a run has no epoch yet.
     """
     rows = []
     for run in runs:
@@ -46,11 +49,11 @@ def results(runs: Sequence[Run]) -> pd.DataFrame:
                 "best_test_loss": best.test_loss,
                 "best_epoch": int(best.epoch),
                 "test_accuracy": last.test_accuracy,
-                "pen_accuracy": last.get("pen_accuracy"),
                 "accuracy_low": low,
                 "accuracy_high": high,
                 "seconds_per_epoch": epochs["seconds"].median(),
                 "images_per_second": epochs["images_per_second"].median(),
+                **_on_people(run, last.get("pen_accuracy")),
             }
         rows.append(row)
     return pd.DataFrame(rows, columns=_RESULT_COLUMNS)
@@ -68,10 +71,21 @@ _RESULT_COLUMNS = [
     "accuracy_low",
     "accuracy_high",
     "pen_accuracy",
+    "pen_low",
+    "pen_high",
     "parameters",
     "seconds_per_epoch",
     "images_per_second",
 ]
+
+
+def _on_people(run: Run, logged: float | None) -> dict[str, object]:
+    """Return the accuracy on what people drew, with its interval; nothing where it is not known."""
+    accuracy = logged if run.status.is_active else pen_accuracy_of(run)
+    if accuracy is None or math.isnan(accuracy):
+        return {}
+    low, high = accuracy_interval(round(accuracy * TESTING_DIGITS), TESTING_DIGITS)
+    return {"pen_accuracy": accuracy, "pen_low": low, "pen_high": high}
 
 
 def over_seeds(runs: Sequence[Run]) -> pd.DataFrame:
@@ -81,7 +95,8 @@ def over_seeds(runs: Sequence[Run]) -> pd.DataFrame:
     -------
     DataFrame
         Columns label, as `folded_labels_of` returns it; seeds (how many); accuracy_mean, accuracy_low and accuracy_high
-        (the mean, the least and the greatest of the test accuracies after the last epoch); and train_loss_mean.
+        (the mean, the least and the greatest of the test accuracies after the last epoch); pen_accuracy_mean; and
+        train_loss_mean.
     """
     finished = [run for run in runs if run.status is Status.FINISHED]
     groups = [list(by_seed(experiment, finished).values()) for experiment in by_experiment(finished)]
@@ -92,6 +107,7 @@ def over_seeds(runs: Sequence[Run]) -> pd.DataFrame:
         accuracy_mean=("test_accuracy", "mean"),
         accuracy_low=("test_accuracy", "min"),
         accuracy_high=("test_accuracy", "max"),
+        pen_accuracy_mean=("pen_accuracy", "mean"),
         train_loss_mean=("train_loss", "mean"),
     ).reset_index()
 

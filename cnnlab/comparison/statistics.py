@@ -9,6 +9,7 @@ from statistics import NormalDist
 import numpy as np
 
 from cnnlab.inference.test_set import Predictions
+from cnnlab.wording import percent
 
 SIGNIFICANCE = 0.05
 
@@ -25,6 +26,12 @@ def accuracy_interval(right: int, total: int) -> tuple[float, float]:
     centre = share + correction / 2
     half_width = z * sqrt(share * (1 - share) / total + correction / total / 4)
     return (centre - half_width) / (1 + correction), (centre + half_width) / (1 + correction)
+
+
+def share_in_words(right: int, total: int) -> str:
+    """Return a share with its interval: "98.44 % (95 % interval 98.18 to 98.66 %)"."""
+    low, high = accuracy_interval(right, total)
+    return f"{percent(right / total)} (95 % interval {percent(low).removesuffix(' %')} to {percent(high)})"
 
 
 @dataclass(frozen=True)
@@ -47,15 +54,25 @@ class Verdict:
     differing: int
     p_value: float
 
+    @property
+    def is_more_than_chance(self) -> bool:
+        """Whether the difference is called more than chance."""
+        return self.p_value < SIGNIFICANCE
+
+    @property
+    def is_for_first(self) -> bool:
+        """Whether the first is right more often."""
+        return self.only_first > self.only_second
+
     def sentence(self, first: str, second: str) -> str:
         """Return the verdict in words, with the names of the two runs."""
         if not self.differing:
             return f"{first} and {second} give the same answer to every image."
         counts = f"{first} is right on {self.only_first:,} that {second} misses, {second} on {self.only_second:,}"
         p_value = written_p(self.p_value)
-        if self.p_value >= SIGNIFICANCE:
+        if not self.is_more_than_chance:
             return f"{counts} that {first} misses: no difference that chance would not explain, {p_value}."
-        better = first if self.only_first > self.only_second else second
+        better = first if self.is_for_first else second
         return f"{counts} that {first} misses: {better} is better than chance would explain, {p_value}."
 
 

@@ -4,9 +4,11 @@ All that comes from a run, such as its name and its source, is escaped, and the 
 style.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict
 from html import escape
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +19,7 @@ from cnnlab.comparison.experiments import folded_labels_of
 from cnnlab.comparison.labels import labels_of
 from cnnlab.comparison.outcomes import collapse_of
 from cnnlab.comparison.results import results
+from cnnlab.conclusions.people import People, on_people
 from cnnlab.conclusions.verdicts import conclusion
 from cnnlab.inference.confusion import confusion_matrix
 from cnnlab.runs.log import Status
@@ -48,7 +51,9 @@ def run_report(run: Run, answers: np.ndarray | None, digits: np.ndarray) -> str:
     return comparison_report([run], {run.id: answers} if answers is not None else {}, digits)
 
 
-def comparison_report(runs: Sequence[Run], answers: Mapping[str, np.ndarray], digits: np.ndarray) -> str:
+def comparison_report(
+    runs: Sequence[Run], answers: Mapping[str, np.ndarray], digits: np.ndarray, people: People | None = None
+) -> str:
     """Return the report on some runs.
 
     Parameters
@@ -59,6 +64,8 @@ def comparison_report(runs: Sequence[Run], answers: Mapping[str, np.ndarray], di
         By a run's identifier its answers to the test images, shape (N,); those that have none yet are left out.
     digits
         What the test images show, shape (N,).
+    people
+        What the same runs answer to the digits that people drew; None to leave these out.
 
     Returns
     -------
@@ -69,7 +76,7 @@ def comparison_report(runs: Sequence[Run], answers: Mapping[str, np.ndarray], di
     title = labels[0] if len(runs) == 1 else f"Comparison of {len(runs)} runs"
     sections = [
         f"<h1>{escape(title)}</h1>",
-        _verdict(runs, labels, answers, digits),
+        _verdict(runs, labels, answers, digits, people),
         _section("Train loss", _curves(runs, labels)),
         _section("Results", _results(runs, labels)),
         _section("Recipes" if len(runs) > 1 else "Recipe", _recipes(runs, labels)),
@@ -90,18 +97,30 @@ def _section(title: str, body: str) -> str:
     return f"<h2>{title}</h2>\n{body}" if body else ""
 
 
-def _verdict(runs: Sequence[Run], labels: Sequence[str], answers: Mapping[str, np.ndarray], digits: np.ndarray) -> str:
+def _verdict(
+    runs: Sequence[Run],
+    labels: Sequence[str],
+    answers: Mapping[str, np.ndarray],
+    digits: np.ndarray,
+    people: People | None,
+) -> str:
     told = [_ended_badly(run, label) for run, label in zip(runs, labels, strict=True)]
     answering = [run for run in runs if run.id in answers]
     if len(answering) > 1:
         called = labels_of(answering) if len(answering) == 2 else folded_labels_of(answering)
         # The names come in when the rest is escaped: a private sign stands for each until then.
         marks = {run.id: chr(0xE000 + called.index(label)) for run, label in zip(answering, called, strict=True)}
+
+        def with_names(sentence: str) -> str:
+            sentence = escape(sentence)
+            for place, label in enumerate(called):
+                sentence = sentence.replace(chr(0xE000 + place), f"<b>{escape(label)}</b>")
+            return sentence
+
         found = conclusion(answering, answers, digits, marks)
-        sentence = escape(found.sentence)
-        for place, label in enumerate(called):
-            sentence = sentence.replace(chr(0xE000 + place), f"<b>{escape(label)}</b>")
-        told.insert(0, sentence)
+        told.insert(0, with_names(found.sentence))
+        if people:
+            told.insert(1, with_names(on_people(answering, people, marks, answers, digits)))
         if found.advice:
             told.append(f'<span class="faint">{escape(found.advice)}</span>')
     return f'<div class="verdict">{"<br>".join(filter(None, told))}</div>' if any(told) else ""
@@ -142,18 +161,26 @@ def _results(runs: Sequence[Run], labels: Sequence[str]) -> str:
     rows = []
     for label, row in zip(labels, results(runs).to_dict("records"), strict=True):
         has_epoch = row["train_loss"] == row["train_loss"]
-        numbers = ["–"] * 4
+        numbers = ["–"] * 6
         if has_epoch:
             numbers = [
                 f"{row['train_loss']:.4f}",
                 f"{row['test_loss']:.4f}",
                 percent(row["test_accuracy"]),
                 f"{percent(row['accuracy_low'])} to {percent(row['accuracy_high'])}",
+                *_on_people(row),
             ]
         cells = "".join(f'<td class="number">{number}</td>' for number in numbers)
         rows.append(f"<tr><td>{escape(label)}</td><td>{escape(row['status'])}</td>{cells}</tr>")
-    heads = _heads("Run", "Status", "Train loss", "Test loss", "Test accuracy", "95 % interval (Wilson)")
+    interval = "95 % interval (Wilson)"
+    heads = _heads("Run", "Status", "Train loss", "Test loss", "Test accuracy", interval, "Drawn by people", interval)
     return f'<div class="wide"><table>{heads}{"".join(rows)}</table></div>'
+
+
+def _on_people(row: Mapping[Hashable, Any]) -> list[str]:
+    if math.isnan(row["pen_accuracy"]):
+        return ["–", "–"]
+    return [percent(row["pen_accuracy"]), f"{percent(row['pen_low'])} to {percent(row['pen_high'])}"]
 
 
 def _heads(*names: str) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 from cnnlab.comparison.experiments import DEFINITION, USED_BACKEND, by_experiment, by_seed, differing_settings, name_of
 from cnnlab.comparison.labels import MACHINE
 from cnnlab.comparison.seeds import OverSeeds, best_first, difference, seeds_needed
-from cnnlab.comparison.statistics import SIGNIFICANCE, Verdict, compare_answers, written_p
+from cnnlab.comparison.statistics import Verdict, compare_answers, written_p
 from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
 from cnnlab.wording import percent
@@ -76,8 +76,7 @@ def conclusion(
         first, second = runs
         verdict = compare_answers(digits, answers[first.id], answers[second.id])
         return _of_two(first, second, verdict, (names[first.id], names[second.id]))
-    groups = [list(by_seed(experiment, group).values()) or group for experiment, group in by_experiment(runs).items()]
-    several = [len(group) > 1 and all(run.status is Status.FINISHED for run in group) for group in groups]
+    groups, several = groups_of(runs)
     if len(groups) == 1 and several[0]:
         return _over_one(groups[0], names)
     if len(groups) > 1 and all(several):
@@ -85,6 +84,12 @@ def conclusion(
     if len(groups) == 1:
         return _of_repeats(runs, answers, names)
     return _of_many(groups, several, names)
+
+
+def groups_of(runs: Sequence[Run]) -> tuple[list[list[Run]], list[bool]]:
+    """Return the runs of each experiment, and whether these are finished ones with several seeds."""
+    groups = [list(by_seed(experiment, group).values()) or group for experiment, group in by_experiment(runs).items()]
+    return groups, [len(group) > 1 and all(run.status is Status.FINISHED for run in group) for group in groups]
 
 
 def _of_two(first: Run, second: Run, verdict: Verdict, names: tuple[str, str]) -> Conclusion:
@@ -95,13 +100,13 @@ def _of_two(first: Run, second: Run, verdict: Verdict, names: tuple[str, str]) -
         same = f"{begin}: {one} and {other} give the same answer to every test image"
         return Conclusion(f"{same}: they are one network." if differing == [DEFINITION] else f"{same}.")
     counts = (
-        f"{begin}: {one} is right on {verdict.only_first:,} of the test images that {other} misses, {other} on "
+        f"{begin}: {one} is right on {verdict.only_first:,} of MNIST's test images that {other} misses, {other} on "
         f"{verdict.only_second:,} that {one} misses"
     )
     p_value = written_p(verdict.p_value)
-    if verdict.p_value >= SIGNIFICANCE:
+    if not verdict.is_more_than_chance:
         return Conclusion(f"{counts}: no difference that chance would not explain, {p_value}.", _advice(differing))
-    better = one if verdict.only_first > verdict.only_second else other
+    better = one if verdict.is_for_first else other
     told = f"{counts}: of these two trained networks {better} is the better one, by more than chance, {p_value}"
     if len(differing) > 1:
         told += "; which of the differences it comes from cannot be told"
@@ -129,8 +134,8 @@ def _over_one(group: Sequence[Run], names: Mapping[str, str]) -> Conclusion:
     seeds = _accuracies(group)
     lowest, highest = min(seeds.accuracies), max(seeds.accuracies)
     return Conclusion(
-        f"Only the seed differs: {names[group[0].id]} reads {seeds.in_words()} of the test images rightly on average, "
-        f"from {percent(lowest)} to {percent(highest)}. So far chance alone moves a result."
+        f"Only the seed differs: {names[group[0].id]} reads {seeds.in_words()} of MNIST's test images rightly on "
+        f"average, from {percent(lowest)} to {percent(highest)}. So far chance alone moves a result."
     )
 
 
@@ -145,7 +150,7 @@ def _over_seeds(
     begin = differing_in_words(differing)
     if others:
         begin = f"{len(groups)} recipes are compared ({', '.join(differing)})"
-    elif alike := _seeds_with_one_answer(groups, answers):
+    elif alike := seeds_with_one_answer(groups, answers):
         ends = "they are one network." if differing == [DEFINITION] else "no seed tells them apart."
         return Conclusion(
             f"{begin}: with each of {alike} seeds, {called[0]} and {called[1]} give the same answer to every test "
@@ -153,8 +158,8 @@ def _over_seeds(
         )
     found = difference(samples[best], samples[second])
     told = (
-        f"{begin}: {called[best]} has the best mean, {samples[best].in_words()}, and {called[second]} the next best, "
-        f"{samples[second].in_words()}: a difference of {found.in_words()}"
+        f"{begin}: {called[best]} has the best mean on MNIST, {samples[best].in_words()}, and {called[second]} the "
+        f"next best, {samples[second].in_words()}: a difference of {found.in_words()}"
     )
     if found.is_more_than_chance and len(differing) > 1 and not others:
         told += "; which of the differences it comes from cannot be told"
@@ -184,7 +189,7 @@ def _accuracies(group: Sequence[Run]) -> OverSeeds:
     return OverSeeds(tuple(epoch.test_accuracy for run in group if (epoch := run.last_epoch())) or (0.0,))
 
 
-def _seeds_with_one_answer(groups: Sequence[Sequence[Run]], answers: Mapping[str, np.ndarray]) -> int:
+def seeds_with_one_answer(groups: Sequence[Sequence[Run]], answers: Mapping[str, np.ndarray]) -> int:
     """Return with how many seeds two experiments answer each image alike; 0 if with some they do not."""
     first, second = ({run.config.seed: answers[run.id] for run in group} for group in groups)
     if first.keys() != second.keys() or any(not np.array_equal(first[seed], second[seed]) for seed in first):

@@ -33,6 +33,14 @@ class UnreadablePicture(LabError):
     """A picture cannot be shown on the canvas."""
 
 
+class SeveralDigits(UnreadablePicture):
+    """A picture shows more than one digit: so many."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(f"This picture shows {count} digits, and one is read at a time. Cut out the one you mean.")
+        self.count = count
+
+
 @dataclass(frozen=True)
 class PictureSteps:
     """The steps from a picture to ink on the canvas. All are float32.
@@ -71,7 +79,9 @@ def picture_steps(content: bytes) -> PictureSteps:
     Raises
     ------
     UnreadablePicture
-        If it is none of these, is damaged, is too large, or does not show one digit.
+        If it is none of these, is damaged, is too large, or shows no digit.
+    SeveralDigits
+        If it shows more than one.
     """
     pixels = _pixels(content)
     drawn = ink(pixels)
@@ -93,7 +103,7 @@ def _drawn(drawn: np.ndarray, pixels: np.ndarray) -> PictureSteps:
         if (drawn > 0.5).mean() > _LARGEST_BLOT:
             raise _none()
     if len(digits.masks) > 1:
-        raise _several(len(digits.masks))
+        raise SeveralDigits(len(digits.masks))
     if digits.masks and (beside := is_ink & ~digits.masks[0]).any():
         drawn = np.where(ndimage.binary_dilation(beside, iterations=2), np.float32(0), drawn)
     return PictureSteps(_in_a_square(drawn))
@@ -118,7 +128,7 @@ def _photographed(pixels: np.ndarray) -> PictureSteps:
     if not digits.masks:
         raise _none(digits.touched_edge)
     if len(digits.masks) > 1:
-        raise _several(len(digits.masks))
+        raise SeveralDigits(len(digits.masks))
     (mask,) = digits.masks
     clean = (dark - least) / max(float(np.quantile(dark[mask], 0.8)) - least, 1e-6)
     kept = np.where(ndimage.binary_dilation(mask) & (mask | ~is_line), clean.clip(0, 1), 0).astype(np.float32)
@@ -133,10 +143,6 @@ def _none(touched_edge: bool = False) -> UnreadablePicture:
             "digit."
         )
     return UnreadablePicture("No digit was found in this picture. Write one large and dark, and go nearer.")
-
-
-def _several(count: int) -> UnreadablePicture:
-    return UnreadablePicture(f"This picture shows {count} digits, and one is read at a time. Cut out the one you mean.")
 
 
 def _large(kept: np.ndarray) -> np.ndarray:

@@ -25,7 +25,12 @@ export default function ({ data }) {
   const answer = () => {
     frame = 0;
     const ink = inkOn(paper);
+    const before = answered;
     answered = sumOf(ink);
+    // That a drawing is unlike a digit, only the server says, of what was there when the pen was lifted.
+    if (isDrawing && answered !== before) {
+      for (const told of document.querySelectorAll(".answer .unlike, .doubt")) told.textContent = "";
+    }
     const steps = prepare(ink, CANVAS_SIDE);
     const shrunk = steps && shrink(steps.drawn, CANVAS_SIDE);
     for (const { run, layers, network } of networks) {

@@ -28,7 +28,10 @@ from cnnlab.training.evaluation import EVALUATION_BATCH_SIZE
 NEIGHBOURS = 5
 FLAGGED = 0.01  # of drawn digits, by the threshold
 _MNIST_IMAGES, _PEN_DRAWINGS = 8_000, 6_000  # to compare with
-_MOST_KEPT = 8  # networks, of 22 MB each
+# So many of the numbers that the first linear layer is given are compared, evenly spread: a layer on large feature maps
+# is given tens of thousands, which would be a gigabyte for one network.
+_MOST_NUMBERS = 1_024
+_MOST_KEPT = 400_000_000  # bytes; the tutorial's network takes 11 million, and a class has one for each learner
 
 _lock = Lock()
 _kept: OrderedDict[tuple[str, str], "Familiar"] = OrderedDict()
@@ -41,7 +44,7 @@ class Familiar:
     Attributes
     ----------
     directions
-        Shape (M, features), each of length 1.
+        Shape (M, features), float16, each of length 1.
     threshold
         The greatest distance of what counts as a digit.
     """
@@ -71,16 +74,26 @@ def distances_of(run: Run, images: np.ndarray) -> tuple[np.ndarray, float]:
         If the digits to compare with cannot be read.
     """
     network = newest_network_of(run)
-    key = (run.source, network.fingerprint)
     with _lock:
-        if key not in _kept:
-            _kept[key] = _familiar_to(network.module)
-        _kept.move_to_end(key)
-        familiar = _kept[key]
-        if len(_kept) > _MOST_KEPT:
+        familiar = _kept.pop((run.source, network.fingerprint), None) or _familiar_to(network.module)
+        _kept[run.source, network.fingerprint] = familiar
+        while len(_kept) > 1 and sum(each.directions.nbytes for each in _kept.values()) > _MOST_KEPT:
             _kept.popitem(last=False)
     features = _directions(network.module, torch.from_numpy(images).unsqueeze(1))
-    return _distances(features, familiar.directions).numpy(), familiar.threshold
+    return _distances(features, familiar.directions.float()).numpy(), familiar.threshold
+
+
+def answers_at_once(run: Run) -> bool:
+    """Return whether a run has been asked before, with its newest weights: else `are_digits` takes a second or two.
+
+    Raises
+    ------
+    NoPredictions
+        As `cnnlab.inference.networks.newest_network_of` does.
+    """
+    key = (run.source, newest_network_of(run).fingerprint)
+    with _lock:
+        return key in _kept
 
 
 def are_digits(run: Run, images: np.ndarray) -> np.ndarray:
@@ -93,7 +106,7 @@ def _familiar_to(module: nn.Module) -> Familiar:
     directions = _directions(module, _digits())
     choosing, _ = load_drawn("choosing")
     distances = _distances(_directions(module, choosing), directions)
-    return Familiar(directions, float(distances.quantile(1 - FLAGGED)))
+    return Familiar(directions.half(), float(distances.quantile(1 - FLAGGED)))
 
 
 @cache
@@ -107,10 +120,13 @@ def _digits() -> Tensor:
 
 
 def _directions(module: nn.Module, images: Tensor) -> Tensor:
-    """Return what a network's first linear layer is given for images, shape (N, features), each of length 1."""
+    """Return what a network's first linear layer is given for images, shape (N, features), each of length 1.
+
+    Of more than `_MOST_NUMBERS`, so many are taken.
+    """
     first = next((layer for layer in module.modules() if isinstance(layer, nn.Linear)), None)
     given: list[Tensor] = []
-    hook = first and first.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0].flatten(start_dim=1)))
+    hook = first and first.register_forward_pre_hook(lambda _, inputs: given.append(_some_of(inputs[0].flatten(1))))
     with torch.inference_mode():
         for batch in images.split(EVALUATION_BATCH_SIZE):
             answers = module(batch)
@@ -119,6 +135,14 @@ def _directions(module: nn.Module, images: Tensor) -> Tensor:
     if hook:
         hook.remove()
     return F.normalize(torch.cat(given), dim=1)
+
+
+def _some_of(numbers: Tensor) -> Tensor:
+    """Return the columns of a matrix, or where they are too many, some that are evenly spread."""
+    count = numbers.shape[1]
+    if count <= _MOST_NUMBERS:
+        return numbers
+    return numbers[:, torch.linspace(0, count - 1, _MOST_NUMBERS).round().long()]
 
 
 def _distances(directions: Tensor, familiar: Tensor) -> Tensor:

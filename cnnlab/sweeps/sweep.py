@@ -245,8 +245,9 @@ class Sweep:
         -------
         DataFrame
             A row for each run: run (its identifier), status, a column for each of `tried`, and of its newest epoch
-            epoch, train_loss, test_loss and test_accuracy, which are NaN before it has one. Where images are kept for
-            it, validation_accuracy too. The status of a run that a search has stopped is "pruned".
+            epoch, train_loss, test_loss and test_accuracy, which are NaN before it has one. Where one of them was asked
+            about what people drew, pen_accuracy too, and where images are kept for it, validation_accuracy. The status
+            of a run that a search has stopped is "pruned".
         """
         runs = self.runs()
         tried = self._tried_by(runs)
@@ -263,10 +264,13 @@ class Sweep:
                         "train_loss": epoch.train_loss if epoch else math.nan,
                         "test_loss": epoch.test_loss if epoch else math.nan,
                         "test_accuracy": epoch.test_accuracy if epoch else math.nan,
+                        "pen_accuracy": epoch.pen_accuracy if epoch else None,
                         "validation_accuracy": epoch.validation_accuracy if epoch else math.nan,
                     }
                 )
         columns = ["run", "status", *tried, "epoch", "train_loss", "test_loss", "test_accuracy"]
+        if any(row["pen_accuracy"] is not None for row in rows):
+            columns.append("pen_accuracy")
         if any(run.config.validation for run in runs):
             columns.append("validation_accuracy")
         return pd.DataFrame(rows, columns=columns)

@@ -44,6 +44,31 @@ def test_the_answers_change_while_the_mouse_is_held_down(path, count, open_page)
     expect_digits(page, "7", count)
 
 
+def test_a_letter_is_said_to_be_unlike_a_digit_until_the_pen_moves_again(open_page):
+    page = open_page("/draw?runs=reference-drawing")
+    box = box_of_the_canvas(page)
+    x, y, scale = box["x"], box["y"], box["width"] / 280
+
+    def move(*points):
+        for px, py in points:
+            page.mouse.move(x + px * scale, y + py * scale, steps=8)
+
+    for start, *others in [[(90, 50), (90, 230)], [(190, 60), (92, 150), (200, 230)]]:
+        move(start)
+        page.mouse.down()
+        move(*others)
+        page.mouse.up()
+    expect(page.locator(".unlike")).to_have_text("unlike a digit")
+    expect(page.locator(".doubt")).to_contain_text("most likely this is none")
+    page.wait_for_selector(AT_REST)
+    move((40, 40))
+    page.mouse.down()
+    move((40, 120))
+    for told in (".unlike", ".doubt"):
+        expect(page.locator(told)).to_have_text("")
+    page.mouse.up()
+
+
 def test_the_answers_change_while_a_finger_is_on_the_screen(open_page):
     page = open_page(TWO_RUNS, has_touch=True, viewport={"width": 390, "height": 844})
     box = box_of_the_canvas(page)

@@ -2,12 +2,15 @@ import shutil
 
 import pytest
 
+from cnnlab.data.mnist import DataError
+from cnnlab.inference.test_set import predictions_of
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs.log import Status
 from cnnlab.runs.shelf import all_runs, create_run, delete_run, reference_runs
 from cnnlab.runs.writer import RunWriter
 from cnnlab.training.events import EpochEvent
 from cnnlab.training.recipe import TrainingConfig
+from cnnlab.ui.compare import verdict
 
 
 @pytest.fixture
@@ -39,6 +42,7 @@ def ended_run(model, seed, answers_of=None):
     if answers_of:
         shutil.copy(answers_of.weights_path, run.weights_path)
         shutil.copy(answers_of.predictions_path, run.predictions_path)
+        shutil.copy(answers_of.pen_predictions_path, run.pen_predictions_path)
     return run
 
 
@@ -121,6 +125,38 @@ def test_runs_without_weights_are_left_out_of_the_verdict_with_a_reason(compare_
     open_comparison(compare_page, run.id, "reference-module")
     assert any("has no weights yet" in warning.value for warning in compare_page.warning)
     assert not compare_page.exception
+
+
+def test_two_networks_get_a_verdict_on_what_people_drew_beside_that_on_mnist(compare_page):
+    open_comparison(compare_page, "reference-sequential", "reference-drawing")
+    assert not compare_page.exception
+    (told,) = [text for text in texts(compare_page) if text.startswith("On digits drawn by people")]
+    assert "is right on 94" in told
+    assert "more than chance would explain, p < 0.001" in told
+    table = compare_page.dataframe[0].value
+    assert table["pen_accuracy"].notna().all()  # the first's log is of a version that did not ask for them
+    assert table["pen_interval"].str.fullmatch(r"\d\d\.\d\d % to \d\d\.\d\d %").all()
+
+
+def test_a_run_that_cannot_be_asked_about_what_people_drew_says_so(compare_page, monkeypatch):
+    def without_pen(run, test_set="mnist"):
+        if test_set == "pen" and run.id == "reference-drawing":
+            raise DataError("The pen digits cannot be read.")
+        return predictions_of(run, test_set)
+
+    monkeypatch.setattr(verdict, "predictions_of", without_pen)
+    open_comparison(compare_page, "reference-sequential", "reference-drawing")
+    assert not compare_page.exception
+    (told,) = [text for text in texts(compare_page) if text.startswith("On digits drawn by people")]
+    assert "**Reference: For drawing** has no answers to them. The pen digits cannot be read" in told.replace("\\", "")
+
+
+def test_of_three_networks_each_two_are_compared_on_both_test_sets(compare_page):
+    open_comparison(compare_page, "reference-sequential", "reference-module", "reference-drawing")
+    shown = texts(compare_page)
+    mnist, people = shown.index("**MNIST's test images**"), shown.index("**Digits drawn by people**")
+    assert [text.startswith("- ") for text in shown[mnist + 1 : people]] == [True] * 3
+    assert [text.startswith("- ") for text in shown[people + 1 : people + 4]] == [True] * 3
 
 
 def test_train_both_starts_the_two_definitions_alike_and_chooses_them(compare_page, wait_for):

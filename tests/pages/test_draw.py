@@ -1,18 +1,22 @@
 """The Draw page without a browser: nothing can be drawn here, but everything around it works."""
 
 import io
+import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from cnnlab.data.mnist import DataError
 from cnnlab.drawing.my_digits import keep, my_digits, my_digits_path
-from cnnlab.drawing.strokes import Stroke
+from cnnlab.drawing.strokes import Stroke, ink_of
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs.shelf import create_run
 from cnnlab.runs.writer import RunWriter
 from cnnlab.training.events import EpochEvent
 from cnnlab.training.recipe import TrainingConfig
+from cnnlab.ui.answers import doubts
 
 ONE = (Stroke(20, ((140.0, 50.0), (140.0, 230.0))),)
 
@@ -82,6 +86,61 @@ def test_a_test_image_on_the_canvas_is_answered_at_once(draw_page):
     assert "After a plain shrink" in html(draw_page)
     button(draw_page, "Clear").click().run()
     assert "Nothing drawn yet" in html(draw_page)
+
+
+K = [((90.0, 50.0), (90.0, 230.0)), ((190.0, 60.0), (85.0, 150.0)), ((85.0, 150.0), (200.0, 230.0))]
+ONE_AND_SEVEN = [((60.0, 70.0), (60.0, 220.0)), ((150.0, 80.0), (240.0, 80.0), (190.0, 220.0))]
+
+
+def with_drawing(page, *lines):
+    ink = ink_of([Stroke(20, line) for line in lines])
+    page.session_state["canvas_picture"] = SimpleNamespace(ink=ink, title="Drawn", steps=None)
+    page.run()
+    assert not page.exception
+    return page
+
+
+def doubt(page):
+    (said,) = re.findall(r'<p class="doubt">(.*?)</p>', html(page))
+    return said
+
+
+def test_a_letter_is_answered_and_said_to_be_unlike_a_digit(draw_page):
+    with_drawing(draw_page, *K)
+    assert html(draw_page).count('<div class="unlike">unlike a digit</div>') == len(chosen(draw_page)) == 2
+    assert html(draw_page).count(", unlike a digit") == 2  # read out
+    assert doubt(draw_page).startswith("Unlike any digit: most likely this is none.")
+    assert len(re.findall(r'data-digit="\d"', html(draw_page))) == 2
+    with_drawing(draw_page, ONE[0].points)
+    assert '<div class="unlike">unlike' not in html(draw_page)
+    assert doubt(draw_page) == ""
+
+
+@pytest.mark.parametrize("path", ["pages/draw.py", "app.py"])
+def test_two_digits_on_one_canvas_are_said_to_be_two(app, path):
+    page = with_drawing(app.switch_page(path).run(), *ONE_AND_SEVEN)
+    assert doubt(page).startswith("This looks like 2 digits.")
+    assert re.search(r'data-digit="\d"', html(page))
+
+
+def test_a_run_that_cannot_be_drawn_with_keeps_no_other_from_its_doubt(draw_page):
+    run = create_run(DEFINITIONS["module"], TrainingConfig(epochs=1))
+    with RunWriter.claim(run) as writer:
+        writer.stopped()
+    draw_page.multiselect(key="answering").set_value([run.id, "reference-drawing"]).run()
+    with_drawing(draw_page, *K)
+    assert "has no weights yet" in html(draw_page)
+    assert html(draw_page).count('<div class="unlike">unlike a digit</div>') == 1
+
+
+def test_where_the_digits_to_compare_with_cannot_be_read_the_page_says_so_and_answers(draw_page, monkeypatch):
+    def unreadable(*_):
+        raise DataError("The pen digits <are> gone.")
+
+    monkeypatch.setattr(doubts, "are_digits", unreadable)
+    with_drawing(draw_page, *K)
+    assert doubt(draw_page) == "Whether it is a digit at all cannot be told. The pen digits &lt;are&gt; gone."
+    assert len(re.findall(r'data-digit="\d"', html(draw_page))) == 2
 
 
 def test_a_run_without_weights_says_so(draw_page):

@@ -4,7 +4,8 @@ Plain HTML: it arrives with the stroke that it answers, and a chart library woul
 """
 
 import html
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
+from zlib import crc32
 
 import numpy as np
 import streamlit as st
@@ -16,11 +17,13 @@ from cnnlab.errors import LabError
 from cnnlab.inference.answers import Answer, answers_of
 from cnnlab.inference.networks import Moment
 from cnnlab.runs.run import Run
+from cnnlab.ui.answers.doubts import UNLIKE, finding_it_unlike, several_in_words
 from cnnlab.ui.frame.page import theme_color
 from cnnlab.ui.frame.pictures import picture_address
 from cnnlab.ui.frame.torch_thread import ask
 from cnnlab.ui.frame.wording import as_text
 
+_EMPTY = "Nothing drawn yet"
 _SMOOTH = ("Photo", "Light", "Kept", "Drawn", "Cropped")  # steps with more pixels than are shown
 
 _STYLE = """
@@ -31,6 +34,11 @@ _STYLE = """
 .answer .named { display: flex; align-items: baseline; gap: .5rem; height: 2.6rem; line-height: 2.6rem; }
 .answer .named b { font-size: 2.1rem; font-weight: 700; }
 .answer .named.none { opacity: .75; }
+.answer { position: relative; }
+.answer .unlike { position: absolute; top: 2.75rem; right: .8rem; font-size: .8rem; padding: 0 .5rem;
+  border: 1px solid currentColor; border-radius: .6rem; }
+.answer .unlike:empty { display: none; }
+.doubt { margin: .5rem 0 0; min-height: 1.4em; line-height: 1.4; font-size: .875rem; }
 .answer .bars { display: grid; grid-template-columns: repeat(10, 1fr); gap: 3px; text-align: center; }
 .answer .bars div { height: 3.6rem; display: flex; align-items: end; border-bottom: 1px solid rgba(128, 136, 152, .5); }
 .answer .bars i { flex: 1; background: rgba(128, 136, 152, .55); border-radius: 2px 2px 0 0; }
@@ -55,17 +63,50 @@ _STYLE = """
 
 
 def answers_view(runs: Sequence[Run], prepared: Preparation | None) -> None:
-    """Show the answer of each run as bars over the ten digits, in places that stay where they are."""
-    cards, told = [], []
-    for run, label in zip(runs, labels_of(runs), strict=True):
+    """Show the answer of each run as bars over the ten digits, in places that stay where they are.
+
+    Below them is room for what is to be said against the answers.
+    """
+    answers: dict[str, list[Answer]] = {}
+    refusals: dict[str, str] = {}
+    for run in runs:
         try:
-            answers = ask(answers_of, run, _inputs(prepared)) if prepared else None
-            cards.append(_card(run, label, answers))
-            told += [f"{label}: {answer.digit}, {_percent(answer.confidence)}." for answer in (answers or [])[:1]]
+            if prepared:
+                answers[run.id] = ask(answers_of, run, _inputs(prepared))
         except LabError as error:
-            cards.append(_card(run, label, None, str(error)))
-    st.html(f'{_STYLE}<div class="answers" style="--bar: {theme_color("primaryColor")}">{"".join(cards)}</div>')
-    st.html(f'<p class="unseen" role="status">{html.escape(" ".join(told))}</p>')  # for those who do not see it
+            refusals[run.id] = str(error)
+    labels = {run.id: label for run, label in zip(runs, labels_of(runs), strict=True)}
+    place = st.empty()
+
+    def show(unlike: Set[str] = frozenset(), doubt: str = "") -> None:
+        cards = [
+            _card(run, labels[run.id], answers.get(run.id), refusals.get(run.id, _EMPTY), is_unlike=run.id in unlike)
+            for run in runs
+        ]
+        read = [
+            f"{labels[run_id]}: {each[0].digit}, {_percent(each[0].confidence)}." for run_id, each in answers.items()
+        ]
+        # While the pen moves, the page takes the doubt back: another drawing is another text, which is put anew.
+        drawn = crc32(prepared.drawn.tobytes()) if prepared else 0
+        place.html(
+            f'{_STYLE}<div class="answers" data-drawn="{drawn}" style="--bar: {theme_color("primaryColor")}">'
+            f'{"".join(cards)}</div><p class="doubt">{html.escape(doubt)}</p>'
+            # For those who do not see it.
+            f'<p class="unseen" role="status">{html.escape(" ".join([*read, doubt]))}</p>'
+        )
+
+    if not prepared:
+        show()
+    elif several := several_in_words(prepared):
+        show(doubt=several)
+    else:
+        # While a run trains, its network is another one each second.
+        asked = [run for run in runs if run.id in answers and not run.status.is_active]
+        try:
+            for unlike in finding_it_unlike(asked, prepared):
+                show(unlike, UNLIKE if unlike else "")
+        except LabError as error:
+            show(doubt=f"Whether it is a digit at all cannot be told. {error}")
 
 
 def answer_view(run: Run, image: np.ndarray, moment: Moment = "now") -> None:
@@ -116,14 +157,21 @@ def _inputs(prepared: Preparation) -> np.ndarray:
     return np.stack([prepared.centred, shrink(prepared.drawn)])
 
 
-def _card(run: Run, label: str, answers: Sequence[Answer] | None, instead: str = "Nothing drawn yet") -> str:
+def _card(
+    run: Run,
+    label: str,
+    answers: Sequence[Answer] | None,
+    instead: str = _EMPTY,
+    *,
+    is_unlike: bool = False,
+) -> str:
     if answers:
         answer, *shrunk = answers
         named = f'<div class="named"><b>{answer.digit}</b>{_percent(answer.confidence)}</div>'
         told = [f"After a plain shrink: {each.digit}, {_percent(each.confidence)}" for each in shrunk]
         below = "".join(told) or "&nbsp;"
         probabilities, most = answer.probabilities, answer.digit
-        read_out = f"{answer.digit}, {_percent(answer.confidence)}"
+        read_out = f"{answer.digit}, {_percent(answer.confidence)}{', unlike a digit' if is_unlike else ''}"
     else:
         named, below = f'<div class="named none">{html.escape(instead)}</div>', "&nbsp;"
         probabilities, most, read_out = np.zeros(10), None, instead
@@ -137,6 +185,7 @@ def _card(run: Run, label: str, answers: Sequence[Answer] | None, instead: str =
     return (
         f'<section class="answer" data-run="{run.id}" data-digit="{"" if most is None else most}">'
         f'<header title="{html.escape(label)}">{html.escape(label)}</header>{named}'
+        f'<div class="unlike">{"unlike a digit" if is_unlike else ""}</div>'
         f'<div class="bars" role="img" aria-label="{html.escape(read_out)}">{bars}{digits}</div>'
         f'<div class="shrunk">{below}</div></section>'
     )

@@ -10,7 +10,7 @@ import streamlit as st
 
 from cnnlab.comparison.statistics import SIGNIFICANCE, Verdict, compare_answers, disagreements
 from cnnlab.inference.confusion import confusion_matrix
-from cnnlab.inference.test_set import Predictions
+from cnnlab.inference.test_set import Predictions, TestSet
 from cnnlab.ui.answers.gallery import answers_gallery, confusion_chart, true_digits
 from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.wording import as_text, in_cell
@@ -18,19 +18,20 @@ from cnnlab.ui.frame.wording import as_text, in_cell
 _SENTENCES = 6
 
 
-def verdicts_view(names: Sequence[str], predictions: Sequence[Predictions]) -> None:
-    """Say of each pair of runs whether the difference of their answers is more than chance."""
-    labels = true_digits("mnist")
+def verdicts_view(names: Sequence[str], answers: Sequence[np.ndarray], test_set: TestSet) -> None:
+    """Say of each pair of runs whether the difference of their answers to a test set is more than chance."""
+    labels = true_digits(test_set)
     verdicts = {
-        (first, second): compare_answers(labels, predictions[first].answers, predictions[second].answers)
+        (first, second): compare_answers(labels, answers[first], answers[second])
         for first, second in combinations(range(len(names)), 2)
     }
+    st.markdown("**MNIST's test images**" if test_set == "mnist" else "**Digits drawn by people**")
     if len(verdicts) <= _SENTENCES:
         for (first, second), verdict in verdicts.items():
             st.markdown(f"- {verdict.sentence(*(f'**{as_text(names[index])}**' for index in (first, second)))}")
     else:
-        st.dataframe(_verdict_table(verdicts, names), hide_index=True, column_config=_VERDICT_COLUMNS, key="verdicts")
-    if len(verdicts) > _SENTENCES:
+        table = _verdict_table(verdicts, names)
+        st.dataframe(table, hide_index=True, column_config=_VERDICT_COLUMNS, key=f"verdicts_{test_set}")
         by_chance = f"{len(verdicts) * SIGNIFICANCE:.2g} of {len(verdicts)} pairs"
         st.caption(f"About {by_chance} would show p below 0.05 by chance alone.")
 

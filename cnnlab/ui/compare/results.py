@@ -9,6 +9,7 @@ from cnnlab.comparison.experiments import differing_settings, name_of
 from cnnlab.comparison.labels import labels_of
 from cnnlab.comparison.outcomes import outcome
 from cnnlab.comparison.results import over_seeds, results
+from cnnlab.data.pen_digits import TESTING_DIGITS
 from cnnlab.drawing.my_digits import my_digits
 from cnnlab.models.alignment import source_diff
 from cnnlab.runs.log import Status
@@ -16,6 +17,7 @@ from cnnlab.runs.run import Run
 from cnnlab.ui.answers.gallery import WILSON
 from cnnlab.ui.draw.my_digits import accuracies_on
 from cnnlab.ui.frame.download import download_button
+from cnnlab.ui.frame.torch_thread import ask
 from cnnlab.ui.frame.wording import as_text, csv_of, in_cell
 from cnnlab.ui.learners.who import learner
 from cnnlab.wording import duration, percent
@@ -32,6 +34,7 @@ _SHOWN = [
         "test_accuracy",
         "interval",
         "pen_accuracy",
+        "pen_interval",
         "my_digits",
     ),
     "seconds_per_epoch",
@@ -40,19 +43,17 @@ _SHOWN = [
 
 def results_view(runs: Sequence[Run]) -> None:
     """Show a table of what came of each run."""
-    table = results(runs)
+    table = ask(results, runs)  # those of older runs are asked of their networks
     table.insert(0, "run", [in_cell(label) for label in labels_of(runs)])
     if digits := my_digits(learner()):
-        table.insert(list(table.columns).index("accuracy_high") + 1, "my_digits", accuracies_on(digits, runs))
-    interval = [
-        f"{percent(low)} to {percent(high)}" if low == low else None
-        for low, high in zip(table["accuracy_low"], table["accuracy_high"], strict=True)
-    ]
-    shown = table.drop(columns=["accuracy_low", "accuracy_high"])
+        table.insert(list(table.columns).index("pen_high") + 1, "my_digits", accuracies_on(digits, runs))
+    shown = table.drop(columns=["accuracy_low", "accuracy_high", "pen_low", "pen_high"])
     for name in _PERCENTAGES & set(shown):
         shown[name] = 100 * shown[name]
     shown["status"] = [_status_line(run) for run in runs]
-    shown.insert(list(shown.columns).index("test_accuracy") + 1, "interval", interval)
+    for accuracy, name, ends in (("test_accuracy", "interval", "accuracy"), ("pen_accuracy", "pen_interval", "pen")):
+        interval = _intervals(table[f"{ends}_low"], table[f"{ends}_high"])
+        shown.insert(list(shown.columns).index(accuracy) + 1, name, interval)
     st.dataframe(
         shown,
         hide_index=True,
@@ -60,8 +61,8 @@ def results_view(runs: Sequence[Run]) -> None:
         placeholder="–",
         column_order=[name for name in _SHOWN if name in shown],
         column_config={
-            "run": st.column_config.TextColumn("Run", pinned=True, width=330),
-            "status": st.column_config.TextColumn("Status", width=110),
+            "run": st.column_config.TextColumn("Run", pinned=True, width=230),
+            "status": st.column_config.TextColumn("Status", width=100),
             "progress": st.column_config.ProgressColumn("Progress", format="%.0f %%", max_value=100),
             "train_loss": st.column_config.NumberColumn("Train loss", format="%.4f"),
             "beside_tutorial": st.column_config.NumberColumn(
@@ -80,6 +81,7 @@ def results_view(runs: Sequence[Run]) -> None:
                 help="The share that it reads right of digits that people drew with a pen on a screen, who are not "
                 "among those it was trained on.",
             ),
+            "pen_interval": st.column_config.TextColumn("95 % interval"),
             "my_digits": st.column_config.NumberColumn(
                 "My digits",
                 format="%.2f %%",
@@ -90,12 +92,12 @@ def results_view(runs: Sequence[Run]) -> None:
             "images_per_second": st.column_config.NumberColumn("Images/s", format="localized", step=1),
         },
     )
-    _over_seeds_view(over_seeds(runs))
+    _over_seeds_view(ask(over_seeds, runs))
     st.caption(
         "Losses and accuracy are those of the newest epoch. A click on a heading sorts; the eye above the table brings "
-        "further columns. The interval says how far the "
-        f"accuracy on 10,000 images may lie from that on all such digits ([Wilson's score interval]({WILSON})). Times "
-        "are medians over the epochs."
+        "further columns. An interval says how far the accuracy on 10,000 images, or on the "
+        f"{TESTING_DIGITS:,} that people drew, may lie from that on all such digits "
+        f"([Wilson's score interval]({WILSON})). Times are medians over the epochs."
     )
     download_button(
         "Download as CSV",
@@ -104,6 +106,10 @@ def results_view(runs: Sequence[Run]) -> None:
         mime="text/csv",
         icon=":material/download:",
     )
+
+
+def _intervals(lows: pd.Series, highs: pd.Series) -> list[str | None]:
+    return [f"{percent(low)} to {percent(high)}" if low == low else None for low, high in zip(lows, highs, strict=True)]
 
 
 def _over_seeds_view(summary: pd.DataFrame) -> None:
@@ -116,6 +122,7 @@ def _over_seeds_view(summary: pd.DataFrame) -> None:
         "Mean test accuracy": summary["accuracy_mean"].map(percent),
         "Lowest": summary["accuracy_low"].map(percent),
         "Highest": summary["accuracy_high"].map(percent),
+        "Mean on people's digits": [percent(mean) if mean == mean else "–" for mean in summary["pen_accuracy_mean"]],
         "Mean train loss": summary["train_loss_mean"].map("{:.4f}".format),
     }
     st.table(pd.DataFrame(shown), hide_index=True)

@@ -21,6 +21,12 @@ from cnnlab.wording import plural
 from cnnlab.workers.scheduler import scheduler
 
 _REFRESH_SECONDS = 1.0
+# The accuracies that a sweep can be looked at by, in the table's order.
+_ACCURACIES = {
+    "test_accuracy": "MNIST's test images",
+    "pen_accuracy": "digits drawn by people",
+    "validation_accuracy": "images kept out of training",
+}
 
 
 def sweep_view(sweep: Sweep) -> None:
@@ -86,9 +92,8 @@ def _results(sweep_id: str) -> None:
             f"It made {len(sweep.run_ids):,} of {sweep.search.runs:,} runs: it was stopped, or found no other settings "
             "that are allowed."
         )
-    accuracy, on_what = "test_accuracy", "the test set"
-    if "validation_accuracy" in table:
-        accuracy, on_what = "validation_accuracy", "the images that were kept out of training"
+    accuracies = [name for name in _ACCURACIES if name in table]
+    accuracy = _accuracy_choice(sweep, accuracies)
     tried = sweep.tried
     values = values_of(table, tried, accuracy)
     if not values:
@@ -96,15 +101,40 @@ def _results(sweep_id: str) -> None:
     else:
         with st.container(border=True, gap="xsmall", key="sweep_answer"):
             st.markdown(as_text(answer(values, is_running=_is_active(sweep))))
-            lines = [collapses(values), _not_counted(table), f"By the accuracy on {on_what}; single runs tell little."]
+            by_what = f"By the accuracy on {_ACCURACIES[accuracy]}; single runs tell little."
+            lines = [collapses(values), _not_counted(table), _not_asked(table, accuracy), by_what]
             st.caption(as_text(" ".join(filter(None, lines))))
         _charts_view(sweep.id, table, tried, accuracy)
-    _table_view(table, [name for name in ("test_accuracy", "validation_accuracy") if name in table])
+    _table_view(table, accuracies)
+
+
+def _accuracy_choice(sweep: Sweep, accuracies: list[str]) -> str:
+    """Let the person choose the accuracy to look at."""
+    default = "validation_accuracy" if "validation_accuracy" in accuracies else "test_accuracy"
+    if len(accuracies) == 1:
+        return default
+    chosen = st.segmented_control(
+        "By the accuracy on",
+        accuracies,
+        default=default,
+        required=True,
+        format_func=lambda name: _ACCURACIES[name][0].upper() + _ACCURACIES[name][1:],
+        key=f"sweep_accuracy_{sweep.id}",
+        persist_state="session",
+    )
+    if sweep.search:
+        st.caption("The search itself chooses by the images kept out of training alone, whatever is looked at here.")
+    return chosen or default
 
 
 def _not_counted(table: pd.DataFrame) -> str:
     unfinished = int((table["status"] != Status.FINISHED).sum())
     return f"{plural(unfinished, 'run')} of {len(table):,} not finished: they count for nothing." if unfinished else ""
+
+
+def _not_asked(table: pd.DataFrame, accuracy: str) -> str:
+    missing = int(((table["status"] == Status.FINISHED) & table[accuracy].isna()).sum())
+    return f"{plural(missing, 'run')} of an earlier version, without this accuracy: left out." if missing else ""
 
 
 def _table_view(table: pd.DataFrame, accuracies: list[str]) -> None:

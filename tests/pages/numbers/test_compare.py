@@ -103,7 +103,7 @@ def test_the_verdict_counts_the_images_that_only_one_gets_right(compare_page):
     assert sentence == (
         "The recipes differ (epochs, batch size, optimizer, learning rate, weight decay, schedule, trained on, shift "
         "(pixels), threads, backend): "
-        f"**{one}** is right on {only_first:,} of the test images that **{other}** misses, **{other}** on "
+        f"**{one}** is right on {only_first:,} of MNIST's test images that **{other}** misses, **{other}** on "
         f"{only_second:,} that **{one}** misses: of these two trained networks **{other}** is the better one, by more "
         "than chance, p < 0.001; which of the differences it comes from cannot be told."
     )
@@ -146,7 +146,8 @@ def test_over_seeds_the_mean_and_the_ends_are_those_of_the_last_epochs(open_page
         with RunWriter.claim(runs[-1]) as writer:
             writer.started(step=0, device="cpu")
             writer.append_training(EpochEvent(1, 469, 0.5, 0.2, 0.9, 3.0, 20_000.0))
-            writer.append_training(EpochEvent(2, 938, 0.25 + seed / 100, 0.1, accuracy, 3.0, 20_000.0))
+            last = EpochEvent(2, 938, 0.25 + seed / 100, 0.1, accuracy, 3.0, 20_000.0, pen_accuracy=accuracy - 0.03)
+            writer.append_training(last)
             writer.finished()
     page = open_page("compare", runs=",".join(run.id for run in runs))
     row = page.table[0].value.iloc[0].to_dict()
@@ -155,6 +156,7 @@ def test_over_seeds_the_mean_and_the_ends_are_those_of_the_last_epochs(open_page
         "Mean test accuracy": "97.88 %",
         "Lowest": "97.00 %",
         "Highest": "98.50 %",
+        "Mean on people's digits": "94.88 %",
         "Mean train loss": "0.2600",
     }
     assert row[""].replace("\\", "") == "Module · 2 epochs · seeds 0 to 2"

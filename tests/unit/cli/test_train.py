@@ -150,7 +150,7 @@ def test_predicting_prints_an_answer_and_ten_probabilities_for_each_file(picture
     assert [answer["file"] for answer in answers] == paths
     assert [answer["digit"] for answer in answers] == labels
     assert all(sum(answer["probabilities"]) == pytest.approx(1, abs=1e-4) for answer in answers)
-    assert all(answer["is_digit"] for answer in answers)
+    assert all(answer["is_digit"] and answer["digits"] == 1 for answer in answers)
     assert invoke("predict", paths[0], "--run", "reference-module").stdout.startswith(f"{paths[0]}\t{labels[0]}\t")
 
 
@@ -162,6 +162,23 @@ def test_a_letter_is_answered_and_said_to_be_no_digit(tmp_path):
     assert answer["is_digit"] is False
     assert answer["digit"] in range(10)
     assert invoke("predict", str(tmp_path / "k.png")).stdout.rstrip().endswith("unlike a digit")
+
+
+@pytest.mark.parametrize(("gap", "is_answered"), [(90, False), (30, True)])
+def test_two_digits_in_a_picture_are_said_to_be_two(gap, is_answered, tmp_path):
+    """Those far apart are found one by one; those that stand close are answered as one drawing, and said to be two."""
+    x = 90.0 + gap
+    lines = [((90.0, 70.0), (90.0, 220.0)), ((x, 80.0), (x + 80, 80.0), (x + 40, 220.0))]
+    ink = ink_of([Stroke(14, line) for line in lines])
+    Image.fromarray((255 - ink * 255).astype(np.uint8)).save(tmp_path / "two.png")
+    predicted = invoke("predict", str(tmp_path / "two.png"), "--json")
+    assert predicted.exit_code == 0
+    (told,) = records(predicted.stdout)
+    assert (told["is_digit"], told["digits"]) == (False, 2)
+    assert [told["digit"] is None, told["probabilities"] is None] == [not is_answered] * 2
+    line = invoke("predict", str(tmp_path / "two.png")).stdout.rstrip("\n").split("\t")
+    assert len(line) == 4
+    assert line[-1] == "2 digits side by side, unlike a digit"
 
 
 def test_files_that_cannot_be_read_are_told_and_the_rest_go_on(pictures, tmp_path):

@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 from truth import REFERENCE, answers, counted, images_and_labels
 
+from cnnlab.conclusions.people import People
 from cnnlab.conclusions.report import comparison_report, run_report
+from cnnlab.inference.test_set import pen_accuracy_of
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs.shelf import create_run, reference_runs
 from cnnlab.runs.writer import RunWriter
 from cnnlab.training.recipe import TrainingConfig
+from cnnlab.wording import percent
 
 DIGITS = images_and_labels()[1]
 NASTY = """<script>caught()</script><img src=x onerror="caught()">'&amp;"""
@@ -97,6 +100,30 @@ def test_a_report_on_one_run_is_called_like_it():
     document = run_report(run, np.asarray(answers(REFERENCE / run.id)[0]), DIGITS)
     assert "<h1>Reference: nn.Module</h1>" in document
     assert document.count("<polyline") == 3  # the run, and the tutorial's two
+
+
+def test_a_report_compares_what_people_drew_too(report):
+    """Its table has both accuracies with their intervals; the older log of the first has only MNIST's."""
+    assert "On digits drawn by people" not in text_of(report)
+    runs = [run for run in reference_runs() if run.id != "reference-module"]
+    on_mnist = {run.id: answers(REFERENCE / run.id)[0] for run in runs}
+    digits = np.zeros(100, int)
+    some_wrong = np.repeat([0, 1], [70, 30])
+    people = People({runs[0].id: some_wrong, runs[1].id: digits}, digits, {})
+    document = comparison_report(runs, on_mnist, DIGITS, people)
+    assert "Of the 30 that only one of them reads rightly" in text_of(document)
+    assert document.count("<th>95 % interval (Wilson)</th>") == 2
+    for run in runs:
+        assert percent(pen_accuracy_of(run)) in text_of(document)
+
+
+def test_a_report_escapes_why_a_run_has_no_answers_to_drawings():
+    runs = [run for run in reference_runs() if run.id != "reference-module"]
+    on_mnist = {run.id: answers(REFERENCE / run.id)[0] for run in runs}
+    people = People({}, np.zeros(0, int), {run.id: NASTY for run in runs})
+    document = comparison_report(runs, on_mnist, DIGITS, people)
+    assert not {"script", "img"} & set(Elements(document).tags)
+    assert text_of(document).count(NASTY) == 2
 
 
 def test_a_run_that_waits_has_a_report_of_its_recipe():

@@ -45,9 +45,9 @@ def test_if_more_than_the_definition_differs_the_same_sentence_says_so_and_credi
     runs = [ended("sequential", learning_rate=0.003, epochs=3), ended("module", epochs=10)]
     found = told(runs, [wrong_on(*range(40)), wrong_on(900)])
     assert found.sentence == (
-        "Not only the definition differs, the recipes differ too (epochs, learning rate): A is right on 1 of the test "
-        "images that B misses, B on 40 that A misses: of these two trained networks B is the better one, by more than "
-        "chance, p < 0.001; which of the differences it comes from cannot be told."
+        "Not only the definition differs, the recipes differ too (epochs, learning rate): A is right on 1 of "
+        "MNIST's test images that B misses, B on 40 that A misses: of these two trained networks B is the better one, "
+        "by more than chance, p < 0.001; which of the differences it comes from cannot be told."
     )
     assert found.advice == (
         "One training of each says nothing of one recipe or the other: the seed moves a result as well. More seeds "
@@ -58,8 +58,8 @@ def test_if_more_than_the_definition_differs_the_same_sentence_says_so_and_credi
 def test_a_difference_that_chance_explains_is_none():
     found = told([ended(), ended(learning_rate=0.003)], [wrong_on(1, 2, 3), wrong_on(7)])
     assert found.sentence == (
-        "Only the learning rate differs: A is right on 1 of the test images that B misses, B on 3 that A misses: no "
-        "difference that chance would not explain, p = 0.62."
+        "Only the learning rate differs: A is right on 1 of MNIST's test images that B misses, B on 3 that A misses: "
+        "no difference that chance would not explain, p = 0.62."
     )
     assert "says nothing of the learning rate" in found.advice
 
@@ -80,8 +80,8 @@ def test_over_several_seeds_of_one_recipe_chance_alone_is_told():
     """The mean of 97, 98 and 99 % is 98 %, their spread 1: 4.303 / √3 = 2.484 on either side."""
     runs = [ended(seed=seed, accuracy=0.97 + seed / 100) for seed in range(3)]
     assert told(runs, names="AAA").sentence == (
-        "Only the seed differs: A reads 98.00 % (95 % interval 95.52 to 100.00 %, 3 seeds) of the test images rightly "
-        "on average, from 97.00 % to 99.00 %. So far chance alone moves a result."
+        "Only the seed differs: A reads 98.00 % (95 % interval 95.52 to 100.00 %, 3 seeds) of MNIST's test images "
+        "rightly on average, from 97.00 % to 99.00 %. So far chance alone moves a result."
     )
 
 
@@ -94,9 +94,10 @@ def test_over_several_seeds_the_verdict_is_over_seeds_and_says_how_many_it_would
     runs += [ended("module", seed=seed, accuracy=0.980 + seed / 500) for seed in range(3)]
     found = told(runs, [wrong_on(number) for number in range(6)], "AAABBB")
     assert found.sentence == (
-        "Only the definition differs: B has the best mean, 98.20 % (95 % interval 97.70 to 98.70 %, 3 seeds), and A "
-        "the next best, 98.00 % (95 % interval 97.50 to 98.50 %, 3 seeds): a difference of 0.20 percentage points, "
-        "which chance alone would explain, p = 0.29; were it real, it would take about 17 seeds of each to tell."
+        "Only the definition differs: B has the best mean on MNIST, 98.20 % (95 % interval 97.70 to 98.70 %, 3 "
+        "seeds), and A the next best, 98.00 % (95 % interval 97.50 to 98.50 %, 3 seeds): a difference of 0.20 "
+        "percentage points, which chance alone would explain, p = 0.29; were it real, it would take about 17 seeds "
+        "of each to tell."
     )
 
 
@@ -131,7 +132,7 @@ def test_of_several_recipes_the_best_is_held_against_the_next_best():
         for seed in range(3)
     ]
     sentence = told(runs, [wrong_on(number) for number in range(9)], "AAABBBCCC").sentence
-    assert sentence.startswith("3 recipes are compared (learning rate): C has the best mean, 98.02 %")
+    assert sentence.startswith("3 recipes are compared (learning rate): C has the best mean on MNIST, 98.02 %")
     assert "and B the next best, 97.02 %" in sentence
 
 

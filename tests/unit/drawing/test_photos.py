@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 from truth import moments
 
 from cnnlab.drawing import photos as pictures
-from cnnlab.drawing.photos import UnreadablePicture, picture_on_canvas, picture_steps
+from cnnlab.drawing.photos import SeveralDigits, UnreadablePicture, picture_on_canvas, picture_steps
 from cnnlab.drawing.preparation import ink, prepare
 from cnnlab.drawing.strokes import Stroke, ink_of
 from cnnlab.inference.answers import answers_of
@@ -336,8 +336,9 @@ def test_chalk_on_a_board_is_read():
 def test_of_several_digits_none_is_read():
     both = np.maximum(written(right=100), written(right=420))
     for pixels in (sheet((both, 45)), np.round(255 - 255 * both).astype(np.uint8)):
-        with pytest.raises(UnreadablePicture, match="This picture shows 2 digits"):
+        with pytest.raises(SeveralDigits, match="This picture shows 2 digits") as refusal:
             picture_on_canvas(file_of(pixels))
+        assert refusal.value.count == 2
 
 
 def test_a_digit_that_touches_the_edge_is_said():

@@ -1,3 +1,5 @@
+from collections import OrderedDict
+
 import numpy as np
 import pytest
 import torch
@@ -5,7 +7,7 @@ from torch import nn
 
 from cnnlab.data.pen_digits import load_drawn
 from cnnlab.inference import unlike
-from cnnlab.inference.unlike import are_digits, distances_of
+from cnnlab.inference.unlike import answers_at_once, are_digits, distances_of
 from cnnlab.runs.shelf import find_run
 
 
@@ -40,6 +42,28 @@ def test_what_a_network_makes_of_many_digits_is_computed_once(run, monkeypatch):
     before = distances_of(run, image)
     monkeypatch.setattr(unlike, "_familiar_to", None)
     assert distances_of(run, image) == before
+
+
+def test_networks_are_kept_up_to_a_size_those_asked_last(run, monkeypatch):
+    size = 14_000 * 400 * 2  # numbers of two bytes
+    monkeypatch.setattr(unlike, "_kept", OrderedDict())
+    monkeypatch.setattr(unlike, "_MOST_KEPT", int(1.5 * size))
+    other = find_run("reference-module")
+    image = np.zeros((1, 28, 28), np.float32)
+    assert not answers_at_once(run)
+    distances_of(run, image)
+    assert answers_at_once(run)
+    distances_of(other, image)
+    assert [answers_at_once(each) for each in (run, other)] == [False, True]
+
+
+def test_of_a_layer_that_is_given_very_many_numbers_some_from_all_over_are_compared():
+    module = nn.Sequential(nn.Flatten(), nn.Linear(5_000, 10))
+    numbers = torch.arange(1.0, 5_001).repeat(2, 1).reshape(2, 1, 50, 100)
+    directions = unlike._directions(module, numbers)
+    assert directions.shape == (2, 1_024)
+    assert (directions[0, -1] / directions[0, 0]).item() == pytest.approx(5_000, rel=1e-4)
+    assert (directions[0].diff() > 0).all()
 
 
 def test_a_network_without_a_linear_layer_is_compared_by_its_logits():

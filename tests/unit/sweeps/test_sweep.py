@@ -189,6 +189,20 @@ def test_its_table_tells_what_came_of_each_run_and_leaves_out_deleted_ones():
     assert waiting_runs()[-1].id == first.id
 
 
+def test_its_table_has_the_accuracy_on_what_people_drew_where_a_run_was_asked():
+    sweep = Sweep.start(Plan({"epochs": 1, "seed": (0, 1)}))
+    first, second = sweep.runs()
+    for run, asked in ((first, {}), (second, {"pen_accuracy": 0.94})):
+        assert "pen_accuracy" not in sweep.table()
+        with RunWriter.claim(run) as writer:
+            writer.started(step=0, device="cpu")
+            writer.append_training(EpochEvent(1, 469, 0.5, 0.4, 0.9, 1.0, 60_000.0, **asked))
+            writer.finished()
+    accuracies = sweep.table()["pen_accuracy"]
+    assert accuracies.isna().tolist() == [True, False]
+    assert accuracies[1] == 0.94
+
+
 def test_a_damaged_run_does_not_keep_the_others_from_going_on():
     sweep = Sweep.start(Plan({"epochs": 2, "seed": (0, 1, 2)}))
     for run in sweep.runs():
