@@ -114,7 +114,7 @@ def _parallel_runs_input() -> None:
 
 
 def _import_popover() -> None:
-    key = f"archive_{st.session_state.get(Key.IMPORTS, 0)}"
+    key = _uploader()
     with st.popover("Import a run", icon=":material/upload:"):
         st.file_uploader(
             "An archive, downloaded from a lab as *Run (zip)*", "zip", key=key, on_change=_import_archive, args=(key,)
@@ -123,14 +123,21 @@ def _import_popover() -> None:
             st.error(as_text(import_error))
 
 
+def _uploader() -> str:
+    """Return the key of the uploader: each archive that is imported makes it another, empty one."""
+    return f"archive_{st.session_state.get(Key.IMPORTS, 0)}"
+
+
 def _import_archive(key: str) -> None:
     """Make a run of the archive that was just uploaded, and turn to it."""
+    if key != _uploader():  # the page was run anew while it was imported, and tells of the upload again
+        return
     st.session_state[Key.IMPORT_ERROR] = None
     if (archive := st.session_state.get(key)) is None:  # it was taken out again
         return
     try:
         run = import_run(archive.getvalue(), learner())
         st.query_params["run"] = st.session_state[Key.IMPORTED] = run.id
-        st.session_state[Key.IMPORTS] = st.session_state.get(Key.IMPORTS, 0) + 1  # the next uploader is empty
+        st.session_state[Key.IMPORTS] = st.session_state.get(Key.IMPORTS, 0) + 1
     except LabError as error:
         st.session_state[Key.IMPORT_ERROR] = str(error)
