@@ -4,11 +4,12 @@ from contextlib import suppress
 
 import streamlit as st
 
-from cnnlab.conclusions.defaults import runs_of_sweeps
+from cnnlab.comparison.listing import SweepRow, rows_of
 from cnnlab.drawing.preparation import prepare
 from cnnlab.runs.folder import DRAWING_RUN, NoSuchRun
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import all_runs, find_run, reference_runs
+from cnnlab.sweeps.sweep import all_sweeps
 from cnnlab.ui.answers.bars import answers_view
 from cnnlab.ui.draw.canvas import SHOWN_SIDE, canvas, canvas_tools
 from cnnlab.ui.draw.pen import live_pen
@@ -16,7 +17,7 @@ from cnnlab.ui.frame.live import live
 from cnnlab.ui.frame.page import begin_page
 from cnnlab.ui.learners.whose import listed, whose_switch
 from cnnlab.ui.lessons.panel import lesson_panel
-from cnnlab.ui.train.list import run_links
+from cnnlab.ui.train.list import row_links
 
 NEWEST_SHOWN = 4
 REFRESH_SECONDS = 1.0
@@ -57,20 +58,18 @@ def three_steps() -> None:
 
 
 def runs_now_and_newest() -> None:
-    active, ended, of_sweeps = [], [], runs_of_sweeps()
-    for run in listed(all_runs()):
+    active, ended = [], []
+    for row in rows_of(listed(all_runs()), all_sweeps()):
         with suppress(NoSuchRun):  # deleted from another tab just now
-            if run.status.is_active:
-                active.append(run)
-            elif run.id not in of_sweeps:  # these stand together on the Sweep page, and would push all others off
-                ended.append(run)
+            is_active = row.is_active if isinstance(row, SweepRow) else row.status.is_active
+            (active if is_active else ended).append(row)
     if active:
         st.subheader("Training now", anchor=False)
-        run_links(active)
+        row_links(active)
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.subheader("Newest results", anchor=False, width="content")
         whose_switch()
-    run_links(ended[:NEWEST_SHOWN] or reference_runs())
+    row_links(ended[:NEWEST_SHOWN] or reference_runs())
 
 
 begin_page("Home")

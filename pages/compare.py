@@ -137,7 +137,7 @@ show_error()
 
 st.multiselect(
     "Runs",
-    list(runs),
+    list(names),
     format_func=names.__getitem__,
     key=CHOICE.key,
     max_selections=CHOICE.most,

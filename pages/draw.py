@@ -149,7 +149,7 @@ if whose_column:
         whose_switch()
 networks_column.multiselect(
     "Networks that answer while you draw",
-    list(runs),
+    list(names),
     format_func=names.__getitem__,
     key=CHOICE.key,
     max_selections=CHOICE.most,

@@ -191,7 +191,8 @@ all_of_them, names = runs_and_names()
 runs = {run_id: run for run_id, run in all_of_them.items() if run.weights_path.exists()}
 take_choice_from_address(runs)
 with st.container(horizontal=True, vertical_alignment="bottom"):
-    run = runs[st.selectbox("Run", list(runs), format_func=names.__getitem__, key=Key.INSPECTED, width=340)]
+    to_pick_from = [run_id for run_id in names if run_id in runs]
+    run = runs[st.selectbox("Run", to_pick_from, format_func=names.__getitem__, key=Key.INSPECTED, width=340)]
     test_set = st.segmented_control(
         "Test set",
         list(TEST_SETS),

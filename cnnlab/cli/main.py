@@ -1,5 +1,5 @@
-"""The command line: ``python -m cnnlab`` with train, runs, set, predict, translate, export, import,
-sweep, equivalence or bench."""
+"""The command line: ``python -m cnnlab`` with train, runs, star, note, set, predict, translate, export,
+import, sweep, equivalence or bench."""
 
 import sys
 from io import TextIOWrapper
@@ -8,7 +8,7 @@ import click
 
 from cnnlab.cli.measure import measure_loops, prove_equivalence
 from cnnlab.cli.predict import predict
-from cnnlab.cli.runs import export, import_files, runs, set_learning_rate
+from cnnlab.cli.runs import export, import_files, note, runs, set_learning_rate, star
 from cnnlab.cli.sweep import train_sweep
 from cnnlab.cli.train import train
 from cnnlab.cli.translate import translate
@@ -25,6 +25,8 @@ def main() -> None:
 for command in (
     train,
     runs,
+    star,
+    note,
     set_learning_rate,
     prove_equivalence,
     predict,

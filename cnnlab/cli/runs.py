@@ -1,15 +1,19 @@
-"""``runs``, ``export`` and ``import``: the runs in the lab's home."""
+"""``runs``, ``star``, ``note``, ``export`` and ``import``: the runs in the lab's home."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
+from cnnlab.comparison.listing import Order, in_order
 from cnnlab.errors import LabError
 from cnnlab.inference.onnx_file import SUFFIX, run_as_onnx
 from cnnlab.inference.test_set import pen_accuracy_of
 from cnnlab.runs.folder import NoSuchRun
+from cnnlab.runs.names import InvalidNote, ShippedRun
 from cnnlab.runs.queue import wish_learning_rate
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import all_runs, find_run, unreadable_runs
@@ -19,10 +23,17 @@ from cnnlab.wording import in_one_line, percent
 
 
 @click.command()
+@click.option(
+    "--sort",
+    "order",
+    type=click.Choice(Order, case_sensitive=False),
+    default=Order.AGE,
+    help="What comes first: the newest, the best accuracy, or by name.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each run.")
-def runs(as_json: bool) -> None:
-    """List the runs, the newest first."""
-    for run in all_runs():
+def runs(order: Order, as_json: bool) -> None:
+    """List the runs, those with a star first."""
+    for run in in_order(all_runs(), order):
         if as_json:
             record = {
                 "id": run.id,
@@ -31,10 +42,14 @@ def runs(as_json: bool) -> None:
                 "model": run.model,
                 "config": asdict(run.config),
                 "pen_accuracy": pen_accuracy_of(run),
+                "star": run.is_starred,
+                "note": run.note,
             }
             click.echo(json.dumps(record))
         else:
-            click.echo(f"{run.id}\t{run.status}\t{_result_of(run)}\t{run.name}")
+            star = "* " if run.is_starred else ""
+            told = [run.id, run.status, _result_of(run), star + run.name, *([run.note] if run.note else [])]
+            click.echo("\t".join(told))
     for damage in unreadable_runs():
         click.echo(str(damage), err=True)
 
@@ -44,6 +59,35 @@ def _result_of(run: Run) -> str:
         return f"{damage.kind}: {damage.file}"
     epoch = run.last_epoch()
     return f"epoch {epoch.epoch}, {percent(epoch.test_accuracy)}" if epoch else "-"
+
+
+@click.command()
+@click.argument("run_id", metavar="RUN")
+@click.option("--remove", is_flag=True, help="Take it away.")
+def star(run_id: str, remove: bool) -> None:
+    """Give a run a star: it comes first in lists."""
+    with _refusals():
+        find_run(run_id).star(not remove)
+
+
+@click.command()
+@click.argument("run_id", metavar="RUN")
+@click.argument("text")
+def note(run_id: str, text: str) -> None:
+    """Note something of a run, in place of the note before; an empty TEXT leaves none."""
+    with _refusals():
+        find_run(run_id).take_note(text)
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """End the command with a sentence where the lab refuses what its arguments ask for."""
+    try:
+        yield
+    except (NoSuchRun, InvalidNote, ShippedRun) as error:
+        raise click.UsageError(str(error)) from error
+    except LabError as error:
+        raise click.ClickException(str(error)) from error
 
 
 @click.command("set")

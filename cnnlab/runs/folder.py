@@ -2,6 +2,9 @@
 
 run.json                 what is trained, written once
 name.txt                 the name
+made-by.txt              who made it
+note.txt                 what a person noted of it
+star                     there while a person has given it a star
 events.jsonl             the log: one JSON object a line, only ever appended to
 weights.safetensors      the newest weights
 predictions.safetensors  what such weights answer on MNIST's test images
@@ -16,13 +19,13 @@ reserve                  there while the run trains: space for the line that say
 
 import errno
 import re
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 
 from cnnlab.errors import LabError
-from cnnlab.storage.home import home, listing
+from cnnlab.storage.home import home, listing, writing_to_home
 from cnnlab.storage.learners import LONGEST_LEARNER, InvalidLearner, checked_learner
 from cnnlab.training.recipe import SETTINGS
 
@@ -30,8 +33,10 @@ REFERENCE_RUNS = Path(__file__).parents[1] / "assets" / "runs"
 # The reference run that was trained for digits that people draw.
 DRAWING_RUN = "reference-drawing"
 MANIFEST, NAME, LOG = "run.json", "name.txt", "events.jsonl"
-# Who made it. Not in archives: people's names stay in the home.
-MAKER = "made-by.txt"
+# Who made it, what a person noted of it, and whether he gave it a star.
+MAKER, NOTE, STAR = "made-by.txt", "note.txt", "star"
+# Not in archives: people's names, and what they write for themselves, stay in the home.
+STAYS_HOME = (MAKER, NOTE, STAR)
 WEIGHTS, CHECKPOINT = "weights.safetensors", "checkpoint.pt"
 SNAPSHOTS = "snapshots"
 EXPORTED_FILES = (MANIFEST, NAME, LOG, WEIGHTS, CHECKPOINT)
@@ -51,6 +56,8 @@ class RunFolder:
         Where the run lies; its name is the run's identifier.
     id
         The identifier. Newer runs have greater ones.
+    note_path, star_path
+        What a person noted of it, and a mark that he made; both may be missing.
     weights_path
         The newest weights; the file is there once an epoch has ended.
     predictions_path, pen_predictions_path
@@ -64,6 +71,8 @@ class RunFolder:
         self.id: str = folder.name
         self.manifest_path = folder / MANIFEST
         self.name_path = folder / NAME
+        self.note_path = folder / NOTE
+        self.star_path = folder / STAR
         self.log_path = folder / LOG
         self.weights_path = folder / WEIGHTS
         self.predictions_path = folder / "predictions.safetensors"
@@ -86,6 +95,35 @@ class RunFolder:
             wished = float(self.learning_rate_path.read_text(encoding="utf-8"))
             return wished if SETTINGS["learning_rate"].allows(wished) else None
         return None
+
+    @contextmanager
+    def existing(self) -> Iterator[None]:
+        """Turn missing files into `NoSuchRun`: another tab may have deleted the run.
+
+        Raises
+        ------
+        NoSuchRun
+            If the body finds that a file is missing.
+        UnreadableRun
+            If it finds one that cannot be read, being a folder or another user's.
+        """
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise self.gone() from error
+        except OSError as error:
+            raise unreadable(Path(error.filename or self.log_path), error) from error
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        with writing_to_home():
+            try:
+                yield
+            except FileNotFoundError as error:
+                raise self.gone() from error
+
+    def gone(self) -> "NoSuchRun":
+        return NoSuchRun(f"The run {self.id} is not here any more.")
 
 
 def maker_of(folder: Path) -> str | None:

@@ -11,8 +11,7 @@ else that readers do is in a writer's way.
 
 import io
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -24,10 +23,7 @@ from torch import Tensor
 from cnnlab.models.definitions import DEFINITIONS, Definition
 from cnnlab.models.sources import definition_of
 from cnnlab.runs.folder import (
-    REFERENCE_RUNS,
     DamagedRun,
-    NoSuchRun,
-    RunFolder,
     UnreadableRun,
     maker_of,
     read_whole,
@@ -46,20 +42,17 @@ from cnnlab.runs.log import (
     status_said_by,
     threads_told_in,
 )
-from cnnlab.runs.names import MAX_NAME_LENGTH, checked_name
+from cnnlab.runs.names import NamedFolder
 from cnnlab.storage.checksums import is_whole_tensors, is_whole_zip, origin_of, sum_of, unsealed
-from cnnlab.storage.files import replacing
-from cnnlab.storage.home import writing_to_home
 from cnnlab.storage.locks import is_locked
 from cnnlab.training.events import EpochEvent
 from cnnlab.training.recipe import TrainingConfig
-from cnnlab.wording import as_line
 
 # Where it differs from the default of today.
 _BEFORE_THERE_WAS_A_SETTING = {"kernels": "torch"}
 
 
-class Run(RunFolder):
+class Run(NamedFolder):
     """One training of one definition with one recipe.
 
     Attributes
@@ -122,30 +115,6 @@ class Run(RunFolder):
             if "threads" not in config and (threads := threads_told_in(self.log_path)):
                 config = {**config, "threads": threads}
         return {**_BEFORE_THERE_WAS_A_SETTING, **config}
-
-    @property
-    def name(self) -> str:
-        """What people call the run."""
-        with self.existing(), self.name_path.open(encoding="utf-8", errors="replace") as file:
-            name = file.read(MAX_NAME_LENGTH)
-        return as_line(name).strip() or self.id  # somebody may have written the file by hand
-
-    def rename(self, name: str) -> None:
-        """Give the run another name.
-
-        Raises
-        ------
-        InvalidName
-            If it is empty or too long.
-        """
-        name = checked_name(name)
-        with self.changing(), replacing(self.name_path) as unfinished:
-            unfinished.write_text(name, encoding="utf-8")
-
-    @property
-    def is_reference(self) -> bool:
-        """Whether the run ships with the lab, which can be read and not changed."""
-        return self.folder.parent == REFERENCE_RUNS
 
     @property
     def title(self) -> str:
@@ -339,35 +308,6 @@ class Run(RunFolder):
     def has_checkpoint(self) -> bool:
         """Whether the run has a checkpoint."""
         return self.checkpoint_path.exists()
-
-    @contextmanager
-    def existing(self) -> Iterator[None]:
-        """Turn missing files into `NoSuchRun`: another tab may have deleted the run.
-
-        Raises
-        ------
-        NoSuchRun
-            If the body finds that a file is missing.
-        UnreadableRun
-            If it finds one that cannot be read, being a folder or another user's.
-        """
-        try:
-            yield
-        except FileNotFoundError as error:
-            raise self.gone() from error
-        except OSError as error:
-            raise unreadable(Path(error.filename or self.log_path), error) from error
-
-    @contextmanager
-    def changing(self) -> Iterator[None]:
-        with writing_to_home():
-            try:
-                yield
-            except FileNotFoundError as error:
-                raise self.gone() from error
-
-    def gone(self) -> NoSuchRun:
-        return NoSuchRun(f"The run {self.id} is not here any more.")
 
     @property
     def has_diverged(self) -> bool:

@@ -50,3 +50,11 @@ def test_the_runs_of_a_sweep_do_not_push_ones_own_off_home(app):
     labels = [link.proto.label for link in app.get("page_link")]
     assert sum("My own" in label for label in labels) == 1
     assert not any("seed 4" in label for label in labels)
+    assert [each.label for each in app.expander] == ["Sweep over seed · 5 runs"]
+
+
+def test_a_sweep_that_trains_is_one_row_of_what_trains_now(app):
+    Sweep.start(Plan({"seed": (0, 1, 2)}))
+    app.run()
+    assert "Training now" in texts(app)
+    assert [each.label for each in app.expander] == ["Sweep over seed · 3 runs"]

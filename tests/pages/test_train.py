@@ -1,3 +1,5 @@
+import re
+
 import pandas as pd
 import pytest
 from truth import REFERENCE, events
@@ -7,7 +9,10 @@ from cnnlab.models.sources import read_definition
 from cnnlab.networks.shelf import network_named
 from cnnlab.runs.log import Status
 from cnnlab.runs.shelf import all_runs, create_run, find_run
+from cnnlab.runs.transfer.archive import export_run
 from cnnlab.runs.writer import RunWriter
+from cnnlab.sweeps.plan import Plan
+from cnnlab.sweeps.sweep import Sweep
 from cnnlab.training.events import EpochEvent
 from cnnlab.training.recipe import PRESETS, SETTINGS, TrainingConfig
 from cnnlab.ui.frame.wording import as_text
@@ -180,9 +185,107 @@ def test_a_run_can_be_renamed_to_anything_that_can_be_read(train_page):
     run = ended_run("stopped")
     open_run(train_page, run.id)
     next(each for each in train_page.text_input if each.label == "Name").set_value("**Mine** <b>")
-    button(train_page, "Save name").click().run()
+    button(train_page, "Save").click().run()
     assert run.name == "**Mine** <b>"
     assert r"\*\*Mine\*\* \<b\>" in [each.value for each in train_page.subheader]
+
+
+def test_a_note_is_shown_as_text_on_the_runs_page_and_in_the_list(train_page):
+    run = ended_run("stopped")
+    open_run(train_page, run.id)
+    next(each for each in train_page.text_input if each.label == "Note").set_value("**For** <b>Monday").run()
+    button(train_page, "Save").click().run()
+    assert run.note == "**For** <b>Monday"
+    shown = [each.value for each in train_page.caption if "Monday" in each.value]
+    assert shown == [r":material/sticky_note_2: \*\*For\*\* \<b\>Monday"] * 2
+
+
+def test_a_name_that_cannot_be_one_is_refused_and_takes_the_note_with_it(train_page):
+    run = ended_run("stopped")
+    open_run(train_page, run.id)
+    next(each for each in train_page.text_input if each.label == "Name").set_value(" ")
+    next(each for each in train_page.text_input if each.label == "Note").set_value("For Monday")
+    button(train_page, "Save").click().run()
+    assert "name is one line" in train_page.error[0].value
+    assert (run.name, run.note) == ("It stopped", "")
+
+
+def links_in_list(page):
+    return [link.proto.label for link in page.get("page_link") if re.fullmatch("run=[-0-9]+", link.proto.query_string)]
+
+
+def test_a_run_with_a_star_comes_first_in_the_list_until_it_is_taken_away(train_page):
+    first, second = (ended_run("stopped") for _ in range(2))
+    first.rename("First"), second.rename("Second")
+    open_run(train_page, first.id)
+    assert "Second" in links_in_list(train_page)[0]
+    button(train_page, "Star").click().run()
+    assert first.is_starred
+    assert "First" in links_in_list(train_page)[0]
+    assert any(each.value.startswith(":orange[★] stopped") for each in train_page.caption)
+    button(train_page, "Starred").click().run()
+    assert "Second" in links_in_list(train_page)[0]
+
+
+def test_what_ships_with_the_lab_takes_no_star_and_no_note(train_page):
+    open_run(train_page, "reference-module")
+    assert not {"Star", "Save"} & {each.label for each in train_page.button}
+
+
+def test_the_list_is_put_into_the_order_that_is_chosen(train_page):
+    for name, accuracy in (("B", 0.95), ("A", 0.96), ("C", 0.10)):
+        finished_run(accuracy, name=name)
+    order = next(each for each in train_page.get("button_group") if each.label == "Order")
+    for chosen, names in (("age", "CAB"), ("accuracy", "ABC"), ("name", "ABC")):
+        order.set_value(chosen).run()
+        mine = [label[0] for label in links_in_list(train_page) if label[1:].startswith(" · Module")]
+        assert "".join(mine) == names
+
+
+def finished_run(accuracy, definition=DEFINITIONS["module"], name=None):
+    run = create_run(definition, TrainingConfig(epochs=1), name)
+    with RunWriter.claim(run) as writer:
+        writer.started(step=0, device="cpu")
+        writer.append_training(EpochEvent(1, 469, 0.2, 0.2, accuracy, 3.0, 20_000.0))
+        writer.finished()
+    return run
+
+
+def test_a_sweep_is_one_row_of_the_list_and_a_search_finds_its_runs(train_page):
+    sweep = Sweep.start(Plan({"learning_rate": (0.001, 0.003), "seed": (0, 1)}))
+    train_page.run()
+    assert as_text(f"{sweep.name} · 4 runs") in [each.label for each in train_page.expander]
+    assert links_in_list(train_page) == []
+    search = next(each for each in train_page.text_input if each.label == "Search")
+    search.set_value("0.003 seed 1").run()
+    assert [as_seen(label) for label in links_in_list(train_page)] == ["Sequential · lr 0.003 · seed 1"]
+
+
+def as_seen(label):
+    return label.replace("\\", "").replace("\u2060", "")
+
+
+@pytest.mark.parametrize("is_here", [True, False])
+def test_an_import_says_what_it_brought(is_here, train_page):
+    definition = (
+        DEFINITIONS["module"] if is_here else read_definition("Rows", "nn.Sequential(nn.Flatten(), nn.Linear(784, 10))")
+    )
+    content = export_run(finished_run(0.9712, definition, "Mine"))
+    next(each for each in train_page.file_uploader if "archive" in each.label).upload(
+        "mine.zip", content, "application/zip"
+    ).run()
+    run = all_runs()[0]
+    assert train_page.query_params["run"] in (run.id, [run.id])
+    (told,) = train_page.success
+    network = (
+        "Its network is here already: nn.Module." if is_here else "Its network was not here: it came along as a source"
+    )
+    assert as_seen(told.value).startswith(
+        f"Imported as **Mine (imported)** · {definition.title} · 1 of 1 epoch · 97.12 % of the test images are right. "
+        f"{network}"
+    )
+    assert open_run(train_page, "reference-module").success == []
+    assert open_run(train_page, run.id).success == []
 
 
 def test_a_run_is_deleted_only_after_a_question(train_page):

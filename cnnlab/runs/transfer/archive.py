@@ -16,10 +16,10 @@ from cnnlab.runs.folder import (
     EXPORTED_FILES,
     EXPORTED_SNAPSHOT,
     LOG,
-    MAKER,
     MANIFEST,
     NAME,
     SNAPSHOTS,
+    STAYS_HOME,
     WEIGHTS,
     BlockedRun,
     NewerRun,
@@ -122,7 +122,7 @@ def files_as_they_are(run_id: str) -> bytes:
         raise NoSuchRun(f"The run {run_id} is not here any more.")
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
-        for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MAKER):
+        for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in STAYS_HOME):
             try:
                 file.write(path, path.relative_to(folder).as_posix())
             except OSError as error:

@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -16,8 +17,9 @@ from cnnlab.errors import LabError
 from cnnlab.models.definitions import Definition
 from cnnlab.runs.folder import EXPORTED_FILES, EXPORTED_SNAPSHOT, MANIFEST, SNAPSHOTS, DamagedRun, runs_folder
 from cnnlab.runs.log import Status, status_said_by
+from cnnlab.runs.names import name_not_taken
 from cnnlab.runs.run import Run
-from cnnlab.runs.shelf import move_in, sign
+from cnnlab.runs.shelf import all_runs, move_in, reference_runs, sign
 from cnnlab.runs.snapshots import MOST_SNAPSHOTS, kept_steps, read_snapshot
 from cnnlab.runs.writer import RunWriter
 from cnnlab.storage.checksums import origin_of, sealed, sealed_tensors, unsealed
@@ -35,7 +37,7 @@ class UnfitRun(LabError):
 
 
 def adopt(files: dict[str, bytes], made_by: str | None = None) -> Run:
-    """Create a run in the lab's home from untrusted files.
+    """Create a run in the lab's home from untrusted files, with a name that none here has.
 
     Parameters
     ----------
@@ -65,9 +67,18 @@ def adopt(files: dict[str, bytes], made_by: str | None = None) -> Run:
         run = _checked(Run(unfinished))
         _seal(run)
         _settle(run)
+        run.rename(name_not_taken(run.name, _names_here()))
         return move_in(unfinished)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _names_here() -> set[str]:
+    names = set()
+    for run in (*all_runs(), *reference_runs()):
+        with suppress(LabError):  # deleted just now
+            names.add(run.name)
+    return names
 
 
 def _checked(run: Run) -> Run:

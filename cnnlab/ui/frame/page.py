@@ -80,6 +80,7 @@ h1#content:focus { outline: none; }
 [class*="st-key-run_"] a:not(:hover) { background: none; }
 [class*="st-key-run_chosen_"] a, [class*="st-key-run_chosen_"] a:not(:hover) { background: rgba(128, 136, 152, .22); }
 [class*="st-key-run_"]:not([class*="st-key-run_chosen_"]) a span { font-weight: 400; }
+[class*="st-key-sweep_"] summary { opacity: 1; }
 [class*="st-key-run_"] [data-testid="stCaptionContainer"] { padding: .3rem 0 .2rem .6rem; }
 </style>
 """

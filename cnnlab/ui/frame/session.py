@@ -43,11 +43,13 @@ class Key(StrEnum):
     SNAPSHOTS = "snapshots"  # how many a run is to keep
     JUST_STARTED = "just_started"  # the page goes to the run, on a phone
     RUN_SEARCH = "run_search"
+    RUN_ORDER = "run_order"  # what comes first, in the list and where runs are picked from
     LAST_RUN = "last_run"  # the run looked at last
     RUNS_SHOWN = "runs_shown"  # how many the list shows
     PARALLEL_RUNS = "parallel_runs"
     IMPORTS = "imports"  # how many archives were imported: each gets an empty uploader
     IMPORT_ERROR = "import_error"
+    IMPORTED = "imported"  # the run that was, while one looks at it
 
     # Step
     STEPPED_RUN = "stepped_run"  # its source and recipe

@@ -9,25 +9,30 @@ from zoneinfo import ZoneInfo
 import streamlit as st
 
 from cnnlab.comparison.labels import labels_of
+from cnnlab.comparison.listing import SweepRow, in_order, rows_of
 from cnnlab.comparison.outcomes import outcome
 from cnnlab.runs.folder import DamagedRun, NoSuchRun
 from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import all_runs, reference_runs
+from cnnlab.sweeps.sweep import all_sweeps
 from cnnlab.ui.frame.wording import as_text
 from cnnlab.ui.learners.whose import listed
+from cnnlab.ui.train.list import chosen_order
 from cnnlab.wording import percent
 
+_STAR = "★ "
 _MOST_SHOWN = 200  # letters of an address that names no run
 
 
 def runs_and_names() -> tuple[dict[str, Run], dict[str, str]]:
     """Return the runs that are listed, or named in the address, by their identifiers, the newest first.
 
-    With them comes what a list to pick from calls each of them.
+    With them comes what a list to pick from calls each of them, in the order of that list: runs with a star first, in
+    the order that was chosen on Train; runs of sweeps, of which there are many, behind all others.
 
-    That is its label, what came of it and when it was made, "Sequential · lr 0.003 · 96.11 % · 27 Nov 06:59", which
-    changes with the run alone: the browser sends back what it was given.
+    A run is called by its label, what came of it and when it was made, "Sequential · lr 0.003 · 96.11 % · 27 Nov
+    06:59", which changes with the run alone: the browser sends back what it was given.
     """
     while True:
         asked = {*st.query_params.get("runs", "").split(","), st.query_params.get("run")}
@@ -35,8 +40,20 @@ def runs_and_names() -> tuple[dict[str, Run], dict[str, str]]:
         asked |= {run.id for run in listed(everyones)}
         runs = [*(run for run in everyones if run.id in asked), *reference_runs()]
         with suppress(NoSuchRun):  # deleted from another tab just now: look again
-            named = zip(runs, labels_of(runs), strict=True)
-            return {run.id: run for run in runs}, {run.id: f"{label} · {_result_of(run)}" for run, label in named}
+            labels = dict(zip([run.id for run in runs], labels_of(runs), strict=True))
+            names = {run.id: _called(run, labels[run.id]) for run in _to_pick_from(runs)}
+            return {run.id: run for run in runs}, names
+
+
+def _to_pick_from(runs: list[Run]) -> list[Run]:
+    """Return runs in the order of a list to pick from."""
+    rows = in_order(rows_of(runs, all_sweeps()), chosen_order())
+    of_sweeps = [run for row in rows if isinstance(row, SweepRow) for run in in_order(row.runs, chosen_order())]
+    return [*(row for row in rows if isinstance(row, Run)), *of_sweeps]
+
+
+def _called(run: Run, label: str) -> str:
+    return f"{_STAR if run.is_starred else ''}{label} · {_result_of(run)}"
 
 
 def _result_of(run: Run) -> str:

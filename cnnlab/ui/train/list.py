@@ -1,16 +1,16 @@
 """Runs as a list of links, with what each one is doing."""
 
-from contextlib import suppress
+from collections.abc import Sequence
 from typing import Literal
 
 import streamlit as st
 
-from cnnlab.comparison.labels import labels_of
-from cnnlab.comparison.outcomes import has_collapsed, outcome
-from cnnlab.errors import LabError
+from cnnlab.comparison.listing import Order, SweepRow, in_order, labels_in_list
+from cnnlab.comparison.outcomes import has_collapsed
 from cnnlab.runs.folder import DamagedRun, NoSuchRun, UnreadableRun
 from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
+from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.wording import as_text
 from cnnlab.wording import ago, percent
 from cnnlab.workers.scheduler import scheduler
@@ -25,6 +25,10 @@ _ICONS = {
 }
 _DAMAGED_ICON = ":material/broken_image:"
 _COLLAPSED_ICON = ":material/trending_flat:"
+_SWEEP_ICON = ":material/grid_on:"
+_STAR = ":orange[★]"
+_NOTE = ":material/sticky_note_2:"
+_ORDERS = {Order.AGE: "Newest", Order.ACCURACY: "Best accuracy", Order.NAME: "Name"}
 _COLORS: dict[Status, Literal["gray", "blue", "orange", "red", "green"]] = {
     Status.QUEUED: "gray",
     Status.RUNNING: "blue",
@@ -40,32 +44,70 @@ def status_badge(status: Status, label: str | None = None) -> None:
     st.badge((label or status).capitalize(), icon=_ICONS[status], color=_COLORS[status])
 
 
-def run_links(runs: list[Run], chosen: Run | None = None) -> None:
-    """Show a link to each run, and below it its status, its newest test accuracy and its age."""
-    for run, label in zip(runs, _labels_of(runs), strict=True):
-        try:
-            status = run.status
-            if damage := run.damage():
-                icon, told = _DAMAGED_ICON, [_damage_told(damage)]
-            else:
-                icon, told = _COLLAPSED_ICON if has_collapsed(run) else _ICONS[status], _told_of(run, status)
-        except NoSuchRun:  # deleted from another tab just now
-            continue
-        _link(run.id, label, icon, told, is_chosen=chosen is not None and run.id == chosen.id)
+def order_choice() -> None:
+    """Let somebody choose what comes first in lists of runs."""
+    st.segmented_control(
+        "Order",
+        list(_ORDERS),
+        format_func=_ORDERS.__getitem__,
+        default=Order.AGE,
+        required=True,
+        key=Key.RUN_ORDER,
+        persist_state="session",
+        label_visibility="collapsed",
+        help="Runs with a star come first. The lists to pick runs from are in this order, too.",
+    )
 
 
-def matching_runs(runs: list[Run], search: str) -> list[Run]:
-    """Return the runs whose label, name, identifier or status has all words of a search."""
-    words = search.casefold().split()
-    if not words:
-        return runs
-    found = []
-    for run, label in zip(runs, _labels_of(runs), strict=True):
-        with suppress(LabError):
-            told = f"{label} {run.name} {run.id} {outcome(run)}".casefold()
-            if all(word in told for word in words):
-                found.append(run)
-    return found
+def chosen_order() -> Order:
+    """Return what comes first in lists of runs."""
+    return Order(st.session_state.get(Key.RUN_ORDER, Order.AGE))
+
+
+def row_links(rows: Sequence[Run | SweepRow], chosen: Run | None = None) -> None:
+    """Show the rows of a list: a link to each run, and a sweep that opens.
+
+    Below a run stand its status, its newest test accuracy, its age, and what somebody noted of it.
+    """
+    labels = iter(labels_in_list([row for row in rows if isinstance(row, Run)]))
+    for row in rows:
+        if isinstance(row, SweepRow):
+            _sweep_row(row, chosen)
+        else:
+            _run_row(row, next(labels), chosen)
+
+
+def _sweep_row(row: SweepRow, chosen: Run | None) -> None:
+    opened = st.expander(
+        as_text(row.in_words()), key=f"sweep_{row.sweep.id}", icon=_SWEEP_ICON, type="compact", on_change="rerun"
+    )
+    with opened:
+        if opened.open:  # a sweep may have thousands of runs
+            st.page_link("pages/sweep.py", label="Open on Sweep", query_params={"sweep": row.sweep.id})
+            runs = in_order(row.runs, chosen_order())
+            for run, label in zip(runs, labels_in_list(runs), strict=True):
+                _run_row(run, label, chosen, row.sweep.id)
+
+
+def _run_row(run: Run, label: str, chosen: Run | None, within: str = "") -> None:
+    try:
+        status = run.status
+        if damage := run.damage():
+            icon, told = _DAMAGED_ICON, [_damage_told(damage)]
+        else:
+            icon, told = _COLLAPSED_ICON if has_collapsed(run) else _ICONS[status], _told_of(run, status)
+    except NoSuchRun:  # deleted from another tab just now
+        return
+    if run.is_starred:
+        told[0] = f"{_STAR} {told[0]}"
+    is_chosen = chosen is not None and run.id == chosen.id
+    _link(run.id, label, icon, told, run.note, is_chosen=is_chosen, within=within)
+
+
+def note_line(note: str) -> None:
+    """Show what somebody noted of a run, if anything."""
+    if note:
+        st.caption(f"{_NOTE} {as_text(note)}")
 
 
 def unreadable_run_links(damages: list[UnreadableRun]) -> None:
@@ -84,23 +126,27 @@ def cluster_line() -> None:
         st.caption("Runs train on a Ray cluster; their results are kept here.")
 
 
-def _link(run_id: str, label: str, icon: str, told: list[str], *, is_chosen: bool = False) -> None:
-    with st.container(gap=None, key=f"run_{'chosen_' if is_chosen else ''}{run_id}"):
+def _link(
+    run_id: str,
+    label: str,
+    icon: str,
+    told: list[str],
+    note: str = "",
+    *,
+    is_chosen: bool = False,
+    within: str = "",
+) -> None:
+    """Show a link to a run; one with a star may stand within a sweep, too."""
+    with st.container(gap=None, key=f"run_{'chosen_' if is_chosen else ''}{run_id}{within and f'_in_{within}'}"):
         st.page_link("pages/train.py", label=as_text(label), icon=icon, query_params={"run": run_id})
         st.caption(" · ".join(told))
+        note_line(note)
 
 
 def _damage_told(damage: UnreadableRun) -> str:
     if isinstance(damage, DamagedRun):
         return f":red[damaged: {as_text(damage.file)}]"
     return as_text(damage.kind)
-
-
-def _labels_of(runs: list[Run]) -> list[str]:
-    try:
-        return labels_of(runs)
-    except NoSuchRun:  # one was deleted from another tab just now: it is left out below
-        return [run.id for run in runs]
 
 
 def _word_for(run: Run, status: Status) -> str:

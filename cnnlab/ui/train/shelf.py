@@ -4,19 +4,28 @@ from functools import partial
 
 import streamlit as st
 
+from cnnlab.comparison.listing import in_order, matching_runs, rows_of
 from cnnlab.errors import LabError
+from cnnlab.networks.shelf import all_networks
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import all_runs, reference_runs, unreadable_runs
 from cnnlab.runs.transfer.archive import import_run
 from cnnlab.storage.cores import available_cores
+from cnnlab.sweeps.sweep import all_sweeps
 from cnnlab.ui.frame.actions import attempt
 from cnnlab.ui.frame.live import live
 from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.wording import as_text
 from cnnlab.ui.learners.who import learner
 from cnnlab.ui.learners.whose import listed, whose_switch
-from cnnlab.ui.train.list import cluster_line, matching_runs, run_links, unreadable_run_links
-from cnnlab.wording import plural
+from cnnlab.ui.train.list import (
+    chosen_order,
+    cluster_line,
+    order_choice,
+    row_links,
+    unreadable_run_links,
+)
+from cnnlab.wording import percent, plural
 from cnnlab.workers.scheduler import scheduler
 from cnnlab.workers.settings import MAX_PARALLEL_RUNS
 
@@ -33,8 +42,9 @@ def shelf_popover(chosen: Run | None) -> None:
                 key=Key.RUN_SEARCH,
                 persist_state="session",
                 icon=":material/search:",
-                placeholder="A name, a setting or a status",
+                placeholder="A name, a setting, a status or a note",
             )
+            order_choice()
             whose_switch()
             live(
                 partial(_list, chosen),
@@ -45,6 +55,7 @@ def shelf_popover(chosen: Run | None) -> None:
             )
             _parallel_runs_input()
         _import_popover()
+    _what_came(chosen)
     cluster_line()
     if unreadable := unreadable_runs():
         st.caption(f":red[{plural(len(unreadable), 'run')} cannot be read: see *All runs*.]")
@@ -52,13 +63,37 @@ def shelf_popover(chosen: Run | None) -> None:
 
 def _list(chosen: Run | None) -> None:
     unreadable_run_links(unreadable_runs())
-    runs = matching_runs([*listed(all_runs()), *reference_runs()], st.session_state.get(Key.RUN_SEARCH) or "")
+    search = (st.session_state.get(Key.RUN_SEARCH) or "").strip()
+    runs = matching_runs([*listed(all_runs()), *reference_runs()], search)
+    # What is searched for is one run: it stands there itself, also where it is a sweep's.
+    rows = in_order(rows_of(runs, [] if search else all_sweeps()), chosen_order())
     shown = st.session_state.get(Key.RUNS_SHOWN, _RUNS_SHOWN)
-    run_links(runs[:shown], chosen)
-    if not runs:
+    row_links(rows[:shown], chosen)
+    if not rows:
         st.caption("No run has all of these words.")
-    if len(runs) > shown:
-        st.button("Older runs", on_click=lambda: st.session_state.update({Key.RUNS_SHOWN: shown + _RUNS_SHOWN}))
+    if len(rows) > shown:
+        st.button("More runs", on_click=lambda: st.session_state.update({Key.RUNS_SHOWN: shown + _RUNS_SHOWN}))
+
+
+def _what_came(chosen: Run | None) -> None:
+    """Say what an archive brought, as long as somebody looks at it."""
+    if chosen is None or st.session_state.get(Key.IMPORTED) != chosen.id:
+        st.session_state.pop(Key.IMPORTED, None)
+        return
+    epoch = chosen.last_epoch()
+    told = [f"Imported as **{as_text(chosen.name)}**", as_text(chosen.title)]
+    if epoch:
+        told.append(f"{epoch.epoch} of {plural(chosen.config.epochs, 'epoch')}")
+        told.append(f"{percent(epoch.test_accuracy)} of the test images are right")
+    else:
+        told.append("no epoch has ended")
+    here = next((each for each in all_networks().values() if each.source == chosen.source), None)
+    network = (
+        f"Its network is here already: {as_text(here.title)}."
+        if here
+        else "Its network was not here: it came along as a source, from which it answers and trains."
+    )
+    st.success(f"{' · '.join(told)}. {network}")
 
 
 def _parallel_runs_input() -> None:
@@ -79,7 +114,7 @@ def _parallel_runs_input() -> None:
 
 
 def _import_popover() -> None:
-    key = f"archive_{st.session_state.get(Key.IMPORTS, 0)}"
+    key = _uploader()
     with st.popover("Import a run", icon=":material/upload:"):
         st.file_uploader(
             "An archive, downloaded from a lab as *Run (zip)*", "zip", key=key, on_change=_import_archive, args=(key,)
@@ -88,13 +123,21 @@ def _import_popover() -> None:
             st.error(as_text(import_error))
 
 
+def _uploader() -> str:
+    """Return the key of the uploader: each archive that is imported makes it another, empty one."""
+    return f"archive_{st.session_state.get(Key.IMPORTS, 0)}"
+
+
 def _import_archive(key: str) -> None:
     """Make a run of the archive that was just uploaded, and turn to it."""
+    if key != _uploader():  # the page was run anew while it was imported, and tells of the upload again
+        return
     st.session_state[Key.IMPORT_ERROR] = None
     if (archive := st.session_state.get(key)) is None:  # it was taken out again
         return
     try:
-        st.query_params["run"] = import_run(archive.getvalue(), learner()).id
-        st.session_state[Key.IMPORTS] = st.session_state.get(Key.IMPORTS, 0) + 1  # the next uploader is empty
+        run = import_run(archive.getvalue(), learner())
+        st.query_params["run"] = st.session_state[Key.IMPORTED] = run.id
+        st.session_state[Key.IMPORTS] = st.session_state.get(Key.IMPORTS, 0) + 1
     except LabError as error:
         st.session_state[Key.IMPORT_ERROR] = str(error)

@@ -10,7 +10,7 @@ from cnnlab.comparison.labels import rate_name, recipe_in_words
 from cnnlab.comparison.outcomes import collapse_of
 from cnnlab.runs.folder import UnreadableRun
 from cnnlab.runs.log import Status
-from cnnlab.runs.names import MAX_NAME_LENGTH
+from cnnlab.runs.names import MAX_NAME_LENGTH, MAX_NOTE_LENGTH
 from cnnlab.runs.queue import wish_learning_rate
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import delete_run
@@ -20,13 +20,14 @@ from cnnlab.ui.frame.live import live
 from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.wording import as_text
 from cnnlab.ui.train.downloads import downloads
-from cnnlab.ui.train.list import status_badge
+from cnnlab.ui.train.list import note_line, status_badge
 from cnnlab.ui.train.progress import progress_view, result_sentence
 from cnnlab.ui.train.recipe_form import take_recipe
 from cnnlab.workers.scheduler import scheduler
 
 _REFRESH_SECONDS = 0.5
 _LAST_WORDS_SECONDS = 30
+_NOTE_HELP = "Stands below the run wherever it is listed. Notes and stars stay in this lab: archives leave them out."
 
 
 def run_view(run: Run) -> None:
@@ -37,6 +38,7 @@ def run_view(run: Run) -> None:
         status_badge(status, "stopping" if status.is_active and run.stop_requested else None)
         _actions(run, status)
     st.caption(" · ".join([run.title, *recipe_in_words(run)]))
+    note_line(run.note)
     st.html(f'<p class="unseen" role="status">{html.escape(run.name)}: {status.value}</p>')
     if damage := run.damage():
         st.error(as_text(str(damage)))
@@ -76,9 +78,18 @@ def _actions(run: Run, status: Status) -> None:
         downloads(run)
     if run.is_reference:
         return
-    with st.popover("Rename", icon=":material/edit:"):
+    is_starred = run.is_starred
+    st.button(
+        "Starred" if is_starred else "Star",
+        icon=":material/star:",
+        on_click=attempt,
+        args=(run.star, not is_starred),
+        help="Takes the star away." if is_starred else "Runs with a star come first in lists.",
+    )
+    with st.popover("Edit", icon=":material/edit:", help="Its name, and a note on it"):
         st.text_input("Name", run.name, max_chars=MAX_NAME_LENGTH, key=f"name_{run.id}")
-        st.button("Save name", on_click=_rename, args=(run,))
+        st.text_input("Note", run.note, max_chars=MAX_NOTE_LENGTH, key=f"note_{run.id}", help=_NOTE_HELP)
+        st.button("Save", key=f"save_{run.id}", on_click=attempt, args=(_save, run))
     if st.button(
         "Delete",
         icon=":material/delete:",
@@ -111,8 +122,9 @@ def _beside(run: Run) -> str:
     return "reference-module" if run.model == "sequential" else "reference-sequential"
 
 
-def _rename(run: Run) -> None:
-    attempt(run.rename, st.session_state[f"name_{run.id}"])
+def _save(run: Run) -> None:
+    run.rename(st.session_state[f"name_{run.id}"])
+    run.take_note(st.session_state[f"note_{run.id}"])
 
 
 def _delete(run: Run) -> None:

@@ -90,8 +90,9 @@ def test_an_imported_run_is_a_new_one_that_tells_the_same(run):
     imported = import_run(export_run(run))
     assert imported.id > run.id
     assert [each.id for each in all_runs()] == [imported.id, run.id]
-    for name in ("name", "model", "config", "source", "created", "status"):
+    for name in ("model", "config", "source", "created", "status"):
         assert getattr(imported, name) == getattr(run, name)
+    assert imported.name == f"{run.name} (imported)"
     assert imported.history().batches.equals(run.history().batches)
     assert imported.last_epoch() == run.last_epoch()
     assert (predictions_of(imported).answers == predictions_of(run).answers).all()

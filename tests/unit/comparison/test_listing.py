@@ -1,0 +1,116 @@
+import pytest
+
+from cnnlab.comparison.listing import Order, SweepRow, in_order, labels_in_list, matching_runs, rows_of
+from cnnlab.models.definitions import DEFINITIONS
+from cnnlab.runs.shelf import all_runs, create_run, delete_run, reference_runs
+from cnnlab.runs.writer import RunWriter
+from cnnlab.sweeps.plan import Plan
+from cnnlab.sweeps.sweep import Sweep, all_sweeps
+from cnnlab.training.events import EpochEvent
+from cnnlab.training.recipe import TrainingConfig
+
+
+def end(run, accuracy):
+    with RunWriter.claim(run) as writer:
+        writer.started(step=0, device="cpu")
+        writer.append_training(EpochEvent(1, run.steps_per_epoch, 0.2, 0.2, accuracy, 3.0, 20_000.0))
+        writer.finished()
+    return run
+
+
+def ended(name, accuracy):
+    return end(create_run(DEFINITIONS["module"], TrainingConfig(epochs=1), name), accuracy)
+
+
+@pytest.fixture
+def swept():
+    """Return a sweep of three, between an older and a newer run."""
+    ended("b, the older", 0.96)
+    sweep = Sweep.start(Plan({"epochs": 1, "seed": (0, 1, 2)}), "Over seeds")
+    for run, accuracy in zip(sweep.runs(), (0.95, 0.983, 0.1), strict=True):
+        end(run, accuracy)
+    ended("A, the newer", 0.97)
+    return sweep
+
+
+def shown(order, runs=None):
+    rows = in_order(rows_of(all_runs() if runs is None else runs, all_sweeps()), order)
+    return [row.in_words() if isinstance(row, SweepRow) else row.name for row in rows]
+
+
+FOLDED = "Over seeds · 3 runs · best 98.30 % · 1 collapsed"
+
+
+@pytest.mark.parametrize(
+    ("order", "names"),
+    [
+        (Order.AGE, ["A, the newer", FOLDED, "b, the older"]),
+        (Order.ACCURACY, [FOLDED, "A, the newer", "b, the older"]),
+        (Order.NAME, ["A, the newer", "b, the older", FOLDED]),
+    ],
+)
+def test_a_sweep_stands_in_one_row_by_its_newest_and_its_best_run_and_its_name(order, names, swept):
+    assert shown(order) == names
+
+
+@pytest.mark.parametrize("order", Order)
+def test_a_run_with_a_star_comes_first_in_any_order_and_out_of_its_sweep(order, swept):
+    swept.runs()[0].star(True)
+    assert shown(order)[0] == swept.runs()[0].name
+    assert shown(order).count(FOLDED) == 1
+
+
+def test_one_run_of_a_sweep_alone_and_those_of_a_forgotten_sweep_are_not_folded(swept):
+    (first, second, third) = swept.runs()
+    assert shown(Order.AGE, [first]) == [first.name]
+    delete_run(second), delete_run(third)
+    assert first.name in shown(Order.AGE)
+    assert rows_of([first, *reference_runs()], []) == [first, *reference_runs()]
+
+
+def test_a_sweep_of_which_no_run_has_a_result_has_no_best_and_comes_last():
+    run = ended("Collapsed", 0.1)
+    sweep = Sweep.start(Plan({"seed": (0, 1)}), "Waits")
+    assert shown(Order.ACCURACY) == ["Collapsed", "Waits · 2 runs"]
+    assert [row.is_active for row in rows_of(all_runs(), [sweep]) if isinstance(row, SweepRow)] == [True]
+    assert rows_of([run], [sweep]) == [run]
+
+
+def test_a_run_whose_log_is_damaged_is_listed_last_of_the_best(swept):
+    damaged = ended("Damaged", 0.99)
+    damaged.log_path.write_bytes(b'{"event": "epoch"}\n' + damaged.log_path.read_bytes())
+    assert shown(Order.ACCURACY)[-1] == "Damaged"
+
+
+@pytest.mark.parametrize(
+    "search",
+    [
+        "0.003 seed 1",
+        "lr 0.003 seed 1",
+        "Learning rate 0.003  seed 1",
+        "sequential 0.003 seed 1 1 epoch",
+        "of the forty",
+    ],
+)
+def test_among_forty_runs_the_one_that_is_searched_for_is_found_alone(search):
+    rates = (0.0003, 0.001, 0.003, 0.0031)
+    sweep = Sweep.start(Plan({"epochs": 1, "learning_rate": rates, "seed": tuple(range(10))}))
+    (wanted,) = (run for run in sweep.runs() if (run.config.learning_rate, run.config.seed) == (0.003, 1))
+    wanted.take_note("the best of the forty")
+    assert matching_runs(all_runs(), search) == [wanted]
+
+
+def test_words_are_found_in_parts_and_nothing_finds_all():
+    mine, other = ended("Mine", 0.97), ended("Other", 0.1)
+    assert matching_runs([other, mine], " ") == [other, mine]
+    assert matching_runs([other, mine], "min") == [mine]
+    assert matching_runs([other, mine], "collapsed module") == [other]
+    assert matching_runs([other, mine], mine.id) == [mine]
+    assert matching_runs([other, mine], "[(") == []
+
+
+def test_a_run_that_is_deleted_meanwhile_leaves_the_others_their_row(swept):
+    runs = all_runs()
+    delete_run(runs[0])
+    assert labels_in_list(runs) == [run.id for run in runs]
+    assert len(shown(Order.NAME, runs[1:])) == 2
