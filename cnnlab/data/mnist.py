@@ -1,11 +1,13 @@
 """MNIST as tensors, from the archives that ship with the lab."""
 
+import gzip
 import hashlib
 import shutil
 import sys
 import tempfile
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -27,6 +29,12 @@ TRAIN_IMAGES = 60_000
 TEST_IMAGES = 10_000
 IMAGE_SHAPE = (1, 28, 28)  # channels, height, width
 
+_ARCHIVES: dict[str, tuple[str, tuple[int, ...]]] = {
+    "train_images": ("train-images-idx3-ubyte.gz", (TRAIN_IMAGES, *IMAGE_SHAPE[1:])),
+    "train_labels": ("train-labels-idx1-ubyte.gz", (TRAIN_IMAGES,)),
+    "test_images": ("t10k-images-idx3-ubyte.gz", (TEST_IMAGES, *IMAGE_SHAPE[1:])),
+    "test_labels": ("t10k-labels-idx1-ubyte.gz", (TEST_IMAGES,)),
+}
 # The SHA-256 sums of what mnist.safetensors must hold: grey levels and digits, each one byte.
 _SUMS = {
     "train_images": "741c988805d008ac6e4c904b69001ba184c24b2c540a4ef403f4c71b676cf757",
@@ -200,11 +208,32 @@ def _read_decoded(path: Path, names: list[str]) -> dict[str, Tensor] | None:
             tensors = {name: file.get_tensor(name) for name in names}
     except (OSError, SafetensorError):
         return None
-    is_whole = all(hashlib.sha256(tensor.numpy()).hexdigest() == _SUMS[name] for name, tensor in tensors.items())
-    return tensors if is_whole else None
+    return tensors if _is_mnist(tensors) else None
 
 
 def _decode_archives() -> dict[str, Tensor]:
+    """Read the archives; where one is damaged or gone torchvision does, which fetches it.
+
+    To import torchvision takes a second, and memory for good: most homes do without.
+    """
+    with suppress(OSError, EOFError, zlib.error, ValueError, RuntimeError):  # whatever is wrong, torchvision tells
+        decoded = {name: _decoded_archive(*archive) for name, archive in _ARCHIVES.items()}
+        if _is_mnist(decoded):
+            return decoded
+    return _decode_by_torchvision()
+
+
+def _decoded_archive(name: str, shape: tuple[int, ...]) -> Tensor:
+    """Return what an archive holds: bytes in the IDX format, which has four bytes for each dimension and four before."""
+    content = gzip.decompress((ARCHIVES / name).read_bytes())
+    return torch.frombuffer(bytearray(content[4 + 4 * len(shape) :]), dtype=torch.uint8).reshape(shape)
+
+
+def _is_mnist(tensors: dict[str, Tensor]) -> bool:
+    return all(hashlib.sha256(tensor.numpy()).hexdigest() == _SUMS[name] for name, tensor in tensors.items())
+
+
+def _decode_by_torchvision() -> dict[str, Tensor]:
     """Read the archives with torchvision, which checks them by its MD5 sums and fetches what is missing."""
     datasets = import_torchvision().datasets
     with torchvision_root() as root:

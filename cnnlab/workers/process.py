@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from cnnlab.runs.run import Run
 from cnnlab.runs.writer import RunWriter
 from cnnlab.training.loop import train
 from cnnlab.training.recipe import TrainingConfig
+from cnnlab.training.state import TrainingState
 from cnnlab.workers.work import flush_denormal, work
 
 _LONGEST_PATH = 65_536
@@ -36,14 +38,19 @@ def get_ready() -> MNIST | None:
         None if it cannot be loaded: the run that needs it will say why.
     """
     flush_denormal()
-    pen_kernel()
+    config = TrainingConfig(epochs=1, device="cpu")
+    with ThreadPoolExecutor(1) as beside:
+        loading = beside.submit(data.load, train_images_as_bytes=True)
+        beside.submit(pen_kernel)
+        for definition in DEFINITIONS.values():
+            with suppress(Exception):  # a registered network is anybody's code; its own run will say what is wrong
+                TrainingState(definition.build(seed=0), config)
     try:
-        mnist = data.load(train_images_as_bytes=True)
+        mnist = loading.result()
     except LabError:
         return None
     for definition in DEFINITIONS.values():
-        with suppress(Exception):  # a registered network is anybody's code; its own run will say what is wrong
-            config = TrainingConfig(epochs=1, device="cpu")
+        with suppress(Exception):
             for _ in train(definition.build(seed=0), mnist.first(train=256, test=1), config):
                 pass
     return mnist
