@@ -224,13 +224,13 @@ def _decode_archives() -> dict[str, Tensor]:
 
 
 def _decoded_archive(name: str, shape: tuple[int, ...]) -> Tensor:
-    """Return what an archive holds: bytes in the IDX format, which has four bytes for each dimension and four before."""
+    """Return what an archive holds: bytes, in the IDX format behind four bytes and four for each dimension."""
     content = gzip.decompress((ARCHIVES / name).read_bytes())
     return torch.frombuffer(bytearray(content[4 + 4 * len(shape) :]), dtype=torch.uint8).reshape(shape)
 
 
 def _is_mnist(tensors: dict[str, Tensor]) -> bool:
-    return all(hashlib.sha256(tensor.numpy()).hexdigest() == _SUMS[name] for name, tensor in tensors.items())
+    return all(hashlib.sha256(tensor.numpy().data).hexdigest() == _SUMS[name] for name, tensor in tensors.items())
 
 
 def _decode_by_torchvision() -> dict[str, Tensor]:

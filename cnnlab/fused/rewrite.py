@@ -118,6 +118,20 @@ def fuses_all_convolutions(network: nn.Module) -> bool:
     return all(module in fused for module in modules if isinstance(module, nn.Conv2d))
 
 
+def left_to_pytorch(network: nn.Module) -> list[str]:
+    """Return what a network that `fuse` returned leaves to PyTorch, by the names of layers and functions."""
+    assert isinstance(network, fx.GraphModule)
+    left = []
+    for node in network.graph.nodes:
+        module = _layer(node, network)
+        if node.op in ("placeholder", "output", "get_attr") or isinstance(module, FusedBlock | FusedHead):
+            continue
+        name = type(module).__name__ if module else getattr(node.target, "__name__", str(node.target))
+        if name.lower() != "flatten":  # which computes nothing
+            left.append(name)
+    return sorted(set(left))
+
+
 def count_blocks(model: nn.Module) -> tuple[int, int]:
     """Return how many blocks of a network `fuse` would replace, and how many convolutions it has."""
     try:

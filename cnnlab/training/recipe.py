@@ -199,8 +199,8 @@ class TrainingConfig:
         "auto",
         ("auto", "fused", "torch"),
         label="Backend",
-        help="What computes convolution, ReLU and pooling: fused, the lab's own code, which does all three in one; "
-        "torch, PyTorch's layers; auto is fused where it can be used. Losses differ in their last digits.",
+        help="What computes the layers: fused, the lab's own kernels, and PyTorch's layers where they do not serve; "
+        "torch, PyTorch's layers alone; auto is fused where it can be used. Losses differ in their last digits.",
         phrase="{} backend",
         tried=("auto", "fused", "torch"),
     )

@@ -9,7 +9,7 @@ from cnnlab.data.mnist import IMAGE_SHAPE
 from cnnlab.errors import LabError
 from cnnlab.fused.compiler import CannotFuse
 from cnnlab.fused.optimizer import FusedUpdate
-from cnnlab.fused.rewrite import fuse, fuses_all_convolutions
+from cnnlab.fused.rewrite import fuse, fuses_all_convolutions, left_to_pytorch
 from cnnlab.fused.step import WholeStep
 from cnnlab.training.evaluation import predict_logits
 from cnnlab.training.optimizers import OPTIMIZERS
@@ -86,7 +86,7 @@ class TrainingState:
     kernels
         "fused" where `network` runs the lab's kernels, else "torch".
     kernels_reason
-        Why it does not, where the recipe would have them.
+        Why it does not, where the recipe would have them; or what the kernels leave to PyTorch, if anything.
     has_channels_last
         Whether `network` is given images as `as_channels_last` returns them.
 
@@ -203,7 +203,8 @@ def _network_for_training(
     if device.type != "cpu":
         return model, "torch", f"it is made for the CPU, and this run trains on {device.type}"
     try:
-        return fuse(model.train(), IMAGE_SHAPE, config.threads), "fused", None
+        network = fuse(model.train(), IMAGE_SHAPE, config.threads)
+        return network, "fused", ", ".join(left_to_pytorch(network)) or None
     except CannotFuse as error:
         return model, "torch", str(error)
 

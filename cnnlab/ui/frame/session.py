@@ -104,4 +104,7 @@ class Key(StrEnum):
     FILM_TURNED = "film_turned"  # when its last frame came
 
     # Sweep
+    SWEEP_KIND = "sweep_kind"  # how the runs are chosen
+    SWEEP_FIELDS = "sweep_fields"  # the settings to try
+    SWEEP_NETWORKS = "sweep_model"  # the networks to try
     SWEEP_SHOWN = "sweep_shown"

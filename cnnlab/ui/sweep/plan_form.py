@@ -18,6 +18,7 @@ from cnnlab.storage.cores import available_cores
 from cnnlab.sweeps.plan import MOST_RUNS, Between, Plan, Search, different_recipes, is_whole
 from cnnlab.training.recipe import MAX_EPOCHS, MAX_THREADS, SETTINGS
 from cnnlab.training.setting_kinds import Choice, Number, Switch
+from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.wording import as_text
 from cnnlab.ui.learners.whose import listed
 from cnnlab.wording import duration, plural
@@ -32,14 +33,14 @@ _TRIED = {"model": tuple(DEFINITIONS)} | {name: setting.tried for name, setting 
 
 def plan_form() -> Plan | None:
     """Show the settings to try, and return the plan; where it is none, say why, and return None."""
-    st.session_state.setdefault("sweep_kind", "grid")
-    st.session_state.setdefault("sweep_fields", ["learning_rate", "seed"])
+    st.session_state.setdefault(Key.SWEEP_KIND, "grid")
+    st.session_state.setdefault(Key.SWEEP_FIELDS, ["learning_rate", "seed"])
     kind = st.segmented_control(
         "Runs",
         list(_KINDS),
         required=True,
         format_func=_KINDS.__getitem__,
-        key="sweep_kind",
+        key=Key.SWEEP_KIND,
         persist_state="session",
         help="Between two numbers, such as 0.0001 to 0.1, can be drawn and looked for. *Find the best* keeps "
         "10,000 training images out of training and goes by the accuracy on them: Optuna proposes each run from "
@@ -49,7 +50,7 @@ def plan_form() -> Plan | None:
         "Settings to try",
         list(_TRIED),
         format_func=title_of,
-        key="sweep_fields",
+        key=Key.SWEEP_FIELDS,
         persist_state="session",
     )
     tried = [name for name in chosen if kind != "search" or name != "seed"]
@@ -88,9 +89,9 @@ def plan_form() -> Plan | None:
 
 def try_networks(names: list[str]) -> None:
     """Fill the form with networks to try, each with several seeds."""
-    st.session_state["sweep_kind"] = "grid"
-    st.session_state["sweep_fields"] = ["model", "seed"]
-    st.session_state["sweep_model"] = names
+    st.session_state[Key.SWEEP_KIND] = "grid"
+    st.session_state[Key.SWEEP_FIELDS] = ["model", "seed"]
+    st.session_state[Key.SWEEP_NETWORKS] = names
 
 
 def _networks() -> tuple[str, ...]:

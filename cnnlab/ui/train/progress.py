@@ -65,14 +65,16 @@ def _progress_line(run: Run, status: Status, history: History) -> str:
 
 
 def _backend_line(history: History) -> str:
-    """Say what computes the convolutions; before that is known, an empty line that keeps its place."""
+    """Say what computes the layers; before that is known, an empty line that keeps its place."""
     match history.kernels:
+        case "fused" if history.kernels_reason:
+            return as_text(f"The fused backend: the lab's own kernels, and PyTorch for {history.kernels_reason}.")
         case "fused":
-            return "The fused backend: convolution, ReLU and pooling in one pass."
+            return "The fused backend: the lab's own kernels compute all layers."
         case "torch" if history.kernels_reason:
             return as_text(f"The torch backend, since the fused one cannot be used: {history.kernels_reason}.")
         case "torch":
-            return "The torch backend: convolution, ReLU and pooling one after the other."
+            return "The torch backend: PyTorch's layers, one after the other."
         case _:
             return "&nbsp;"
 

@@ -74,8 +74,8 @@ def totals_view(source: str, understood: Understood) -> None:
     st.markdown(
         f"**{understood.parameters:,}** parameters{wait}  \n"
         f"**{understood.multiply_adds:,}** multiply-adds an image{served}",
-        help="Fused: the lab's own kernels do a 3 × 3 convolution, its ReLU and a 2 × 2 max pooling in one pass, which "
-        "is faster. PyTorch's do the others. The time is that of as many multiply-adds in your newest runs.",
+        help="Fused: the lab's own kernels do a convolution of 3 × 3 or 5 × 5, ReLU and a 2 × 2 max pooling in one "
+        "pass, which is faster; PyTorch does the others. The time is that of as many multiply-adds in the newest runs.",
     )
 
 

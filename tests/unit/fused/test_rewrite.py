@@ -7,7 +7,7 @@ from torch import nn
 from cnnlab.fused.block import FusedBlock
 from cnnlab.fused.compiler import CannotFuse
 from cnnlab.fused.head import FusedHead
-from cnnlab.fused.rewrite import count_blocks, fuse, fuses_all_convolutions
+from cnnlab.fused.rewrite import count_blocks, fuse, fuses_all_convolutions, left_to_pytorch
 from cnnlab.models.definitions import DEFINITIONS
 
 
@@ -205,3 +205,16 @@ def test_a_convolution_with_a_hook_is_left_to_pytorch():
     model[0].register_forward_hook(lambda *_: None)
     with pytest.raises(CannotFuse, match="has no convolution"):
         fuse(model, (1, 10, 10), threads=1)
+
+
+@pytest.mark.parametrize(
+    ("model", "side", "left"),
+    [
+        (DEFINITIONS["sequential"].build(0), 28, []),
+        (DEFINITIONS["module"].build(0), 28, []),
+        (DEFINITIONS["residual"].build(0), 28, ["add"]),
+        (head_with(nn.GELU(), nn.Dropout(0.5)), 6, ["Dropout", "GELU", "Linear"]),
+    ],
+)
+def test_what_is_left_to_pytorch_is_told(model, side, left):
+    assert left_to_pytorch(fuse(model, (1, side, side), threads=1)) == left
