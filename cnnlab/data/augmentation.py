@@ -43,8 +43,20 @@ def augment(images: Tensor, labels: Tensor, generator: Generator) -> Tensor:
 
 def shift(images: Tensor, pixels: int, generator: Generator) -> Tensor:
     """Shift each image at random by whole pixels, at most `pixels` to each side; what leaves the image is lost."""
-    firsts = torch.randint(0, 2 * pixels + 1, (2, len(images)), generator=generator).to(images.device)
-    return _cut(F.pad(images, [pixels] * 4), *firsts)
+    return shifted(images, random_firsts(len(images), pixels, generator), pixels)
+
+
+def random_firsts(count: int, pixels: int, generator: Generator) -> Tensor:
+    """Return how some images are shifted: the rows and columns from which each is read, shape (2, count), int64.
+
+    They are counted in the image with `pixels` empty pixels on each side.
+    """
+    return torch.randint(0, 2 * pixels + 1, (2, count), generator=generator)
+
+
+def shifted(images: Tensor, firsts: Tensor, pixels: int) -> Tensor:
+    """Return images, shape (N, 1, 28, 28), shifted as `random_firsts` says it."""
+    return _cut(F.pad(images, [pixels] * 4), *firsts.to(images.device))
 
 
 def restyle(images: Tensor, labels: Tensor, generator: Generator) -> Tensor:

@@ -8,9 +8,10 @@ import zlib
 import torch
 from torch import Generator, Tensor
 
-from cnnlab.data.augmentation import augment, shift
+from cnnlab.data.augmentation import augment, random_firsts, shift
 from cnnlab.data.mnist import MNIST, as_input
 from cnnlab.drawing.pen import Outlines, random_drawings
+from cnnlab.fused.gather import gathered
 from cnnlab.fused.pen import drawn
 from cnnlab.training.recipe import DRAWINGS_OF_A_DIGIT, TrainingConfig
 
@@ -96,6 +97,10 @@ class Batches:
         """Return a batch, counted from 0: images as they are trained on, (N, 1, 28, 28), and their labels, (N,)."""
         config, places = self._config, self._order[number]
         changes = random_changes(config.seed, step=(self._epoch - 1) * len(self) + number)
+        if config.shift and not self._drawings and not config.augment:
+            firsts = random_firsts(len(places), config.shift, changes)
+            images = gathered(self._data.train_images, places, firsts, config.shift, config.threads)
+            return images, self._data.train_labels.index_select(0, places)
         if self._drawings:
             images, labels = self._with_drawings(self._drawings, places, changes)
         else:
