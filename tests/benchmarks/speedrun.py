@@ -22,7 +22,7 @@ import torch
 
 from cnnlab.bench.report import machine
 from cnnlab.data import mnist as data
-from cnnlab.data.mnist import MNIST
+from cnnlab.data.mnist import MNIST, as_input
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.storage.cores import available_cores
 from cnnlab.training.events import EpochEvent
@@ -48,7 +48,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as home:
         os.environ["CNNLAB_HOME"] = home
         torch.set_flush_denormal(True)
-        mnist = data.load()
+        mnist = data.load(train_images_as_bytes=True)  # as a run does
         speedrun = TrainingConfig(**PRESETS["speedrun"], threads=arguments.threads)
         warm_up(mnist, speedrun)
         if arguments.choose:
@@ -61,7 +61,7 @@ def main() -> None:
 def part_for_choosing(mnist: MNIST) -> MNIST:
     """Return the training set alone, divided in two."""
     images, labels = mnist.train_images, mnist.train_labels
-    return MNIST(images[:CHOSEN_ON], labels[:CHOSEN_ON], images[CHOSEN_ON:], labels[CHOSEN_ON:])
+    return MNIST(images[:CHOSEN_ON], labels[:CHOSEN_ON], as_input(images[CHOSEN_ON:]), labels[CHOSEN_ON:])
 
 
 def choose(part: MNIST, speedrun: TrainingConfig, seeds: int) -> None:
