@@ -5,11 +5,14 @@ its lock over the socket that is its standard input.
 """
 
 import os
+import select
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import takewhile
 from pathlib import Path
 
 from cnnlab.data import mnist as data
@@ -29,8 +32,13 @@ from cnnlab.workers.work import flush_denormal, work
 _LONGEST_PATH = 65_536
 
 
-def get_ready() -> MNIST | None:
+def get_ready(is_called: Callable[[], bool]) -> MNIST | None:
     """Warm up everything a first step needs: load MNIST, compile the kernels, train each network for a moment.
+
+    Parameters
+    ----------
+    is_called
+        Whether there is a run to train: what its network does not need is then left for later workers.
 
     Returns
     -------
@@ -42,14 +50,14 @@ def get_ready() -> MNIST | None:
     with ThreadPoolExecutor(1) as beside:
         loading = beside.submit(data.load, train_images_as_bytes=True)
         beside.submit(pen_kernel)
-        for definition in DEFINITIONS.values():
+        for definition in takewhile(lambda _: not is_called(), DEFINITIONS.values()):
             with suppress(Exception):  # a registered network is anybody's code; its own run will say what is wrong
                 TrainingState(definition.build(seed=0), config)
     try:
         mnist = loading.result()
     except LabError:
         return None
-    for definition in DEFINITIONS.values():
+    for definition in takewhile(lambda _: not is_called(), DEFINITIONS.values()):
         with suppress(Exception):
             for _ in train(definition.build(seed=0), mnist.first(train=256, test=1), config):
                 pass
@@ -58,8 +66,8 @@ def get_ready() -> MNIST | None:
 
 def main() -> int:
     """Warm up, train the run that the scheduler sends, and exit after it, or when the scheduler is gone."""
-    mnist = get_ready()
     with socket.socket(fileno=os.dup(sys.stdin.fileno())) as scheduler:
+        mnist = get_ready(is_called=lambda: bool(select.select([scheduler], [], [], 0)[0]))
         folder, descriptors, *_ = socket.recv_fds(scheduler, _LONGEST_PATH, 1)
     if not descriptors:
         return 0
