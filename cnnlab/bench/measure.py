@@ -12,8 +12,10 @@ from typing import Any, Self
 
 from cnnlab import TRAINING_ENVIRONMENT
 from cnnlab.bench.loops import LOOPS, Loop
+from cnnlab.bench.peak import peak_operations
 from cnnlab.bench.report import Measurement, Timing
 from cnnlab.errors import LabError
+from cnnlab.fused.compiler import CannotFuse
 from cnnlab.storage.files import unfinished_suffix
 from cnnlab.storage.home import home, writing_to_home
 from cnnlab.storage.processes import start_python
@@ -61,11 +63,14 @@ def measure(
                 process = until_the_end.enter_context(_LoopProcess(loop, folder, threads))
                 tell(f"Getting {loop.name} ready")
                 processes += _those_that_go_on([process], _LoopProcess.wait_until_ready, failures)
+        peaks = []
         for number in range(1, rounds + 1):
             tell(f"Round {number:,} of {rounds:,}")
             processes = _those_that_go_on(processes, lambda process: process.train(chunk), failures)
+            with suppress(CannotFuse):
+                peaks.append(peak_operations(threads))
     timings = [Timing(process.loop.name, process.seconds, process.versions) for process in processes]
-    return Measurement(chunk, threads, timings, left_out, failures)
+    return Measurement(chunk, threads, timings, peaks, left_out, failures)
 
 
 @contextmanager

@@ -8,7 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from cnnlab.bench.peak import operations_for_an_image
 from cnnlab.data import mnist as data
+from cnnlab.fused.compiler import CannotFuse
+from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.training.recipe import TrainingConfig
 
 STEPS_PER_EPOCH = math.ceil(data.TRAIN_IMAGES / TrainingConfig.batch_size)
@@ -35,7 +38,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Ratio:
-    """How many times as fast as the tutorial's loop another one is, over the rounds."""
+    """How one speed compares with another, over the rounds."""
 
     median: float
     min: float
@@ -54,6 +57,9 @@ class Measurement:
         The threads of each loop.
     timings
         Of each loop that went through all rounds.
+    peaks
+        How many multiplications and additions the threads could do in a second, measured in each round; empty where
+        there is no compiler.
     left_out
         The packages that are not installed, for each loop that needs them.
     failures
@@ -63,6 +69,7 @@ class Measurement:
     chunk: int
     threads: int
     timings: list[Timing]
+    peaks: list[float]
     left_out: dict[str, list[str]]
     failures: list[str]
 
@@ -77,6 +84,15 @@ class Measurement:
             return None
         ratios = [ours / theirs for ours, theirs in zip(tutorial.seconds, timing.seconds, strict=True)]
         return Ratio(statistics.median(ratios), min(ratios), max(ratios))
+
+    def share_of_peak(self, operations_for_an_image: int) -> Ratio | None:
+        """Return what share of the peak the fused loop reaches, over the rounds; None if one of the two is missing."""
+        fused = next((each for each in self.timings if each.loop == "fused"), None)
+        if fused is None or not self.peaks:
+            return None
+        operations = operations_for_an_image * TrainingConfig.batch_size * self.chunk
+        shares = [operations / seconds / peak for seconds, peak in zip(fused.seconds, self.peaks, strict=True)]
+        return Ratio(statistics.median(shares), min(shares), max(shares))
 
     @property
     def versions(self) -> dict[str, str]:
@@ -96,9 +112,26 @@ def table_of(measurement: Measurement) -> str:
         f"Machine: {machine()}",
         f"Versions: {', '.join(f'{name} {version}' for name, version in measurement.versions.items()) or '-'}",
         f"Threads: {measurement.threads} for each loop",
+        *_peak_lines(measurement),
         *left_out_lines(measurement),
     ]
     return "\n".join(lines)
+
+
+def _peak_lines(measurement: Measurement) -> list[str]:
+    """Return a line about the most that the processor can do, and what share of it the fused loop reaches."""
+    try:
+        operations = operations_for_an_image(DEFINITIONS["sequential"].build(seed=0))
+    except CannotFuse:
+        return []
+    share = measurement.share_of_peak(operations)
+    if share is None:
+        return []
+    return [
+        f"Peak: {statistics.median(measurement.peaks) / 1e9:,.0f} billion multiplications and additions a second, in "
+        f"registers; the fused loop does up to {operations / 1e6:.2f} million for an image, which is, with all that is "
+        f"around them, {share.median:.0%} ({share.min:.0%}–{share.max:.0%}) of it"
+    ]
 
 
 def left_out_lines(measurement: Measurement) -> list[str]:
