@@ -122,7 +122,7 @@ def export(run_id: str, file: Path, checkpoint: bool, snapshots: bool) -> None:
 
     If the name of FILE ends with .onnx, it gets the network with its weights, for Netron and other runtimes.
     """
-    is_onnx = file.suffix == SUFFIX
+    is_onnx = file.suffix.lower() == SUFFIX
     if is_onnx and (checkpoint or snapshots):
         raise click.UsageError(f"An {SUFFIX} file holds neither a checkpoint nor snapshots: name a .zip file.")
     try:

@@ -110,22 +110,32 @@ def matching_runs(runs: Sequence[Run], search: str) -> list[Run]:
 
     A setting is searched for with its value, as in "seed 1", and a number as a whole: 1 is not found in 10.
     """
-    patterns = [_pattern_of(term) for term in _TERM.findall(" ".join(search.casefold().split()))]
-    if not patterns:
+    terms = _TERM.findall(_as_told(" ".join(search.split())))
+    if not terms:
         return list(runs)
+    patterns = [_pattern_of(term) for term in terms]
     found = []
     for run, label in zip(runs, labels_in_list(runs), strict=True):
         with suppress(LabError):
             told = (label, *recipe_in_words(run), run.name, run.id, outcome(run), run.note)
-            text = " · ".join(told).casefold()
-            if all(pattern.search(text) for pattern in patterns):
+            text = _as_told(" · ".join(told))
+            pairs = zip(terms, patterns, strict=True)
+            if all(pattern.search(text) or run.id.startswith(term) for term, pattern in pairs):
                 found.append(run)
     return found
 
 
 _TERM = re.compile(
-    r"(?:learning rate|batch size|weight decay|seed|lr|batch|momentum) \S+|[\d,]+ (?:epochs?|threads?)|\S+"
+    r"(?:learning rate|batch size|weight decay|seed|momentum) [\d.][^ ]*|\d+ (?:epochs?|threads?|images?)|\S+"
 )
+_SHORT_FORMS = ((r"\blr (?=[\d.])", "learning rate "), (r"\bbatch (?=\d)", "batch size "), (r"(?<=\d),(?=\d{3})", ""))
+
+
+def _as_told(text: str) -> str:
+    """Return a text in the one form in which settings and numbers are compared."""
+    for short, told in _SHORT_FORMS:
+        text = re.sub(short, told, text.casefold())
+    return text
 
 
 def _pattern_of(term: str) -> re.Pattern[str]:

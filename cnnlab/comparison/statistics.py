@@ -71,7 +71,7 @@ class Verdict:
         counts = f"{first} is right on {self.only_first:,} that {second} misses, {second} on {self.only_second:,}"
         p_value = written_p(self.p_value)
         if not self.is_more_than_chance:
-            return f"{counts} that {first} misses: no difference that chance would not explain, {p_value}."
+            return f"{counts} that {first} misses: no more than chance would explain, {p_value}."
         better = first if self.is_for_first else second
         return f"{counts} that {first} misses: {better} is better than chance would explain, {p_value}."
 

@@ -105,7 +105,7 @@ def _of_two(first: Run, second: Run, verdict: Verdict, names: tuple[str, str]) -
     )
     p_value = written_p(verdict.p_value)
     if not verdict.is_more_than_chance:
-        return Conclusion(f"{counts}: no difference that chance would not explain, {p_value}.", _advice(differing))
+        return Conclusion(f"{counts}: no more than chance would explain, {p_value}.", _advice(differing))
     better = one if verdict.is_for_first else other
     told = f"{counts}: of these two trained networks {better} is the better one, by more than chance, {p_value}"
     if len(differing) > 1:

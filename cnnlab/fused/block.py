@@ -110,6 +110,12 @@ class FusedBlock(nn.Module):
         self.threads = threads
         self.feeds_blocks_alone = False
 
+    @property
+    def layer_parameters(self) -> list[Tensor | None]:
+        """The weight and the bias."""
+        convolution: Any = self.convolution
+        return [convolution.weight, convolution.bias]
+
     def sizes_for(self, height: int, width: int) -> BlockSizes:
         """Return its sizes with images of a height and a width."""
         convolution: Any = self.convolution

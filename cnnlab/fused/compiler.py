@@ -45,7 +45,8 @@ def library_of(source: Path, **definitions: int) -> ctypes.CDLL:
 
 
 _HEADER = Path(__file__).with_name("team.h")  # that the kernels include
-# No C library is needed; the checks that zig would add are for looking for mistakes.
+# No C library is needed but memset and memcpy, which Python has loaded. The checks that zig would add are for looking
+# for mistakes.
 _OPTIONS = ("-shared", "-fPIC", "-O3", "-nostdlib", "-fno-sanitize=undefined")
 
 

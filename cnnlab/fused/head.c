@@ -45,7 +45,8 @@ _Static_assert(sizeof(Layer) == LAYER_BYTES && sizeof(Head) == CALL_BYTES, "head
 /* e to the x within 2e-7 of it: 2^whole by writing the exponent's bits, and the rest, below 0.35, by its series. */
 static inline float exp_of(float x) {
     const float in_range = x < -87 ? -87 : x > 88 ? 88 : x;
-    const float whole = __builtin_elementwise_roundeven(in_range * 1.44269504f);
+    const float large = 12582912;  // added, it leaves no digits behind the point: so this rounds
+    const float whole = (in_range * 1.44269504f + large) - large;
     const float rest = (in_range - whole * 0.693359375f) + whole * 2.12194440e-4f;  // ln 2 in two parts
     const float series =
         1 + rest * (1 + rest * (1 / 2.f + rest * (1 / 6.f + rest * (1 / 24.f + rest * (1 / 120.f + rest / 720)))));
@@ -53,6 +54,13 @@ static inline float exp_of(float x) {
     float power;
     __builtin_memcpy(&power, &bits, sizeof power);
     return x != x ? x : x < -87 ? 0 : x > 88 ? __builtin_inff() : series * power;
+}
+
+/* Near 0 the difference would have no digits left, and the series has few terms. */
+static inline float tanh_of(float x) {
+    const float square = x * x, near = x * (1 - square * (1 / 3.f - square * (2 / 15.f - square * 17 / 315)));
+    const float far = 1 - 2 / (exp_of(2 * x) + 1);
+    return square < 0.04f ? near : far;
 }
 
 /* The natural logarithm of a number from 1 on: of 2^whole, and of the rest, 1 to 2, by the series of (1 + s) / (1 - s). */
@@ -79,7 +87,7 @@ static void activate(float *values, int count, int activation, float slope) {
             for (int n = 0; n < count; n++) values[n] = values[n] > 0 ? values[n] : values[n] * slope;
             break;
         case TANH:
-            for (int n = 0; n < count; n++) values[n] = 1 - 2 / (exp_of(2 * values[n]) + 1);
+            for (int n = 0; n < count; n++) values[n] = tanh_of(values[n]);
             break;
         case SIGMOID:
             for (int n = 0; n < count; n++) values[n] = 1 / (1 + exp_of(-values[n]));
@@ -183,7 +191,8 @@ static void forward_layers(const Head *head, int64_t first, int count) {
     }
 }
 
-/* The cross entropy of a slice's logits, and its gradient by them: (probability − 1 for the label) / count. */
+/* The cross entropy of a slice's logits, and its gradient by them: (probability − 1 for the label) / count. It is NaN
+where a label has no logit. */
 static double cross_entropy(const Head *head, int64_t first, int count) {
     const Layer *last = head->layers + head->layer_count - 1;
     const int classes = last->outputs;
@@ -192,6 +201,7 @@ static double cross_entropy(const Head *head, int64_t first, int count) {
         const float *logits = last->values + (first + n) * classes;
         float *gradient = last->gradient + (first + n) * classes;
         const int64_t label = head->labels[first + n];
+        if (label < 0 || label >= classes) return __builtin_nan("");
         float most = logits[0], sum = 0;
         for (int c = 1; c < classes; c++) most = logits[c] > most ? logits[c] : most;
         for (int c = 0; c < classes; c++) sum += gradient[c] = exp_of(logits[c] - most);

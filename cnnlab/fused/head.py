@@ -100,10 +100,12 @@ class HeadCall:
     ----------
     parameters
         The weight and the bias, or None, of each layer.
+    activations
+        What follows each of them.
     most
         How many images a batch may have.
-    gradients
-        Where each parameter's gradient of the first slice begins, by addresses; None until it is known.
+    threads
+        That work on it.
     """
 
     def __init__(self, parameters: list[Tensor | None], activations: list[Activation], most: int, threads: int) -> None:
@@ -148,7 +150,8 @@ class _Head(torch.autograd.Function):
         head.call.inputs, head.call.count = inputs.data_ptr(), len(inputs)
         run_in_team([(head_kernel().forward, head.call)], threads)
         ctx.head, ctx.inputs, ctx.threads = head, inputs, threads
-        return head.values[-1]
+        # Not the tensor itself: it will know of this context, which knows of the tensor, and neither would be let go.
+        return head.values[-1].detach()
 
     @staticmethod
     @once_differentiable

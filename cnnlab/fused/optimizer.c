@@ -32,14 +32,19 @@ static void add_up(const Update update) {
     }
 }
 
+/* Without decay, an infinite weight must not make its gradient NaN. */
+static inline float with_decay(float gradient, float parameter, float decay) {
+    return decay ? gradient + decay * parameter : gradient;
+}
+
 void rmsprop(const Update *call, int slice) {
     const Update update = *call;
+    add_up(update);
     float *restrict parameters = update.parameters, *restrict mean_square = update.mean_square;
     float *restrict momentum = update.momentum;
     const float *restrict gradients = update.gradients;
-    add_up(update);
     for (int64_t n = 0; n < update.numbers; n++) {
-        const float gradient = gradients[n] + update.weight_decay * parameters[n];
+        const float gradient = with_decay(gradients[n], parameters[n], update.weight_decay);
         mean_square[n] = update.square_decay * mean_square[n] + update.square_share * gradient * gradient;
         float change = gradient / (__builtin_elementwise_sqrt(mean_square[n]) + update.epsilon);
         if (momentum) change = momentum[n] = update.momentum_decay * momentum[n] + change;
@@ -48,11 +53,11 @@ void rmsprop(const Update *call, int slice) {
 }
 
 static inline __attribute__((always_inline)) void stochastic_gradient_descent(const Update update, int looks_ahead) {
+    add_up(update);
     float *restrict parameters = update.parameters, *restrict momentum = update.momentum;
     const float *restrict gradients = update.gradients;
-    add_up(update);
     for (int64_t n = 0; n < update.numbers; n++) {
-        const float gradient = gradients[n] + update.weight_decay * parameters[n];
+        const float gradient = with_decay(gradients[n], parameters[n], update.weight_decay);
         float change = gradient;
         if (momentum) change = momentum[n] = update.momentum_decay * momentum[n] + gradient;
         if (looks_ahead) change = gradient + update.momentum_decay * change;
@@ -66,6 +71,7 @@ void nesterov(const Update *call, int slice) { stochastic_gradient_descent(*call
 
 /* Weight decay is part of Adam's gradient; AdamW decays the weights themselves. */
 static inline __attribute__((always_inline)) void adaptive_moments(const Update update, int decays_weights) {
+    add_up(update);
     float *restrict parameters = update.parameters, *restrict mean_square = update.mean_square;
     float *restrict mean = update.momentum;
     const float *restrict gradients = update.gradients;
@@ -73,9 +79,8 @@ static inline __attribute__((always_inline)) void adaptive_moments(const Update 
     const float scale = 1 / __builtin_elementwise_sqrt(update.square_correction);
     const float kept = decays_weights ? 1 - update.learning_rate * update.weight_decay : 1;
     const float added = decays_weights ? 0 : update.weight_decay;
-    add_up(update);
     for (int64_t n = 0; n < update.numbers; n++) {
-        const float gradient = gradients[n] + added * parameters[n];
+        const float gradient = with_decay(gradients[n], parameters[n], added);
         mean[n] += update.mean_share * (gradient - mean[n]);
         mean_square[n] = update.square_decay * mean_square[n] + update.square_share * gradient * gradient;
         const float size = __builtin_elementwise_sqrt(mean_square[n]) * scale + update.epsilon;

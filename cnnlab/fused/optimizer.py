@@ -1,10 +1,12 @@
 """An optimizer's update as one pass over a network's numbers."""
 
 import ctypes
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, optim
 
 from cnnlab.fused.compiler import library_of
@@ -79,6 +81,8 @@ class FusedUpdate:
         state = self._optimizer.state.get(self._parameter, {})
         if not state and (group.get("momentum", 0) or "alpha" in group or "betas" in group):
             return False
+        if not self._is_whole(state.get(name) for name in ("momentum_buffer", "square_avg", "exp_avg", "exp_avg_sq")):
+            return False
         gradient = self._parameter.grad
         assert gradient is not None
         call.parameters, call.gradients = self._parameter.data_ptr(), gradient.data_ptr()
@@ -98,6 +102,14 @@ class FusedUpdate:
                 call.mean_square = state["square_avg"].data_ptr()
                 state["step"] += 1
         return True
+
+    def _is_whole(self, memory: Iterable[Tensor | None]) -> bool:
+        """Return whether all of an optimizer's memory lies as the kernel takes it; PyTorch tells what is wrong."""
+        return all(
+            each is None
+            or (each.shape, each.dtype, each.is_contiguous()) == (self._parameter.shape, torch.float32, True)
+            for each in memory
+        )
 
     def step(self) -> None:
         """Update the numbers by their gradients."""

@@ -64,6 +64,8 @@ def fuse(model: nn.Module, image_shape: tuple[int, int, int], threads: int) -> n
 
 def _put_in_place_of(chain: list[fx.Node], model: fx.GraphModule, name: str, module: nn.Module) -> fx.Node:
     """Put a module in the place of nodes that follow one another, and return its node."""
+    while hasattr(model, name):
+        name += "_"
     model.add_submodule(name, module)
     with model.graph.inserting_after(chain[-1]):
         node = model.graph.call_module(name, (chain[0].all_input_nodes[0],))
@@ -195,11 +197,11 @@ def _activation_of(node: fx.Node, model: fx.GraphModule) -> Activation | None:
     if _is_relu(node, model):
         return Activation("relu")
     layer = _layer(node, model)
-    if isinstance(layer, nn.LeakyReLU):
+    if type(layer) is nn.LeakyReLU:
         return Activation("leaky_relu", layer.negative_slope) if layer.negative_slope > 0 else None
-    if type(layer) is nn.Tanh or node.target in (F.tanh, torch.tanh, "tanh"):
+    if type(layer) is nn.Tanh or (layer is None and node.target in (F.tanh, torch.tanh, "tanh")):
         return Activation("tanh")
-    if type(layer) is nn.Sigmoid or node.target in (F.sigmoid, torch.sigmoid, "sigmoid"):
+    if type(layer) is nn.Sigmoid or (layer is None and node.target in (F.sigmoid, torch.sigmoid, "sigmoid")):
         return Activation("sigmoid")
     return None
 

@@ -49,6 +49,7 @@ class WholeStep:
         threads: int,
     ) -> None:
         self._parameter, self._update = parameter, update
+        self._most, self._image_shape = most, (1, *image_side)
         self._shares = torch.zeros(threads, parameter.numel())
         self._room: list[Tensor] = []
         self._head = HeadCall(head.layer_parameters, head.activations, most, threads)
@@ -99,13 +100,17 @@ class WholeStep:
         parts = _parts_of(network)
         if parts is None or len(parameters) != 1 or image_shape[0] != 1:
             return None
-        if not all(each.requires_grad for part in parts for each in part.parameters()):
+        used = [each for part in parts for each in part.layer_parameters if each is not None]
+        # A part writes its gradient where another use of the same numbers would have to add to it.
+        if len({id(each) for each in used}) < len(used) or not all(each.requires_grad for each in used):
             return None
         *blocks, head = parts
         return cls(blocks, head, parameters[0], update, image_shape[1:], most, threads)  # type: ignore[arg-type]
 
     def take(self, images: Tensor, labels: Tensor) -> Tensor | None:
         """Take one optimizer step, and return the loss before it, shape (); None if PyTorch has to take it.
+
+        The loss is NaN if the network has no logit for a label.
 
         Parameters
         ----------
@@ -114,7 +119,8 @@ class WholeStep:
         labels
             Shape (N,), int64.
         """
-        if not self._update.get_ready():
+        fits = len(labels) <= self._most and images.shape[1:] == self._image_shape
+        if not fits or (images.dtype, labels.dtype) != (torch.float32, torch.int64) or not self._update.get_ready():
             return None
         images, labels, head = images.contiguous(), labels.contiguous(), self._head
         head.call.labels, head.call.count = labels.data_ptr(), len(labels)
@@ -164,4 +170,8 @@ def _flattens(node: fx.Node, module: nn.Module | None) -> bool:
     if isinstance(module, nn.Flatten):
         return (module.start_dim, module.end_dim) == (1, -1)
     dims = {"start_dim": 0, "end_dim": -1} | dict(zip(("start_dim", "end_dim"), node.args[1:], strict=False))
-    return node.target in (torch.flatten, "flatten") and dims | node.kwargs == {"start_dim": 1, "end_dim": -1}
+    return (
+        node.op != "call_module"
+        and node.target in (torch.flatten, "flatten")
+        and dims | node.kwargs == {"start_dim": 1, "end_dim": -1}
+    )

@@ -1,5 +1,6 @@
 """The networks of one's own: their sources lie in the home, one file for each version, and are never executed."""
 
+import hashlib
 import json
 from dataclasses import dataclass
 from functools import lru_cache
@@ -135,7 +136,7 @@ def keep_network(name: str, source: str, made_by: str | None = None) -> ReadDefi
     versions = [kept for kept in kept_networks() if kept.name == name]
     if same := next((kept for kept in versions if (kept.source, kept.made_by) == (source, made_by)), None):
         return _definition(same)
-    version = 1 + max((each.version for each in versions), default=0)
+    version = 1 + max(_deleted_version(name), *(each.version for each in versions), 0)
     require_home()
     with writing_to_home():
         networks_folder().mkdir(parents=True, exist_ok=True)
@@ -156,7 +157,22 @@ def delete_network(kept: Kept) -> None:
         If the home cannot be written.
     """
     with writing_to_home():
+        if kept.version > _deleted_version(kept.name):
+            with replacing(_deleted_path(kept.name)) as unfinished:
+                unfinished.write_text(str(kept.version), encoding="ascii")
         kept.path.unlink(missing_ok=True)
+
+
+def _deleted_path(name: str) -> Path:
+    """Return the file with the highest version of a name that was deleted: no other network is ever called the same."""
+    return networks_folder() / f".deleted-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+
+
+def _deleted_version(name: str) -> int:
+    try:
+        return int(_deleted_path(name).read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return 0
 
 
 def _definition(kept: Kept) -> ReadDefinition:

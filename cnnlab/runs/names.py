@@ -63,7 +63,9 @@ def checked_note(note: str) -> str:
 def name_not_taken(name: str, taken: Set[str]) -> str:
     """Return what a run from elsewhere is called: its own name, or, where another run has it, one that says so."""
     endings = chain(("", " (imported)"), (f" (imported {number})" for number in count(2)))
-    return next(free for ending in endings if (free := name[: MAX_NAME_LENGTH - len(ending)] + ending) not in taken)
+    return next(
+        free for ending in endings if (free := name[: MAX_NAME_LENGTH - len(ending)].rstrip() + ending) not in taken
+    )
 
 
 class NamedFolder(RunFolder):

@@ -200,6 +200,20 @@ def test_a_note_is_shown_as_text_on_the_runs_page_and_in_the_list(train_page):
     assert shown == [r":material/sticky_note_2: \*\*For\*\* \<b\>Monday"] * 2
 
 
+def test_what_is_changed_elsewhere_while_the_fields_are_open_is_not_overwritten(train_page):
+    run = ended_run("stopped")
+    open_run(train_page, run.id)
+    run.take_note("written in another tab")
+    next(each for each in train_page.text_input if each.label == "Name").set_value("Mine")
+    button(train_page, "Save").click().run()
+    assert (run.name, run.note) == ("Mine", "written in another tab")
+    run.rename("Renamed in another tab")
+    train_page.run()
+    next(each for each in train_page.text_input if each.label == "Note").set_value("For Monday")
+    button(train_page, "Save").click().run()
+    assert (run.name, run.note) == ("Renamed in another tab", "For Monday")
+
+
 def test_a_name_that_cannot_be_one_is_refused_and_takes_the_note_with_it(train_page):
     run = ended_run("stopped")
     open_run(train_page, run.id)

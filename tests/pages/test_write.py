@@ -159,7 +159,7 @@ def test_a_kept_network_is_deleted_when_one_says_so_twice_and_the_editor_keeps_i
     create_run(keep_network("Wide", EXAMPLES["LeNet-5"]), TrainingConfig())
     write_page.run()
     write_page.selectbox(key="started_from").set_value("Wide").run()
-    assert shows(write_page, "**Wide** will be gone from all lists. Its 1 run keep")
+    assert shows(write_page, "**Wide** will be gone from all lists. 1 run trained it: a run has a source of its own")
     button(write_page, "Delete it for good").click().run()
     assert not write_page.exception
     assert [kept.title for kept in kept_networks()] == ["Rows"]

@@ -56,7 +56,11 @@ _STYLE = """
 .steps figcaption { font-size: .8rem; line-height: 1.3; padding-top: .3rem; }
 .steps figcaption small { display: block; opacity: .7; font-size: .72rem;
   white-space: nowrap; }
-@media (max-width: 640px) { .steps figure { width: 6rem; } .steps figcaption small { white-space: normal; } }
+@media (max-width: 640px) {
+  .doubt { min-height: 2.8em; }
+  .steps figure { width: 6rem; }
+  .steps figcaption small { white-space: normal; }
+}
 .steps .apart { border-left: 1px solid rgba(128, 136, 152, .4); padding-left: 1rem; width: 8.4rem; }
 </style>
 """

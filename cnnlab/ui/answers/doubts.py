@@ -8,7 +8,7 @@ from cnnlab.inference.unlike import answers_at_once, are_digits
 from cnnlab.runs.run import Run
 from cnnlab.ui.frame.torch_thread import ask
 
-UNLIKE = "Unlike any digit: most likely this is none. A network has ten answers, and gives them all the same."
+UNLIKE = "Most likely no digit. A network can only answer 0 to 9, so it answers anyway."
 
 
 def several_in_words(prepared: Preparation) -> str:

@@ -134,7 +134,11 @@ def _not_counted(table: pd.DataFrame) -> str:
 
 def _not_asked(table: pd.DataFrame, accuracy: str) -> str:
     missing = int(((table["status"] == Status.FINISHED) & table[accuracy].isna()).sum())
-    return f"{plural(missing, 'run')} of an earlier version, without this accuracy: left out." if missing else ""
+    if not missing:
+        return ""
+    if accuracy == "validation_accuracy":
+        return f"{plural(missing, 'run')} without images kept out of training: left out."
+    return f"{plural(missing, 'run')} of an earlier version, without this accuracy: left out."
 
 
 def _table_view(table: pd.DataFrame, accuracies: list[str]) -> None:

@@ -84,12 +84,15 @@ def _actions(run: Run, status: Status) -> None:
         icon=":material/star:",
         on_click=attempt,
         args=(run.star, not is_starred),
-        help="Takes the star away." if is_starred else "Runs with a star come first in lists.",
+        help="Takes the star away." if is_starred else "Runs with a star come first among all runs, and in choices.",
     )
     with st.popover("Edit", icon=":material/edit:", help="Its name, and a note on it"):
-        st.text_input("Name", run.name, max_chars=MAX_NAME_LENGTH, key=f"name_{run.id}")
-        st.text_input("Note", run.note, max_chars=MAX_NOTE_LENGTH, key=f"note_{run.id}", help=_NOTE_HELP)
-        st.button("Save", key=f"save_{run.id}", on_click=attempt, args=(_save, run))
+        # Each field belongs to what it began with: what is changed elsewhere meanwhile is shown anew, not overwritten.
+        name, note = run.name, run.note
+        keys = f"name_{run.id}_{name}", f"note_{run.id}_{note}"
+        st.text_input("Name", name, max_chars=MAX_NAME_LENGTH, key=keys[0])
+        st.text_input("Note", note, max_chars=MAX_NOTE_LENGTH, key=keys[1], help=_NOTE_HELP)
+        st.button("Save", key=f"save_{run.id}", on_click=attempt, args=(_save, run, keys, (name, note)))
     if st.button(
         "Delete",
         icon=":material/delete:",
@@ -122,9 +125,11 @@ def _beside(run: Run) -> str:
     return "reference-module" if run.model == "sequential" else "reference-sequential"
 
 
-def _save(run: Run) -> None:
-    run.rename(st.session_state[f"name_{run.id}"])
-    run.take_note(st.session_state[f"note_{run.id}"])
+def _save(run: Run, keys: tuple[str, str], shown: tuple[str, str]) -> None:
+    """Save what differs from what was shown."""
+    for save, key, before in zip((run.rename, run.take_note), keys, shown, strict=True):
+        if (typed := st.session_state[key]) != before:
+            save(typed)
 
 
 def _delete(run: Run) -> None:

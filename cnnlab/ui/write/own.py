@@ -83,7 +83,9 @@ def delete_popover(kept: Kept) -> None:
     """Show a button that deletes a version of a network when it is pressed twice."""
     with st.popover(f"Delete {as_text(kept.title)}", icon=":material/delete:", key="delete_network"):
         count = sum(run.model == kept.title and run.source == kept.source for run in all_runs())
-        runs = f" Its {plural(count, 'run')} keep what it was, and go on answering." if count else ""
+        runs = ""
+        if count:
+            runs = f" {plural(count, 'run')} trained it: a run has a source of its own, and goes on as it is."
         st.write(f"**{as_text(kept.title)}** will be gone from all lists.{runs} The editor keeps its text.")
         st.button("Delete it for good", type="primary", on_click=_delete, args=(kept,))
 

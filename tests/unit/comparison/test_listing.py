@@ -109,6 +109,16 @@ def test_words_are_found_in_parts_and_nothing_finds_all():
     assert matching_runs([other, mine], "[(") == []
 
 
+@pytest.mark.parametrize(
+    "search", ["lr 0.001", "batch 128", "learning rate 0.001", "rocks momentum", "momentum rocks", "60000", "2"]
+)
+def test_settings_are_found_by_short_names_and_words_in_any_order(search):
+    run = ended("Momentum rocks", 0.97)
+    run.take_note("on 60,000 images")
+    assert matching_runs([run], search) == [run]
+    assert matching_runs([run], f"{search} nowhere") == []
+
+
 def test_a_run_that_is_deleted_meanwhile_leaves_the_others_their_row(swept):
     runs = all_runs()
     delete_run(runs[0])

@@ -77,8 +77,7 @@ def test_the_interval_is_wilsons(right, total, low, high):
         (Verdict(0, 0, 0, 1.0), "A and B give the same answer to every image."),
         (
             Verdict(41, 37, 90, 0.734),
-            "A is right on 41 that B misses, B on 37 that A misses: no difference that chance would not explain, "
-            "p = 0.73.",
+            "A is right on 41 that B misses, B on 37 that A misses: no more than chance would explain, p = 0.73.",
         ),
         (
             Verdict(60, 40, 110, 0.0496),

@@ -38,7 +38,7 @@ def test_a_p_value_is_told_with_as_many_digits_as_count(p_value, told):
 
 
 def test_at_the_limit_itself_chance_explains_it():
-    assert "chance would not explain, p = 0.05." in Verdict(10, 22, 40, 0.05).sentence("A", "B")
+    assert "no more than chance would explain, p = 0.05." in Verdict(10, 22, 40, 0.05).sentence("A", "B")
 
 
 def test_of_three_runs_those_images_count_on_which_any_differs():

@@ -59,7 +59,7 @@ def test_a_difference_that_chance_explains_is_none():
     found = told([ended(), ended(learning_rate=0.003)], [wrong_on(1, 2, 3), wrong_on(7)])
     assert found.sentence == (
         "Only the learning rate differs: A is right on 1 of MNIST's test images that B misses, B on 3 that A misses: "
-        "no difference that chance would not explain, p = 0.62."
+        "no more than chance would explain, p = 0.62."
     )
     assert "says nothing of the learning rate" in found.advice
 

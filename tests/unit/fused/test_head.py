@@ -1,4 +1,6 @@
+import gc
 import math
+import weakref
 from itertools import pairwise
 
 import pytest
@@ -53,6 +55,28 @@ def test_large_numbers_and_those_that_are_none_come_out_as_in_pytorch(name):
         layers[0].bias.fill_(0)
     inputs = torch.tensor([[0.0], [-0.0], [50.0], [-50.0], [1e30], [-1e30], [math.inf], [-math.inf], [math.nan]])
     assert torch.allclose(head(inputs), layers(inputs), equal_nan=True)
+
+
+def test_tanh_keeps_its_digits_near_zero():
+    head, layers = head_and_layers([1, 1], ["tanh"], threads=1)
+    with torch.no_grad():
+        layers[0].weight.fill_(1)
+        layers[0].bias.fill_(0)
+    inputs = torch.logspace(-8, 1.5, 500).outer(torch.tensor([1.0, -1.0])).view(-1, 1)
+    assert torch.allclose(head(inputs), layers(inputs), rtol=1e-6, atol=0)
+
+
+def test_what_a_step_needed_is_let_go_with_it():
+    head, _ = head_and_layers([5, 2], ["relu"], threads=1)
+    gc.disable()
+    try:
+        logits = head(torch.rand(3, 5))
+        context = weakref.ref(logits.grad_fn)
+        logits.sum().backward()
+        del logits
+        assert context() is None
+    finally:
+        gc.enable()
 
 
 def test_numbers_that_do_not_fit_are_refused():

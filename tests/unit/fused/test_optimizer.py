@@ -1,3 +1,4 @@
+import math
 from copy import deepcopy
 
 import pytest
@@ -35,6 +36,29 @@ def test_the_updates_are_those_of_pytorch(name, weight_decay, momentum):
         assert torch.allclose(ours, theirs, rtol=1e-6, atol=1e-6)
     for of_ours, of_theirs in zip(optimizer.state[ours].values(), their_optimizer.state[theirs].values(), strict=True):
         assert of_theirs is None or torch.allclose(of_ours, of_theirs, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_without_decay_an_infinite_weight_does_no_harm(name):
+    parameter, optimizer = optimizer_for(TrainingConfig(optimizer=name, momentum=0.9))
+    update = FusedUpdate(optimizer, name)
+    for _ in range(3):
+        with torch.no_grad():
+            parameter[0] = math.inf
+        parameter.grad = torch.ones(1001)
+        update.step()
+    assert parameter[0] == math.inf
+    assert parameter[1:].isfinite().all()
+
+
+def test_memory_of_another_size_is_left_to_pytorch_to_complain_of():
+    parameter, optimizer = optimizer_for(TrainingConfig(momentum=0.9))
+    update = FusedUpdate(optimizer, "rmsprop")
+    parameter.grad = torch.ones(1001)
+    update.step()
+    optimizer.state[parameter]["momentum_buffer"] = torch.zeros(5)
+    with pytest.raises(RuntimeError, match="size"):
+        update.step()
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

@@ -151,6 +151,26 @@ def test_the_head_reaches_back_to_the_first_layer_that_it_does_not_serve(model, 
     assert_alike(found, gradients_by_name(model, model, images, target))
 
 
+class Misleading(nn.Module):
+    """Its attributes are called what functions and the lab's own parts are called."""
+
+    def __init__(self):
+        super().__init__()
+        self.fused_head, self.last = nn.Linear(36, 10), nn.Linear(10, 10)
+        self.tanh, self.flatten = nn.Hardtanh(), nn.Flatten()
+
+    def forward(self, x):
+        return self.last(self.tanh(self.fused_head(self.flatten(x))))
+
+
+def test_layers_are_known_by_what_they_are_and_not_by_their_names():
+    model = Misleading()
+    network = fuse(model, (1, 6, 6), threads=1)
+    assert [len(head.linears) for head in heads_of(network)] == [1]
+    images, target = torch.rand(5, 1, 6, 6), torch.randn(50)
+    assert_alike(gradients_by_name(network, model, images, target), gradients_by_name(model, model, images, target))
+
+
 def test_a_layer_whose_numbers_go_to_two_places_is_not_of_the_head():
     class TwoWays(nn.Module):
         def __init__(self):

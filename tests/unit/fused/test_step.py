@@ -132,6 +132,48 @@ def test_a_network_with_anything_else_in_it_takes_its_steps_by_autograd(build):
     assert TrainingState(built(build), replace(CONFIG, kernels="auto")).whole_step is None
 
 
+def with_one_layer_twice():
+    layer = nn.Linear(10, 10)
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, 10), nn.ReLU(), layer, nn.ReLU(), layer)
+
+
+def with_one_weight_twice():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10), nn.ReLU(), nn.Linear(10, 10), nn.ReLU(), nn.Linear(10, 10))
+    model[5].weight = model[3].weight
+    return model
+
+
+@pytest.mark.parametrize("build", [with_one_layer_twice, with_one_weight_twice])
+def test_the_gradients_of_numbers_that_are_used_twice_are_added(build):
+    ours, theirs = TrainingState(built(build), CONFIG), TrainingState(built(build), replace(CONFIG, kernels="torch"))
+    assert (ours.kernels, ours.whole_step) == ("fused", None)
+    (_, gradients, _), (_, their_gradients, _) = steps_of(ours, 3), steps_of(theirs, 3)
+    for gradient, wanted in zip(gradients, their_gradients, strict=True):
+        assert (gradient - wanted).abs().max() <= 1e-5
+
+
+@pytest.mark.parametrize("label", [-100, 10, 10**12])
+def test_a_label_without_a_logit_makes_the_loss_nan(label):
+    state = TrainingState(built(perceptron), CONFIG)
+    steps_of(state, 2)
+    assert state.whole_step.take(torch.rand(3, 1, 28, 28), torch.tensor([1, label, 2])).isnan()
+
+
+@pytest.mark.parametrize(
+    ("images", "labels"),
+    [
+        (torch.rand(21, 1, 28, 28), torch.zeros(21, dtype=torch.int64)),  # more than a batch has
+        (torch.rand(3, 1, 28, 27), torch.zeros(3, dtype=torch.int64)),
+        (torch.rand(3, 1, 28, 28).double(), torch.zeros(3, dtype=torch.int64)),
+        (torch.rand(3, 1, 28, 28), torch.zeros(3, dtype=torch.int32)),
+    ],
+)
+def test_what_does_not_fit_is_left_to_pytorch(images, labels):
+    state = TrainingState(built(perceptron), CONFIG)
+    steps_of(state, 2)
+    assert state.whole_step.take(images, labels) is None
+
+
 def test_a_parameter_that_is_not_trained_is_left_alone():
     model = built(perceptron)
     model[1].weight.requires_grad_(False)

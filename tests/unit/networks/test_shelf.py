@@ -79,6 +79,18 @@ def test_a_network_knows_who_kept_it_and_can_be_deleted():
     assert list(all_networks()) == [*DEFINITIONS, "Rows v2"]
 
 
+def test_no_other_network_is_ever_called_what_a_deleted_one_was(lab_home):
+    first, second = ROWS, HIDDEN
+    titles = [keep_network("Mine", source).title for source in (first, second)]
+    delete_network(next(kept for kept in kept_networks() if kept.title == "Mine v2"))
+    titles.append(keep_network("Mine", second + "  # again").title)
+    for kept in kept_networks():
+        delete_network(kept)
+    titles.append(keep_network("Mine", first).title)
+    assert titles == ["Mine", "Mine v2", "Mine v3", "Mine v4"]
+    assert "Mine" not in "".join(path.name for path in (lab_home / "networks").glob(".deleted-*"))
+
+
 def test_a_network_that_an_earlier_version_kept_is_nobodys():
     keep_network("Rows", ROWS)
     (path,) = networks_folder().iterdir()
