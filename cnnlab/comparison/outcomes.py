@@ -7,6 +7,7 @@ from cnnlab.data.mnist import TEST_IMAGES
 from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
 from cnnlab.training.events import EpochEvent
+from cnnlab.training.recipe import TrainingConfig
 from cnnlab.wording import percent
 
 # Of MNIST's test images, 1,135 show a 1, the commonest digit: a network that always answers 1 is right on these.
@@ -53,15 +54,16 @@ class Collapse:
         Of the test images, after the last epoch.
     loss, step
         The greatest batch loss up to the end of that epoch, and its step; None where the log has no batches.
-    learning_rate
-        Of its recipe.
+    smaller_rate
+        A learning rate to try: a tenth of the recipe's, or the tutorial's where that is still smaller and its optimizer
+        is one that divides gradients by their size, as the tutorial's does.
     """
 
     epoch: int
     accuracy: float
     loss: float | None
     step: int | None
-    learning_rate: float
+    smaller_rate: float
 
     @property
     def has_exploded(self) -> bool:
@@ -75,7 +77,7 @@ class Collapse:
             return (
                 f"Collapsed in epoch {self.epoch}: its loss rose to {self.loss:,.4g} in step {self.step:,}, and from "
                 f"then on it learned nothing ({answers}). Try a smaller learning rate, such as "
-                f"{self.learning_rate / 10:g}; or another seed, which may be spared."
+                f"{self.smaller_rate:g}; or another seed, which may be spared."
             )
         when = "from the first epoch on" if self.epoch == 1 else f"from epoch {self.epoch} on"
         return (
@@ -99,8 +101,13 @@ def collapse_of(run: Run) -> Collapse | None:
         epochs[-1].test_accuracy,
         None if worst is None else float(losses[worst]),
         None if worst is None else int(steps[worst]),
-        run.config.learning_rate,
+        _smaller_rate(run.config),
     )
+
+
+def _smaller_rate(config: TrainingConfig) -> float:
+    tenth = config.learning_rate / 10
+    return min(tenth, TrainingConfig.learning_rate) if config.optimizer in ("rmsprop", "adam", "adamw") else tenth
 
 
 def _first_without_better(epochs: tuple[EpochEvent, ...]) -> EpochEvent:

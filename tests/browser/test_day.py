@@ -100,7 +100,7 @@ def test_after_a_day_each_page_chooses_what_answers_its_question(open_page, tmp_
         page,
         f"Collapsed in epoch 1: its loss rose to {worst['loss']:,.4g} in step {worst['step']:,}, and from then on it "
         f"learned nothing ({percent(accuracy(collapsed))} of the test images are right, as if it guessed). Try a "
-        "smaller learning rate, such as 0.01",
+        "smaller learning rate, such as 0.001",
     )
     page.get_by_role("button", name="Import a run").click()
     page.locator("input[type=file]").set_input_files(tmp_path / "run.zip")

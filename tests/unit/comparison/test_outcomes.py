@@ -60,9 +60,18 @@ def test_a_loss_that_exploded_asks_for_a_smaller_learning_rate():
     told = collapse_of(run_with([0.1010, 0.1010], [2.3, 9_883.6, 2.35, 2.35], learning_rate=0.03)).sentence()
     assert told == (
         "Collapsed in epoch 1: its loss rose to 9,884 in step 2, and from then on it learned nothing (10.10 % of the "
-        "test images are right, as if it guessed). Try a smaller learning rate, such as 0.003; or another seed, which "
+        "test images are right, as if it guessed). Try a smaller learning rate, such as 0.001; or another seed, which "
         "may be spared."
     )
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "learning_rate", "smaller"),
+    [("rmsprop", 0.5, 0.001), ("rmsprop", 0.005, 0.0005), ("adam", 0.5, 0.001), ("nesterov", 5.0, 0.5)],
+)
+def test_the_smaller_rate_is_one_that_does_not_explode_too(optimizer, learning_rate, smaller):
+    run = run_with([0.1010], [2.3, 9_883.6], learning_rate=learning_rate, optimizer=optimizer)
+    assert collapse_of(run).smaller_rate == pytest.approx(smaller)
 
 
 def test_a_loss_that_never_moved_asks_for_another_learning_rate():
