@@ -102,7 +102,7 @@ def do(page: Page, step: Step, place: int) -> None:
         case "compared":
             sweep(page, *((RATES, "0", "1") if check.word == "learning_rate" else ("0.001", SEEDS, "2")))
         case "rate-changed":
-            train(page, Epochs="10", Learning_rate="0.001")
+            train(page, Epochs="50", Learning_rate="0.001")
             page.get_by_role("button", name="Rate", exact=True).click()
             fill(page, "Learning rate from the next step on", "0.0001")
             page.get_by_role("button", name="Set it").click()

@@ -58,7 +58,7 @@ def test_the_learning_rate_is_changed_while_a_run_trains_and_the_page_says_from_
 def test_from_the_landing_page_to_two_epochs_a_reload_a_second_tab_stop_resume_and_the_end(open_page):
     page = open_page("/")
     page.get_by_role("link", name="Train it").click()
-    start(page, epochs=12)  # enough that it trains still when two pages have shown two of them
+    start(page, epochs=30)  # enough that it trains still when two pages have shown two of them
     expect_status(page, "Running")
     expect_epochs(page, 1)
     chart = page.get_by_test_id("stVegaLiteChart").first
@@ -77,21 +77,21 @@ def test_from_the_landing_page_to_two_epochs_a_reload_a_second_tab_stop_resume_a
     page.get_by_role("button", name="Stop", exact=True).click()
     expect_status(page, "Stopped")
     expect_status(second, "Stopped")
-    step = page.get_by_text(re.compile(r"step [\d,]+ of 5,628")).inner_text()
+    step = page.get_by_text(re.compile(r"step [\d,]+ of 14,070")).inner_text()
 
     page.get_by_role("button", name="Resume").click()
     expect_status(page, "Running")
-    expect_epochs(page, 12)
+    expect_epochs(page, 30)
     expect_status(page, "Finished")
-    assert page.get_by_text(re.compile("step 5,628 of 5,628")).inner_text() != step
+    assert page.get_by_text(re.compile("step 14,070 of 14,070")).inner_text() != step
     (run,) = all_runs()
     assert len(run.history().starts) == 2
-    assert run.history().batches["step"].tolist() == list(range(1, 5629))
+    assert run.history().batches["step"].tolist() == list(range(1, 14_071))
 
 
 def test_a_second_start_is_queued_and_shown_as_such(open_page):
     page = open_page("/train")
-    start(page, epochs=20)
+    start(page, epochs=100)
     expect_status(page, "Running")
     start(page, epochs=1)
     expect_status(page, "Queued")
@@ -110,7 +110,7 @@ def test_a_second_start_is_queued_and_shown_as_such(open_page):
 
 def test_a_worker_killed_with_sigkill_shows_as_interrupted_and_resumes(open_page, process_of, wait_for):
     page = open_page("/train")
-    start(page, epochs=2)
+    start(page, epochs=30)
     expect_epochs(page, 1)
     (run,) = all_runs()
     wait_for(lambda: run.history().starts)  # the table may have shown the epochs of the run before
@@ -118,7 +118,7 @@ def test_a_worker_killed_with_sigkill_shows_as_interrupted_and_resumes(open_page
     expect_status(page, "Interrupted")
     expect(page.get_by_text("was killed (SIGKILL)")).to_be_visible()
     page.get_by_role("button", name="Resume").click()
-    expect_epochs(page, 2)
+    expect_epochs(page, 30)
     expect_status(page, "Finished")
 
 

@@ -24,7 +24,7 @@ from cnnlab.workers.scheduler import scheduler
 pytestmark = pytest.mark.slow
 
 
-def new_run(epochs=20, threads=1, **recipe):
+def new_run(epochs=50, threads=1, **recipe):
     return create_run(DEFINITIONS["sequential"], TrainingConfig(epochs=epochs, threads=threads, **recipe))
 
 
