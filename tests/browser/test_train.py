@@ -58,7 +58,7 @@ def test_the_learning_rate_is_changed_while_a_run_trains_and_the_page_says_from_
 def test_from_the_landing_page_to_two_epochs_a_reload_a_second_tab_stop_resume_and_the_end(open_page):
     page = open_page("/")
     page.get_by_role("link", name="Train it").click()
-    start(page, epochs=30)  # enough that it trains still when two pages have shown two of them
+    start(page, epochs=20)  # enough that it trains still when two pages have shown two of them
     expect_status(page, "Running")
     expect_epochs(page, 1)
     chart = page.get_by_test_id("stVegaLiteChart").first
@@ -77,16 +77,16 @@ def test_from_the_landing_page_to_two_epochs_a_reload_a_second_tab_stop_resume_a
     page.get_by_role("button", name="Stop", exact=True).click()
     expect_status(page, "Stopped")
     expect_status(second, "Stopped")
-    step = page.get_by_text(re.compile(r"step [\d,]+ of 14,070")).inner_text()
+    step = page.get_by_text(re.compile(r"step [\d,]+ of 9,380")).inner_text()
 
     page.get_by_role("button", name="Resume").click()
     expect_status(page, "Running")
-    expect_epochs(page, 30)
+    expect_epochs(page, 20)
     expect_status(page, "Finished")
-    assert page.get_by_text(re.compile("step 14,070 of 14,070")).inner_text() != step
+    assert page.get_by_text(re.compile("step 9,380 of 9,380")).inner_text() != step
     (run,) = all_runs()
     assert len(run.history().starts) == 2
-    assert run.history().batches["step"].tolist() == list(range(1, 14_071))
+    assert run.history().batches["step"].tolist() == list(range(1, 9_381))
 
 
 def test_a_second_start_is_queued_and_shown_as_such(open_page):
@@ -117,9 +117,10 @@ def test_a_worker_killed_with_sigkill_shows_as_interrupted_and_resumes(open_page
     os.kill(process_of(run), signal.SIGKILL)
     expect_status(page, "Interrupted")
     expect(page.get_by_text("was killed (SIGKILL)")).to_be_visible()
+    trained = run.history().step
     page.get_by_role("button", name="Resume").click()
-    expect_epochs(page, 30)
-    expect_status(page, "Finished")
+    expect_status(page, "Running")
+    wait_for(lambda: run.history().step > trained)
 
 
 def test_downloads_give_weights_history_and_a_script(open_page, tmp_path):
