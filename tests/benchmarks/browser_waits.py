@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
-from lab_in_browser import AT_REST, chromium, server, wait_until
+from lab_in_browser import AT_REST, chromium, megabytes, server, wait_until
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from cnnlab.models.definitions import DEFINITIONS
@@ -221,13 +221,6 @@ def newest_step(log: Path) -> int:
 def cpu_seconds(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def megabytes(pid: int) -> float:
-    """Return the resident memory of a process."""
-    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-    match = re.search(r"VmRSS:\s+(\d+) kB", status)
-    return int(match[1]) / 1024 if match else 0.0
 
 
 if __name__ == "__main__":

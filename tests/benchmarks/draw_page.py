@@ -1,9 +1,14 @@
-"""Measures the wait from the end of a stroke to the new bars on the Draw page.
+"""Measures what the Draw page costs: waits for an answer, bytes to open it, and memory after many strokes.
 
-    PYTHONPATH=. python tests/benchmarks/draw_page.py [--strokes 50]
+    PYTHONPATH=. python tests/benchmarks/draw_page.py [--strokes 50] [--long 500]
 
-Draws with the mouse in Chromium, in turn on a page that has nothing but the canvas in a fragment and on the Draw page
-with the reference runs; then there while a run trains and answers with its newest weights.
+The bytes are those that the server sends to a browser with an empty cache, until the page is at rest. For the memory, a
+tab draws on and on and clears the canvas after every five strokes, as somebody does who stays: what its JavaScript
+keeps, its elements and listeners, and the server's memory, each after a collection in the tab. With --long 0, neither.
+
+The waits go from the end of a stroke to the new bars: in turn on a page that has nothing but the canvas in a fragment
+and on the Draw page with the reference runs; then there while a run trains and answers with its newest weights. With
+--strokes 0, none.
 """
 
 import argparse
@@ -13,12 +18,17 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from base64 import b64decode
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from lab_in_browser import chromium, server, wait_until
-from playwright.sync_api import Page, sync_playwright
+from lab_in_browser import AT_REST, Server, chromium, megabytes, server, wait_until
+from playwright.sync_api import Browser, CDPSession, Page, expect, sync_playwright
+
+from tests import hand
 
 EMPTY_PAGE = """
 import streamlit as st
@@ -55,22 +65,103 @@ STROKES_ON_ONE_CANVAS = 5
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--strokes", type=int, default=50)
-    strokes = parser.parse_args().strokes
+    parser.add_argument("--long", type=int, default=500)
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as home, sync_playwright() as playwright:
-        empty_page = Path(home) / "empty.py"
-        empty_page.write_text(EMPTY_PAGE)
-        page = chromium(playwright).new_page(viewport={"width": 1280, "height": 900})
-        print(f"{strokes} strokes, from mouse-up to the new bars: median (95th percentile)")
-        with server(home, str(empty_page)) as empty, server(home) as lab:
-            alone, answered = [], []
-            while len(answered) < strokes:  # in turn, for the machine may have other work at times
-                alone += waits(page, empty.url, STROKES_ON_ONE_CANVAS)
-                answered += waits(page, f"{lab.url}/draw", STROKES_ON_ONE_CANVAS)
-            report("canvas alone", alone)
-            report("Draw page", answered)
-            with training(home) as run_id:
-                address = f"{lab.url}/draw?runs={run_id},reference-sequential"
-                report("Draw page, a run trains", waits(page, address, strokes))
+        browser = chromium(playwright)
+        if arguments.long:
+            with server(home) as lab:
+                print_bytes(browser, f"{lab.url}/draw")
+                print_memory(browser, lab, arguments.long)
+        if arguments.strokes:
+            print_waits(browser, home, arguments.strokes)
+
+
+def print_waits(browser: Browser, home: str, strokes: int) -> None:
+    empty_page = Path(home) / "empty.py"
+    empty_page.write_text(EMPTY_PAGE)
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    print(f"{strokes} strokes, from mouse-up to the new bars: median (95th percentile)")
+    with server(home, str(empty_page)) as empty, server(home) as lab:
+        alone, answered = [], []
+        while len(answered) < strokes:  # in turn, for the machine may have other work at times
+            alone += waits(page, empty.url, STROKES_ON_ONE_CANVAS)
+            answered += waits(page, f"{lab.url}/draw", STROKES_ON_ONE_CANVAS)
+        report("canvas alone", alone)
+        report("Draw page", answered)
+        with training(home) as run_id:
+            address = f"{lab.url}/draw?runs={run_id},reference-sequential"
+            report("Draw page, a run trains", waits(page, address, strokes))
+
+
+def print_bytes(browser: Browser, url: str) -> None:
+    """Open a page with an empty cache, and print how many bytes came over the network, by what they are."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})  # in a context, and with a cache, of its own
+    network = page.context.new_cdp_session(page)
+    network.send("Network.enable")
+    kinds: dict[str, str] = {}
+    count: Counter[str] = Counter()
+    network.on("Network.responseReceived", lambda event: kinds.update({event["requestId"]: event["type"]}))
+    network.on(
+        "Network.loadingFinished",
+        lambda event: count.update({kinds.get(event["requestId"], "Other"): int(event["encodedDataLength"])}),
+    )
+    network.on(
+        "Network.webSocketFrameReceived", lambda event: count.update({"WebSocket": payload_bytes(event["response"])})
+    )
+    page.goto(url)
+    page.wait_for_selector(UPPER_CANVAS, timeout=60_000)
+    page.wait_for_selector(AT_REST)
+    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(2000)
+    parts = {"JavaScript": count.pop("Script", 0), "fonts": count.pop("Font", 0), "data": count.pop("WebSocket", 0)}
+    parts["styles, images and others"] = count.total()
+    told = ", ".join(f"{name} {size:,}" for name, size in parts.items())
+    print(f"bytes to open Draw: {sum(parts.values()):,} ({told})", flush=True)
+    page.close()
+
+
+def payload_bytes(frame: dict[str, Any]) -> int:
+    return len(b64decode(frame["payloadData"]) if frame["opcode"] == 2 else frame["payloadData"].encode())
+
+
+def print_memory(browser: Browser, lab: Server, strokes: int) -> None:
+    """Draw many strokes, and print what the tab and the server keep after 20 of them and now and then."""
+    chance = random.Random(0)
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(60_000)
+    page.goto(f"{lab.url}/draw")
+    page.wait_for_selector(UPPER_CANVAS)
+    page.wait_for_selector(AT_REST)
+    tab = page.context.new_cdp_session(page)
+    tab.send("Performance.enable")
+    expect.set_options(timeout=60_000)  # the first answer loads the networks
+    looks = {20, *range(100, strokes, 100), strokes}
+    for count in range(1, strokes + 1):
+        hand.draw(page, [[(chance.randint(30, 250), y) for y in (40, 140, 240)]])  # never a dot, which changes nothing
+        if count % STROKES_ON_ONE_CANVAS == 0:
+            clear(page)
+        if count in looks:
+            page.wait_for_timeout(1000)
+            print(f"after {count} strokes: {kept(tab)}; server {megabytes(lab.pid):.0f} MB", flush=True)
+    page.close()
+
+
+def clear(page: Page) -> None:
+    """Clear the canvas, and wait for the new one: a stroke on the old one would be lost with it."""
+    page.wait_for_selector(AT_REST)
+    hand.canvas(page).evaluate("canvas => { canvas.dataset.old = 'yes'; }")
+    page.get_by_role("button", name="Clear", exact=True).click()
+    page.locator(f"{UPPER_CANVAS}[aria-label]:not([data-old])").wait_for()
+    page.wait_for_selector(AT_REST)
+
+
+def kept(tab: CDPSession) -> str:
+    """Return what a tab still holds after a collection."""
+    tab.send("HeapProfiler.collectGarbage")
+    metrics = {each["name"]: each["value"] for each in tab.send("Performance.getMetrics")["metrics"]}
+    heap, elements, listeners = (metrics[name] for name in ("JSHeapUsedSize", "Nodes", "JSEventListeners"))
+    return f"{heap / 2**20:.1f} MB of JavaScript, {elements:,.0f} nodes, {listeners:,.0f} listeners"
 
 
 @contextmanager
