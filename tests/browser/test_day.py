@@ -102,6 +102,7 @@ def test_after_a_day_each_page_chooses_what_answers_its_question(open_page, tmp_
         f"learned nothing ({percent(accuracy(collapsed))} of the test images are right, as if it guessed). Try a "
         "smaller learning rate, such as 0.001",
     )
+    page.goto(f"{lab}/train?run={collapsed.id}")  # a page that is not just being made anew by the end of its run
     page.get_by_role("button", name="Import a run").click()
     page.locator("input[type=file]").set_input_files(tmp_path / "run.zip")
     name, last = "Reference: nn.Module (imported)", events(REFERENCE / "reference-module", "epoch")[-1]

@@ -59,7 +59,7 @@ def test_a_letter_is_said_to_be_unlike_a_digit_until_the_pen_moves_again(open_pa
         move(*others)
         page.mouse.up()
     expect(page.locator(".unlike")).to_have_text("unlike a digit")
-    expect(page.locator(".doubt")).to_contain_text("most likely this is none")
+    expect(page.locator(".doubt")).to_contain_text("Most likely no digit")
     page.wait_for_selector(AT_REST)
     move((40, 40))
     page.mouse.down()
