@@ -8,6 +8,11 @@ def percent(share: float) -> str:
     return f"{100 * share:.2f} %"
 
 
+def percent_range(low: float, high: float) -> str:
+    """Return two shares as the ends of an interval: 98.18 % to 98.66 %."""
+    return f"{percent(low)} to {percent(high)}"
+
+
 def loss_text(loss: float) -> str:
     """Return a loss with four decimals; one that has exploded with three digits: 2.48e+05."""
     return f"{loss:.4f}" if loss < 1000 else f"{loss:.3g}"

@@ -7,7 +7,7 @@ import pandas as pd
 
 from cnnlab.charts.palette import TEST_COLOR, TRAIN_COLOR, percent_axis
 from cnnlab.training.recipe import SETTINGS
-from cnnlab.wording import percent
+from cnnlab.wording import percent, percent_range
 
 # What a figure calls the cell, or the value, that is clicked.
 CELL = "cell"
@@ -73,7 +73,7 @@ def means_chart(means: pd.DataFrame, runs: pd.DataFrame, setting: str, accuracy:
     means = means.assign(
         written=means["mean"].map(percent),
         interval=[
-            f"{percent(low)} to {percent(high)}" if low == low else "one seed"
+            percent_range(low, high) if low == low else "one seed"
             for low, high in zip(means["low"], means["high"], strict=True)
         ],
     )

@@ -8,7 +8,7 @@ from statistics import NormalDist, fmean, stdev
 
 import numpy as np
 
-from cnnlab.comparison.statistics import SIGNIFICANCE, written_p
+from cnnlab.comparison.statistics import SIGNIFICANCE, interval_in_words, written_p
 from cnnlab.wording import percent
 
 # A difference is to be found with this probability where it is real.
@@ -64,8 +64,7 @@ class OverSeeds:
         """Return the mean with its interval: "98.31 % (95 % interval 98.06 to 98.56 %, 5 seeds)"."""
         if not (interval := self.interval):
             return f"{percent(self.mean)} (one seed)"
-        low, high = (percent(end) for end in interval)
-        return f"{percent(self.mean)} (95 % interval {low.removesuffix(' %')} to {high}, {self.count} seeds)"
+        return f"{percent(self.mean)} ({interval_in_words(*interval)}, {self.count} seeds)"
 
 
 @dataclass(frozen=True)

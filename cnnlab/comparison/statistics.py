@@ -30,8 +30,12 @@ def accuracy_interval(right: int, total: int) -> tuple[float, float]:
 
 def share_in_words(right: int, total: int) -> str:
     """Return a share with its interval: "98.44 % (95 % interval 98.18 to 98.66 %)"."""
-    low, high = accuracy_interval(right, total)
-    return f"{percent(right / total)} (95 % interval {percent(low).removesuffix(' %')} to {percent(high)})"
+    return f"{percent(right / total)} ({interval_in_words(*accuracy_interval(right, total))})"
+
+
+def interval_in_words(low: float, high: float) -> str:
+    """Return the ends of an interval of a share: "95 % interval 98.18 to 98.66 %"."""
+    return f"95 % interval {percent(low).removesuffix(' %')} to {percent(high)}"
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from cnnlab.inference.confusion import confusion_matrix
 from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
 from cnnlab.training.recipe import SETTINGS
-from cnnlab.wording import percent
+from cnnlab.wording import percent, percent_range
 
 _STYLE = """
 :root { color-scheme: light dark; --text: #1c2333; --faint: #667085; --line: #d5d9e2; --page: #fff;
@@ -167,7 +167,7 @@ def _results(runs: Sequence[Run], labels: Sequence[str]) -> str:
                 f"{row['train_loss']:.4f}",
                 f"{row['test_loss']:.4f}",
                 percent(row["test_accuracy"]),
-                f"{percent(row['accuracy_low'])} to {percent(row['accuracy_high'])}",
+                percent_range(row["accuracy_low"], row["accuracy_high"]),
                 *_on_people(row),
             ]
         cells = "".join(f'<td class="number">{number}</td>' for number in numbers)
@@ -180,7 +180,7 @@ def _results(runs: Sequence[Run], labels: Sequence[str]) -> str:
 def _on_people(row: Mapping[Hashable, Any]) -> list[str]:
     if math.isnan(row["pen_accuracy"]):
         return ["–", "–"]
-    return [percent(row["pen_accuracy"]), f"{percent(row['pen_low'])} to {percent(row['pen_high'])}"]
+    return [percent(row["pen_accuracy"]), percent_range(row["pen_low"], row["pen_high"])]
 
 
 def _heads(*names: str) -> str:

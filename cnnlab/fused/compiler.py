@@ -7,10 +7,13 @@ import platform
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from cnnlab.errors import LabError
 from cnnlab.storage.files import remove_unfinished, replacing, unfinished_suffix
@@ -42,6 +45,31 @@ def library_of(source: Path, **definitions: int) -> ctypes.CDLL:
         raise CannotFuse("the compiler for it, the package ziglang, is not installed") from error
     except OSError as error:
         raise CannotFuse(f"its kernel cannot be kept in {home() / 'kernels'} or loaded ({error})") from error
+
+
+@cache
+def kernel_of(source: Path, call: type[ctypes.Structure], **definitions: int) -> ctypes.CDLL:
+    """Return a kernel that serves any sizes, compiled now or earlier; its source has the structure it is called with.
+
+    Raises
+    ------
+    CannotFuse
+        As `library_of` does.
+    """
+    return library_of(source, CALL_BYTES=ctypes.sizeof(call), **definitions)
+
+
+@cache
+def kernel_if_any(source: Path, call: type[ctypes.Structure]) -> ctypes.CDLL | None:
+    """Return what `kernel_of` does; None where it cannot be."""
+    with suppress(CannotFuse):
+        return kernel_of(source, call)
+    return None
+
+
+def address_of(tensor: Tensor | None) -> int | None:
+    """Return where a tensor's numbers begin, as a kernel is told it."""
+    return None if tensor is None else tensor.data_ptr()
 
 
 _HEADER = Path(__file__).with_name("team.h")  # that the kernels include

@@ -1,8 +1,6 @@
 """A batch's images, picked from all of them and shifted."""
 
 import ctypes
-from contextlib import suppress
-from functools import cache
 from pathlib import Path
 
 import torch
@@ -10,7 +8,7 @@ from torch import Tensor
 
 from cnnlab.data.augmentation import shifted
 from cnnlab.data.mnist import as_input
-from cnnlab.fused.compiler import CannotFuse, library_of
+from cnnlab.fused.compiler import kernel_if_any
 from cnnlab.fused.team import run_in_team
 
 SOURCE = Path(__file__).with_name("gather.c")
@@ -44,7 +42,7 @@ def gathered(images: Tensor, places: Tensor, firsts: Tensor, pixels: int, thread
     Tensor
         Shape (M, 1, H, W), float32, from 0 to 1.
     """
-    kernel = _kernel()
+    kernel = kernel_if_any(SOURCE, Gathering)
     if kernel is None or images.dtype != torch.uint8 or images.device.type != "cpu":
         return gathered_by_torch(images, places, firsts, pixels)
     images, places = images.contiguous(), places.contiguous()
@@ -69,11 +67,3 @@ def gathered_by_torch(images: Tensor, places: Tensor, firsts: Tensor, pixels: in
     """Return what `gathered` does, without the kernel."""
     batch = images.index_select(0, places)
     return shifted(as_input(batch) if batch.dtype == torch.uint8 else batch, firsts, pixels)
-
-
-@cache
-def _kernel() -> ctypes.CDLL | None:
-    """Return the kernel, compiled now or earlier; None where it cannot be."""
-    with suppress(CannotFuse):
-        return library_of(SOURCE, CALL_BYTES=ctypes.sizeof(Gathering))
-    return None

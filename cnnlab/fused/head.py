@@ -1,7 +1,6 @@
 """The linear layers at the end of a network, with their activations, as a module that PyTorch can train."""
 
 import ctypes
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from cnnlab.fused.compiler import CannotFuse, library_of
+from cnnlab.fused.compiler import CannotFuse, address_of, kernel_of
 from cnnlab.fused.team import run_in_team
 
 SOURCE = Path(__file__).with_name("head.c")
@@ -46,7 +45,6 @@ class Activation(NamedTuple):
     slope: float = 0.0
 
 
-@cache
 def head_kernel() -> ctypes.CDLL:
     """Return the kernel, compiled now or earlier.
 
@@ -55,7 +53,7 @@ def head_kernel() -> ctypes.CDLL:
     CannotFuse
         If it cannot be.
     """
-    return library_of(SOURCE, CALL_BYTES=ctypes.sizeof(Head), LAYER_BYTES=ctypes.sizeof(Layer))
+    return kernel_of(SOURCE, Head, LAYER_BYTES=ctypes.sizeof(Layer))
 
 
 class FusedHead(nn.Module):
@@ -118,7 +116,7 @@ class HeadCall:
         rows = zip(self.layers, weights, biases, self.values, self.gradients, activations, strict=True)
         for layer, weight, bias, values, gradient, activation in rows:
             assert weight is not None
-            layer.weight, layer.bias = weight.data_ptr(), _address_of(bias)
+            layer.weight, layer.bias = weight.data_ptr(), address_of(bias)
             layer.values, layer.gradient = values.data_ptr(), gradient.data_ptr()
             layer.outputs, layer.inputs = weight.shape
             layer.activation, layer.slope = ACTIVATIONS.index(activation.name), activation.slope
@@ -134,10 +132,6 @@ class HeadCall:
         for layer, of_weight, of_bias in zip(self.layers, places[::2], places[1::2], strict=True):
             layer.weight_gradient, layer.bias_gradient = of_weight, of_bias
         self.call.gradient_stride = stride
-
-
-def _address_of(tensor: Tensor | None) -> int | None:
-    return None if tensor is None else tensor.data_ptr()
 
 
 class _Head(torch.autograd.Function):
@@ -163,7 +157,7 @@ class _Head(torch.autograd.Function):
         parts = [part.data_ptr() for part in shares.split(sizes, dim=1)]
         head.put_gradients([*parts], shares.shape[1])
         inputs_gradient = torch.empty_like(ctx.inputs) if ctx.needs_input_grad[0] else None
-        head.call.inputs_gradient = _address_of(inputs_gradient)
+        head.call.inputs_gradient = address_of(inputs_gradient)
         run_in_team([(head_kernel().backward, head.call)], ctx.threads)
         gradients = shares.sum(0).split(sizes)
         pairs = zip(gradients, head.parameters, strict=True)

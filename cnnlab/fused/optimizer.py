@@ -2,14 +2,12 @@
 
 import ctypes
 from collections.abc import Iterable
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, optim
 
-from cnnlab.fused.compiler import library_of
+from cnnlab.fused.compiler import address_of, kernel_of
 
 SOURCE = Path(__file__).with_name("optimizer.c")
 
@@ -38,18 +36,6 @@ class Update(ctypes.Structure):
     )
 
 
-@cache
-def optimizer_kernels() -> ctypes.CDLL:
-    """Return the kernels, compiled now or earlier.
-
-    Raises
-    ------
-    CannotFuse
-        If they cannot be.
-    """
-    return library_of(SOURCE, CALL_BYTES=ctypes.sizeof(Update))
-
-
 class FusedUpdate:
     """The updates of an optimizer that has one parameter, in which all numbers of a network lie.
 
@@ -62,18 +48,23 @@ class FusedUpdate:
         Of torch.optim.
     name
         The function of optimizer.c that has its rule.
+
+    Attributes
+    ----------
+    function, call
+        That function, and what it is called with.
+
+    Raises
+    ------
+    CannotFuse
+        If the kernels cannot be compiled.
     """
 
     def __init__(self, optimizer: optim.Optimizer, name: str) -> None:
         self._optimizer = optimizer
-        self._function = getattr(optimizer_kernels(), name)
+        self.function = getattr(kernel_of(SOURCE, Update), name)
         ((self._parameter,),) = (group["params"] for group in optimizer.param_groups)
         self.call = Update(numbers=self._parameter.numel(), slices=0)
-
-    @property
-    def function(self) -> Any:
-        """The kernel, which is called with `call`."""
-        return self._function
 
     def get_ready(self) -> bool:
         """Fill in what the next update needs and count it, and return whether the kernel can take it."""
@@ -96,7 +87,7 @@ class FusedUpdate:
             call.mean_correction, call.square_correction = (1 - beta**step for beta in group["betas"])
         else:
             call.momentum_decay = group["momentum"]
-            call.momentum = _address_of(state.get("momentum_buffer"))
+            call.momentum = address_of(state.get("momentum_buffer"))
             if "alpha" in group:
                 call.square_decay, call.square_share, call.epsilon = group["alpha"], 1 - group["alpha"], group["eps"]
                 call.mean_square = state["square_avg"].data_ptr()
@@ -114,10 +105,6 @@ class FusedUpdate:
     def step(self) -> None:
         """Update the numbers by their gradients."""
         if self.get_ready():
-            self._function(ctypes.byref(self.call), 0)
+            self.function(ctypes.byref(self.call), 0)
         else:
             self._optimizer.step()
-
-
-def _address_of(tensor: Tensor | None) -> int | None:
-    return None if tensor is None else tensor.data_ptr()

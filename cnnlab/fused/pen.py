@@ -1,8 +1,6 @@
 """Prepared images of pen drawings, a batch at a time: by a kernel of the lab's own, or without a compiler by NumPy."""
 
 import ctypes
-from contextlib import suppress
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +9,7 @@ from torch import Tensor
 
 from cnnlab.drawing.pen import Outlines
 from cnnlab.drawing.preparation import CENTRE, FAINT, FITTED, SIDE
-from cnnlab.fused.compiler import CannotFuse, library_of
+from cnnlab.fused.compiler import kernel_if_any
 from cnnlab.fused.team import run_in_team
 
 SOURCE = Path(__file__).with_name("pen.c")
@@ -61,12 +59,9 @@ def drawn(outlines: Outlines, wanted: Tensor, changes: Tensor, threads: int = 1)
     return images
 
 
-@cache
 def pen_kernel() -> ctypes.CDLL | None:
     """Return the kernel, compiled now or earlier; None where it cannot be."""
-    with suppress(CannotFuse):
-        return library_of(SOURCE, CALL_BYTES=ctypes.sizeof(Drawings))
-    return None
+    return kernel_if_any(SOURCE, Drawings)
 
 
 def drawn_by_numpy(outlines: Outlines, wanted: Tensor, changes: Tensor) -> Tensor:

@@ -54,8 +54,9 @@ def fuse(model: nn.Module, image_shape: tuple[int, int, int], threads: int) -> n
     for node, fused in fused_blocks.items():
         fused.feeds_blocks_alone = all(user in fused_blocks for user in node.users)
     if head:
-        linears = [graph_module.get_submodule(str(node.target)) for node in head if _is_linear(node, graph_module)]
-        activations = [_activation_after(node, graph_module) for node in head if _is_linear(node, graph_module)]
+        linear_nodes = [node for node in head if _is_linear(node, graph_module)]
+        linears = [graph_module.get_submodule(str(node.target)) for node in linear_nodes]
+        activations = [_activation_after(node, graph_module) for node in linear_nodes]
         _put_in_place_of(head, graph_module, "fused_head", FusedHead(linears, activations, threads))
     graph_module.recompile()
     _check_against(model, graph_module, image_shape)

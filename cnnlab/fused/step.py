@@ -161,8 +161,8 @@ def _parts_of(network: nn.Module) -> list[FusedBlock | FusedHead] | None:
         else:
             return None
         before = node
-    is_whole = flattened == 1 and parts and isinstance(parts[-1], FusedHead) and output.all_input_nodes == [before]
-    return parts if is_whole and sum(isinstance(part, FusedHead) for part in parts) == 1 else None
+    heads = [part for part in parts if isinstance(part, FusedHead)]  # it stands last: no block follows the flattening
+    return parts if flattened == len(heads) == 1 and output.all_input_nodes == [before] else None
 
 
 def _flattens(node: fx.Node, module: nn.Module | None) -> bool:

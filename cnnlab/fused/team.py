@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cnnlab.fused.compiler import library_of
+from cnnlab.fused.compiler import kernel_of
 
 SOURCE = Path(__file__).with_name("team.c")
 
@@ -53,7 +53,7 @@ class TeamWork:
         if at_the_end:
             self._work.at_the_end = _stage_of(at_the_end)
         self._threads = threads
-        self._function = team_kernel().work
+        self._function = kernel_of(SOURCE, _Work).work
 
     def do(self) -> None:
         """Do it all once."""
@@ -73,18 +73,6 @@ def run_in_team(stages: Sequence[Call], threads: int) -> None:
 def _stage_of(call: Call) -> _Stage:
     function, argument = call
     return _Stage(ctypes.cast(function, ctypes.c_void_p), ctypes.addressof(argument))
-
-
-@cache
-def team_kernel() -> ctypes.CDLL:
-    """Return the function that shares out a batch, compiled now or earlier.
-
-    Raises
-    ------
-    CannotFuse
-        If it cannot be.
-    """
-    return library_of(SOURCE, CALL_BYTES=ctypes.sizeof(_Work))
 
 
 @cache

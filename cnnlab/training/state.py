@@ -109,9 +109,13 @@ class TrainingState:
         if self.kernels == "fused" and len(self.parameters) == 1:
             self.update = FusedUpdate(self.optimizer, config.optimizer)
             if team is None:
-                update = FusedUpdate(self.optimizer, config.optimizer)
                 self.whole_step = WholeStep.of(
-                    self.network, self.parameters, update, IMAGE_SHAPE, config.batch_size, config.threads
+                    self.network,
+                    self.parameters,
+                    FusedUpdate(self.optimizer, config.optimizer),  # its own, which adds up the threads' gradients, too
+                    IMAGE_SHAPE,
+                    config.batch_size,
+                    config.threads,
                 )
         if team:
             self.network = team.joined(self.network)

@@ -20,7 +20,7 @@ from cnnlab.ui.frame.download import download_button
 from cnnlab.ui.frame.torch_thread import ask
 from cnnlab.ui.frame.wording import as_text, csv_of, in_cell
 from cnnlab.ui.learners.who import learner
-from cnnlab.wording import duration, percent
+from cnnlab.wording import duration, percent, percent_range
 
 _PERCENTAGES = {"progress", "test_accuracy", "pen_accuracy", "my_digits"}
 # What fits beside each other on a laptop; the other columns are in the table's own menu, and in the CSV.
@@ -109,7 +109,7 @@ def results_view(runs: Sequence[Run]) -> None:
 
 
 def _intervals(lows: pd.Series, highs: pd.Series) -> list[str | None]:
-    return [f"{percent(low)} to {percent(high)}" if low == low else None for low, high in zip(lows, highs, strict=True)]
+    return [percent_range(low, high) if low == low else None for low, high in zip(lows, highs, strict=True)]
 
 
 def _over_seeds_view(summary: pd.DataFrame) -> None:
