@@ -9,7 +9,7 @@ from torch import nn
 
 from cnnlab.data.mnist import IMAGE_SHAPE
 from cnnlab.fused.block import FusedBlock
-from cnnlab.fused.compiler import kernel_of
+from cnnlab.fused.compiler import library_of
 from cnnlab.fused.head import FusedHead
 from cnnlab.fused.rewrite import fuse
 from cnnlab.fused.team import TeamWork
@@ -35,7 +35,7 @@ def peak_operations(threads: int) -> float:
         If the kernel for it cannot be compiled.
     """
     sums = torch.empty(threads)
-    kernel = kernel_of(SOURCE, Peak)
+    kernel = library_of(SOURCE, CALL_BYTES=ctypes.sizeof(Peak))
     work = TeamWork([(kernel.multiply_and_add, Peak(sums.data_ptr(), _ROUNDS))], threads)
     seconds = []
     for _ in range(_TRIES):
