@@ -9,6 +9,7 @@ import streamlit as st
 from cnnlab.comparison.labels import labels_of
 from cnnlab.conclusions.defaults import networks_to_draw_for, runs_of_sweeps
 from cnnlab.data.mnist import TEST_IMAGES
+from cnnlab.drawing.my_digits import my_digits
 from cnnlab.drawing.photos import picture_steps
 from cnnlab.drawing.preparation import prepare
 from cnnlab.drawing.strokes import CANVAS_SIDE
@@ -20,6 +21,7 @@ from cnnlab.ui.answers.bars import answers_view, steps_view
 from cnnlab.ui.answers.explanation import explanation_view
 from cnnlab.ui.draw.canvas import SHOWN_SIDE, Picture, canvas, canvas_tools, clear_canvas, drawing_now, put_on_canvas
 from cnnlab.ui.draw.diagram import network_diagram
+from cnnlab.ui.draw.fine_tuning import fine_tuning_view
 from cnnlab.ui.draw.my_digits import asked_digit, is_round, keep_choices, my_digits_view
 from cnnlab.ui.draw.pen import live_pen
 from cnnlab.ui.frame.actions import show_error
@@ -88,6 +90,11 @@ def look_inside_choice(chosen: list[Run]) -> None:
     if st.session_state.get(Key.LOOKED_INTO_RUN) not in labels:
         st.session_state[Key.LOOKED_INTO_RUN] = chosen[0].id
     st.selectbox("Look inside", list(labels), format_func=labels.__getitem__, key=Key.LOOKED_INTO_RUN)
+
+
+def choose_first(run: Run) -> None:
+    """Let a run answer, before those that do."""
+    CHOICE.choose([run.id, *st.session_state[CHOICE.key]])
 
 
 def put_test_image(index: int, test_set: TestSet = "mnist") -> None:
@@ -171,7 +178,10 @@ try:
         address=CHOICE.address,
     )
     examples_popover()
-    my_digits_view(chosen)
+    digits = my_digits(learner())
+    my_digits_view(chosen, digits)
+    if digits:
+        fine_tuning_view(chosen, digits, CHOICE.address, then=choose_first)
     if st.session_state.pop(Key.TURN_TO_CANVAS, False):
         scroll_to("draw_row")
 except NoSuchRun:  # deleted from another tab just now

@@ -41,6 +41,7 @@ def runs(order: Order, as_json: bool) -> None:
                 "status": run.status,
                 "model": run.model,
                 "config": asdict(run.config),
+                "fine_tuned_from": run.fine_tuning and run.fine_tuning.name,
                 "pen_accuracy": pen_accuracy_of(run),
                 "star": run.is_starred,
                 "note": run.note,

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 import pandas as pd
 
 from cnnlab.comparison.labels import labels_of_groups, learning_rates_of
+from cnnlab.fine_tuning.start import FineTuning
 from cnnlab.models.definitions import Definition, UnknownDefinition
 from cnnlab.models.sources import definition_of
 from cnnlab.runs.log import Status
@@ -14,6 +15,7 @@ from cnnlab.runs.run import Run
 from cnnlab.training.recipe import SETTINGS, TrainingConfig
 
 DEFINITION, CHANGES, USED_BACKEND = "definition", "changes of the learning rate", "backend used"
+BEGINS_WITH = "begins with"
 
 
 @dataclass(frozen=True)
@@ -28,12 +30,15 @@ class Experiment:
         The recipe, with its seed set to 0.
     learning_rates
         Those that somebody set while it trained, each with the step from which it holds.
+    fine_tuning
+        What it begins with in place of random weights, if anything.
     """
 
     model: str
     source: str
     config: TrainingConfig
     learning_rates: tuple[tuple[int, float], ...] = ()
+    fine_tuning: FineTuning | None = None
 
     def with_seed(self, seed: int) -> TrainingConfig:
         """Return the recipe with a seed."""
@@ -48,8 +53,9 @@ class Experiment:
 
     @property
     def can_be_repeated(self) -> bool:
-        """Whether a new run could do the same: its network is here, and nobody changed the learning rate meanwhile."""
-        return self.has_network and not self.learning_rates
+        """Whether a new run could do the same: its network is here, it begins with random weights, and nobody changed
+        the learning rate meanwhile."""
+        return self.has_network and not self.learning_rates and self.fine_tuning is None
 
     @property
     def definition(self) -> Definition:
@@ -65,7 +71,7 @@ class Experiment:
 
 def experiment_of(run: Run) -> Experiment:
     """Return the experiment that a run belongs to."""
-    return Experiment(run.model, run.source, replace(run.config, seed=0), learning_rates_of(run))
+    return Experiment(run.model, run.source, replace(run.config, seed=0), learning_rates_of(run), run.fine_tuning)
 
 
 def by_experiment(runs: Iterable[Run]) -> dict[Experiment, list[Run]]:
@@ -107,6 +113,7 @@ def differing_settings(runs: Sequence[Run]) -> pd.DataFrame:
         {
             DEFINITION: run.title,
             **asdict(run.config),
+            BEGINS_WITH: f"the weights of {run.fine_tuning.name}" if run.fine_tuning else "random weights",
             CHANGES: ", ".join(f"{rate:g} from step {step:,}" for step, rate in learning_rates_of(run)) or "none",
             USED_BACKEND: run.history().kernels,
         }

@@ -40,7 +40,7 @@ def labels_of(runs: Sequence[Run]) -> list[str]:
     labels = []
     for run, name, parts in zip(runs, names, _parts_of(runs), strict=True):
         title = short_title(run)
-        if run.is_reference:  # its name says what it is for
+        if run.is_reference or run.fine_tuning:  # its name says what it is for
             labels.append(name)
         elif name == f"{run.title}, seed {run.config.seed}":  # the lab's own
             labels.append(_SEPARATOR.join([title, *parts]))
@@ -77,7 +77,8 @@ def short_title(run: Run) -> str:
 
 def recipe_in_words(run: Run) -> list[str]:
     """Return a run's recipe in words, a part for each setting, and the learning rates that were set meanwhile."""
-    return [*run.config.described(), *_changes_told(run, f"{rate_name(run)} ")]
+    begun = [run.fine_tuning.told] if run.fine_tuning else []
+    return [*begun, *run.config.described(), *_changes_told(run, f"{rate_name(run)} ")]
 
 
 def rate_name(run: Run) -> str:

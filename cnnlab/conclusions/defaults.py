@@ -42,7 +42,7 @@ def pair_to_compare(runs: Iterable[Run], swept: Set[str]) -> list[Run]:
     for run in runs:
         if not (run.model in _TUTORIALS and run.source == DEFINITIONS[run.model].source):
             continue  # it is another network by now
-        if run.id not in swept and _can_be_shown(run):
+        if run.id not in swept and run.fine_tuning is None and _can_be_shown(run):
             pair = found.setdefault(run.config, {})
             pair.setdefault(run.model, run)
             if len(pair) == len(_TUTORIALS):

@@ -12,7 +12,7 @@ with widths and points in pixels of a canvas of 280 by 280. A stroke of the eras
 import json
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -81,7 +81,7 @@ class MyDigits:
     damaged, newer
         How many lines of the file cannot be read; and how many a newer version of the lab has written.
     fingerprint
-        The SHA-256 sum of the file.
+        The SHA-256 sum of the file that they are from, or of their own lines where some are left out.
     """
 
     digits: tuple[MyDigit, ...]
@@ -98,6 +98,15 @@ class MyDigits:
     def labels(self) -> np.ndarray:
         """The digits that were meant: shape (N,), int64."""
         return np.array([each.digit for each in self.digits], np.int64)
+
+    def without(self, others: Iterable[MyDigit]) -> "MyDigits":
+        """Return the same without some of them."""
+        left_out = set(others)
+        places = [place for place, each in enumerate(self.digits) if each not in left_out]
+        digits = tuple(self.digits[place] for place in places)
+        return replace(
+            self, digits=digits, images=self.images[places], fingerprint=sha256(lines_of(digits)).hexdigest()
+        )
 
 
 def my_digits(learner: str | None = None) -> MyDigits:
@@ -292,6 +301,11 @@ def _line_of(digit: MyDigit) -> bytes:
         else:  # earlier versions of the lab read it too
             del stroke["erases"]
     return json.dumps(record).encode()
+
+
+def lines_of(digits: Iterable[MyDigit]) -> bytes:
+    """Return digits as a file that `parse` reads."""
+    return b"".join(_line_of(digit) + b"\n" for digit in digits)
 
 
 def _lines(path: Path) -> list[bytes]:

@@ -11,6 +11,7 @@ import torch
 from torch import Generator, Tensor
 
 from cnnlab.data.pen_digits import UNITS, PenDigits, load_drawn, load_strokes
+from cnnlab.drawing.my_digits import MyDigit
 from cnnlab.drawing.strokes import CANVAS_SIDE
 
 ROTATION = 12.0  # degrees, at most
@@ -19,6 +20,8 @@ STRETCH = 0.25  # one side against the other
 BRUSHES = (8.0, 30.0)  # pixels of the canvas, as all below
 EXTENTS = (160.0, 200.0)  # of the longer side of a digit, without the brush
 
+# Of the pen digits that are trained on, where somebody trains on his own too: every fifth is a tenth of all images.
+_OWN_EVERY = 5
 _BEND = 1 / UNITS  # a curve that leaves its chord by more is drawn in two pieces
 
 
@@ -71,15 +74,41 @@ class PenData:
         return PenData(self.outlines, self.test_images.to(device), self.test_labels.to(device))
 
 
-def load_pen_data(with_training: bool) -> PenData:
-    """Load the testing writers' drawings, and the training writers' strokes if asked.
+def load_pen_data(with_training: bool, own_digits: Sequence[MyDigit] = ()) -> PenData:
+    """Load the testing writers' drawings, and the training writers' strokes if asked, perhaps with somebody's own.
 
     Raises
     ------
     DataError
         If the archive is damaged or gone.
     """
-    return PenData(outlines_of(load_strokes("training")) if with_training else None, *load_drawn("testing"))
+    outlines = outlines_of(with_own(load_strokes("training"), own_digits)) if with_training else None
+    return PenData(outlines, *load_drawn("testing"))
+
+
+def with_own(digits: PenDigits, own_digits: Sequence[MyDigit]) -> PenDigits:
+    """Return as many digits, of which every fifth is one of somebody's own, in turn; an epoch stays as long as it is.
+
+    Parameters
+    ----------
+    own_digits
+        Without the eraser's strokes, which have no outline.
+    """
+    labels, strokes = digits.labels.copy(), list(digits.strokes)
+    places = range(0, len(digits) if own_digits else 0, _OWN_EVERY)
+    scaled = [_in_units(own) for own in own_digits]
+    for turn, place in enumerate(places):
+        labels[place] = own_digits[turn % len(own_digits)].digit
+        strokes[place] = scaled[turn % len(own_digits)]
+    return PenDigits(labels, digits.writers, tuple(strokes))
+
+
+def _in_units(digit: MyDigit) -> tuple[np.ndarray, ...]:
+    """Return strokes in the units of `PenDigits`: the longer side of the box around them has `UNITS`."""
+    strokes = [np.array(stroke.points, np.float64) for stroke in digit.strokes]
+    points = np.concatenate(strokes)
+    scale = UNITS / max(1.0, np.ptp(points, axis=0).max())
+    return tuple(stroke * scale for stroke in strokes)
 
 
 def outlines_of(digits: PenDigits) -> Outlines:

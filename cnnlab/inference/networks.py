@@ -11,6 +11,7 @@ from safetensors.torch import load
 from torch import Tensor, nn
 
 from cnnlab.errors import LabError
+from cnnlab.fine_tuning.start import Start
 from cnnlab.models.definitions import Definition, UnknownDefinition
 from cnnlab.runs.run import Run
 from cnnlab.runs.snapshots import read_snapshot
@@ -22,8 +23,8 @@ _lock = Lock()
 
 
 # The step after which the weights are, of which there is a snapshot; or the newest weights, with which an epoch ended;
-# or those of now, which while a run trains are its checkpoint's.
-Moment = int | Literal["newest", "now"]
+# or those of now, which while a run trains are its checkpoint's; or those that a fine-tuned run began with.
+Moment = int | Literal["newest", "now", "start"]
 
 
 class NoPredictions(LabError):
@@ -78,13 +79,15 @@ def network_at(run: Run, moment: Moment) -> Network:
     Raises
     ------
     NoPredictions, UnreadableRun
-        As `newest_network_of`, `network_now` and `network_after` do.
+        As `newest_network_of`, `network_now`, `network_at_start` and `network_after` do.
     """
     match moment:
         case "newest":
             return newest_network_of(run)
         case "now":
             return network_now(run)
+        case "start":
+            return network_at_start(run)
         case step:
             return network_after(run, step)
 
@@ -101,6 +104,21 @@ def network_now(run: Run) -> Network:
     if checkpoint is None:
         return newest_network_of(run)
     return _network_of(run, checkpoint, lambda: run.weights_in(checkpoint))
+
+
+def network_at_start(run: Run) -> Network:
+    """Return the network that a fine-tuned run began as.
+
+    Raises
+    ------
+    NoPredictions
+        If it began with random weights, or its network is not registered any more or is another one now.
+    UnreadableRun
+        If what it began with cannot be read.
+    """
+    if (content := run.read_start()) is None:
+        raise NoPredictions(f"{run.name} began with random weights.")
+    return _network_of(run, content, lambda: Start.from_bytes(content).weights)
 
 
 def _network_of(run: Run, content: bytes, weights: Callable[[], dict[str, Tensor]]) -> Network:

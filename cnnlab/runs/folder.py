@@ -6,6 +6,7 @@ made-by.txt              who made it
 note.txt                 what a person noted of it
 star                     there while a person has given it a star
 events.jsonl             the log: one JSON object a line, only ever appended to
+start.safetensors        what a fine-tuned run begins with
 weights.safetensors      the newest weights
 predictions.safetensors  what such weights answer on MNIST's test images
 pen-predictions.safetensors  what they answer on the digits that people drew with a pen
@@ -37,14 +38,14 @@ MANIFEST, NAME, LOG = "run.json", "name.txt", "events.jsonl"
 MAKER, NOTE, STAR = "made-by.txt", "note.txt", "star"
 # Not in archives: people's names, and what they write for themselves, stay in the home.
 STAYS_HOME = (MAKER, NOTE, STAR)
-WEIGHTS, CHECKPOINT = "weights.safetensors", "checkpoint.pt"
+WEIGHTS, CHECKPOINT, START = "weights.safetensors", "checkpoint.pt", "start.safetensors"
 SNAPSHOTS = "snapshots"
-EXPORTED_FILES = (MANIFEST, NAME, LOG, WEIGHTS, CHECKPOINT)
+EXPORTED_FILES = (MANIFEST, NAME, LOG, WEIGHTS, CHECKPOINT, START)
 # The name of a snapshot in an archive.
 EXPORTED_SNAPSHOT = re.compile(rf"{SNAPSHOTS}/(?P<step>0|[1-9][0-9]{{0,6}})\.safetensors")
 # Of run.json and of the log's lines. 1: before December 2026, without a number. 2: lines have sums, weights and
-# checkpoints name their run and step.
-FORMAT = 2
+# checkpoints name their run and step. 3: a fine-tuned run, which begins with other weights than random ones.
+FORMAT, COMMON_FORMAT = 3, 2
 
 
 class RunFolder:
@@ -74,6 +75,7 @@ class RunFolder:
         self.note_path = folder / NOTE
         self.star_path = folder / STAR
         self.log_path = folder / LOG
+        self.start_path = folder / START
         self.weights_path = folder / WEIGHTS
         self.predictions_path = folder / "predictions.safetensors"
         self.pen_predictions_path = folder / "pen-predictions.safetensors"

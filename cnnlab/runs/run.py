@@ -17,9 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor
 
+from cnnlab.errors import LabError
+from cnnlab.fine_tuning.start import FineTuning, Start
 from cnnlab.models.definitions import DEFINITIONS, Definition
 from cnnlab.models.sources import definition_of
 from cnnlab.runs.folder import (
@@ -73,6 +76,8 @@ class Run(NamedFolder):
         How many snapshots of its weights it keeps while it trains, at most; None where an earlier version made it.
     sweep_id
         The sweep that the run was made for, or None; runs of earlier versions do not say.
+    fine_tuning
+        Of which run it was made, and with whose digits; None where it begins with random weights, as most do.
     made_by
         The name of whoever made it; None where nobody said who he is.
     identity
@@ -95,6 +100,8 @@ class Run(NamedFolder):
             self.source: str = manifest["source"]
             self.sweep_id: str | None = manifest.get("sweep")
             self.snapshots: int | None = manifest.get("snapshots")
+            told = manifest.get("fine_tuning")
+            self.fine_tuning = None if told is None else FineTuning.from_record(told)
             self.created = datetime.fromisoformat(manifest["created"])
             if not (isinstance(self.model, str) and isinstance(self.source, str) and self.created.tzinfo):
                 raise ValueError("A run has the name and the source of a network, and a moment in a time zone.")
@@ -228,8 +235,39 @@ class Run(NamedFolder):
         return None
 
     def require_whole_files(self) -> None:
+        if self.fine_tuning:
+            require_whole(self.start_path, self.fine_tuning.is_of)
         require_whole(self.weights_path, is_whole_tensors)
         require_whole(self.checkpoint_path, is_whole_zip)
+
+    def load_start(self) -> Start | None:
+        """Return what a fine-tuned run begins with; None for one that begins with random weights.
+
+        Raises
+        ------
+        UnreadableRun
+            If it cannot be read, or is another run's.
+        """
+        if (content := self.read_start()) is None:
+            return None
+        try:
+            return Start.from_bytes(content)
+        except (ValueError, SafetensorError, LabError) as error:
+            raise DamagedRun(self.start_path) from error
+
+    def read_start(self) -> bytes | None:
+        """Return the bytes of the file that `load_start` reads.
+
+        Raises
+        ------
+        UnreadableRun
+            If it cannot be read, or is another run's.
+        """
+        if self.fine_tuning is None:
+            return None
+        if (content := read_whole(self.start_path, self.fine_tuning.is_of)) is None:
+            raise DamagedRun(self.start_path, "is gone")
+        return content
 
     def load_weights(self) -> dict[str, Tensor] | None:
         """Return the newest weights as a ``state_dict`` on the CPU, or None before the first epoch has ended.

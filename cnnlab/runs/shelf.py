@@ -9,14 +9,19 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 
+from cnnlab.drawing.my_digits import MyDigit
+from cnnlab.fine_tuning.recipe import LEAST_DIGITS, CannotFineTune, fine_tuning_recipe
+from cnnlab.fine_tuning.start import FineTuning, Start
 from cnnlab.models.definitions import Definition
 from cnnlab.runs.folder import (
+    COMMON_FORMAT,
     FORMAT,
     LOG,
     MAKER,
     MANIFEST,
     NAME,
     REFERENCE_RUNS,
+    START,
     DamagedRun,
     NoSuchRun,
     UnreadableRun,
@@ -24,10 +29,10 @@ from cnnlab.runs.folder import (
     runs_folder,
     unreadable,
 )
-from cnnlab.runs.names import checked_name
+from cnnlab.runs.names import MAX_NAME_LENGTH, checked_name
 from cnnlab.runs.run import Run
 from cnnlab.runs.snapshots import DEFAULT_SNAPSHOTS, MOST_SNAPSHOTS
-from cnnlab.runs.writer import RunBusy, RunWriter
+from cnnlab.runs.writer import RunBusy, RunWriter, require_same_network
 from cnnlab.storage.checksums import sealed
 from cnnlab.storage.files import identifier_after, remove_unfinished, replacing, unfinished_path
 from cnnlab.storage.home import home, require_home, writing_to_home
@@ -35,6 +40,7 @@ from cnnlab.storage.learners import learners_folder
 from cnnlab.storage.locks import is_locked
 from cnnlab.training.recipe import InvalidConfig, TrainingConfig
 
+_FINE_TUNED = ", fine-tuned"
 # Of what somebody took for an identifier, in letters.
 _LONGEST_SHOWN = 40
 
@@ -46,6 +52,7 @@ def create_run(
     sweep_id: str | None = None,
     snapshots: int = DEFAULT_SNAPSHOTS,
     made_by: str | None = None,
+    start: tuple[FineTuning, Start] | None = None,
 ) -> Run:
     """Make a run in the lab's home, perhaps for a sweep. It neither trains nor waits yet.
 
@@ -55,6 +62,8 @@ def create_run(
         Of its weights, for its film: how many it keeps, at most.
     made_by
         The name of whoever makes it, as `checked_learner` returns it.
+    start
+        What it begins with in place of random weights, and what is said of that.
 
     Raises
     ------
@@ -75,22 +84,57 @@ def create_run(
         unfinished = unfinished_path(folder / "created")
         unfinished.mkdir()
         manifest = {
-            "format": FORMAT,
+            "format": FORMAT if start else COMMON_FORMAT,
             "model": definition.name,
             "config": asdict(config),
             "source": definition.source,
             "created": datetime.now(UTC).isoformat(),
             "snapshots": snapshots,
-        } | ({"sweep": sweep_id} if sweep_id else {})
+        }
+        if sweep_id:
+            manifest["sweep"] = sweep_id
+        if start:
+            manifest["fine_tuning"] = start[0].to_record()
         try:
             with replacing(unfinished / MANIFEST) as path:
                 path.write_text(json.dumps(sealed(manifest), indent=2) + "\n", encoding="utf-8")
             (unfinished / NAME).write_text(name, encoding="utf-8")
             (unfinished / LOG).touch()
+            if start:
+                with replacing(unfinished / START) as path:
+                    path.write_bytes(start[1].to_bytes())
             sign(unfinished, made_by)
             return move_in(unfinished)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def create_fine_tuned_run(run: Run, own_digits: Sequence[MyDigit], made_by: str | None = None) -> Run:
+    """Make a run that begins with another's newest weights and learns somebody's own digits beside the others.
+
+    Raises
+    ------
+    CannotFineTune
+        If there are too few digits, or the other run has no weights, or its network is not here any more.
+    UnreadableRun, HomeError
+        If the other run cannot be read, or the home cannot be written.
+    """
+    if len(own_digits) < LEAST_DIGITS:
+        raise CannotFineTune(
+            f"Of your digits, {len(own_digits)} are there to train on; it takes {LEAST_DIGITS} or more: draw each "
+            "digit three times."
+        )
+    require_same_network(run)
+    if (weights := run.load_weights()) is None:
+        raise CannotFineTune(f"{run.name} has no weights yet: they come with its first epoch.")
+    start = Start(weights, tuple(own_digits))
+    return create_run(
+        run.definition,
+        fine_tuning_recipe(run.config),
+        f"{run.name[: MAX_NAME_LENGTH - len(_FINE_TUNED)]}{_FINE_TUNED}",
+        made_by=made_by,
+        start=(FineTuning.of(run.identity, run.name, start), start),
+    )
 
 
 def sign(folder: Path, made_by: str | None) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from cnnlab.errors import LabError
 from cnnlab.models.definitions import UnknownDefinition
 from cnnlab.models.sources import definition_of
-from cnnlab.runs.folder import FORMAT, DamagedRun, unreadable
+from cnnlab.runs.folder import COMMON_FORMAT, DamagedRun, unreadable
 from cnnlab.runs.log import Line, Status, drop_torn_line, line_of, status_said_by, training_line
 from cnnlab.runs.record import Record
 from cnnlab.runs.run import Run
@@ -112,6 +112,7 @@ class RunWriter(Record):
                 "run."
             )
         require_same_network(self.run)
+        self.run.load_start()
         self.run.read_weights()
         if checkpoint := self.run.load_checkpoint():
             if checkpoint["position"]["step"] > history.step:
@@ -128,7 +129,7 @@ class RunWriter(Record):
     def append(self, event: str, **fields: Any) -> None:
         """Add a line to the log, with the time of day. There is space for one that ends the run on a full disk, too."""
         if event == Line.STARTED:
-            fields["format"] = FORMAT
+            fields["format"] = COMMON_FORMAT
             self.run.reserve_path.write_bytes(bytes(_RESERVE_BYTES))
         elif status_said_by(event):
             self.run.reserve_path.unlink(missing_ok=True)

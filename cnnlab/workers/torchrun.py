@@ -181,6 +181,7 @@ class _JointOrder:
         self.model = order.model
         self.source = order.source
         self.config = order.config
+        self.load_start = order.load_start
         self.load_checkpoint = order.load_checkpoint
         self.learning_rates = order.learning_rates
         self.wished_learning_rate = order.wished_learning_rate

@@ -17,6 +17,7 @@ from cnnlab.data import mnist as data
 from cnnlab.data.mnist import MNIST, DataError
 from cnnlab.drawing.pen import PenData, load_pen_data
 from cnnlab.errors import LabError, NotEnoughMemory, is_memory_error
+from cnnlab.fine_tuning.start import Start
 from cnnlab.models.definitions import UnknownDefinition
 from cnnlab.models.sources import definition_of
 from cnnlab.runs.record import Record
@@ -66,6 +67,7 @@ class Assignment(Protocol):
     def takes_wishes(self) -> bool: ...
     @property
     def snapshots(self) -> int | None: ...
+    def load_start(self) -> Start | None: ...
     def load_checkpoint(self) -> dict[str, Any] | None: ...
 
 
@@ -83,7 +85,12 @@ class Order:
         self.source = run.source
         self.config = run.config
         self.snapshots = run.snapshots
+        self._start = run.load_start()
         self._checkpoint = run.read_checkpoint()
+
+    def load_start(self) -> Start | None:
+        """Return what a fine-tuned run begins with; None for any other."""
+        return self._start
 
     def load_checkpoint(self) -> dict[str, Any] | None:
         """Return the state from which training goes on, or None."""
@@ -161,11 +168,14 @@ def _train(
     except UnknownDefinition as error:
         raise OtherNetwork(f"{error}. Give this machine the lab's files of the one that began the run.") from error
     model = definition.build(run.config.seed)
+    start = run.load_start()
+    if start:
+        model.load_state_dict(start.weights)
     state = TrainingState(model, run.config, team)
     if checkpoint := run.load_checkpoint():
         state.load_state_dict(checkpoint)
     mnist = mnist or data.load(train_images_as_bytes=True)
-    pen = _pen_data_for(run.config)
+    pen = _pen_data_for(run.config, start)
     writer.started(
         step=state.step,
         process=os.getpid(),
@@ -229,10 +239,13 @@ def _grant_learning_rate(run: Assignment, writer: Record, learning_rates: dict[i
     learning_rates.update(changed)
 
 
-def _pen_data_for(config: TrainingConfig) -> PenData | None:
-    """Return the pen digits; None where they cannot be read and are only tested on, so that MNIST still trains."""
+def _pen_data_for(config: TrainingConfig, start: Start | None) -> PenData | None:
+    """Return the pen digits, in a fine-tuned run with one's own.
+
+    None where they cannot be read and are only tested on, so that MNIST still trains.
+    """
     try:
-        return load_pen_data(with_training=config.has_pen_digits)
+        return load_pen_data(with_training=config.has_pen_digits, own_digits=start.own_digits if start else ())
     except DataError:
         if config.has_pen_digits:
             raise

@@ -38,6 +38,7 @@ ROOMS = (
     "runs",
     "networks",
     "stepping",
+    "fine_tuning",
     "training",
     "engine",
     "models",

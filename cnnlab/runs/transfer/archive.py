@@ -19,6 +19,7 @@ from cnnlab.runs.folder import (
     MANIFEST,
     NAME,
     SNAPSHOTS,
+    START,
     STAYS_HOME,
     WEIGHTS,
     BlockedRun,
@@ -35,7 +36,7 @@ from cnnlab.storage.home import writing_to_home
 
 # Unpacked. The log of a thousand epochs of the tutorial's batches has 55 MB, and weights of a million numbers have 4.
 _MOST_UNPACKED_BYTES = 70_000_000
-_MOST_BYTES_OF = {MANIFEST: 1_000_000, NAME: 10_000, WEIGHTS: 20_000_000, CHECKPOINT: 40_000_000}
+_MOST_BYTES_OF = {MANIFEST: 1_000_000, NAME: 10_000, WEIGHTS: 20_000_000, CHECKPOINT: 40_000_000, START: 40_000_000}
 MOST_BYTES = _MOST_UNPACKED_BYTES
 # An archive that was unpacked and packed again has a folder, and what a desktop keeps beside each file.
 _MOST_FILES = len(EXPORTED_FILES) + MOST_SNAPSHOTS
@@ -93,7 +94,7 @@ def exported_files(run: Run, *, checkpoint: bool, snapshots: bool) -> dict[str, 
         If one of them cannot be read, or the run is gone.
     """
     # The log last: while the run trains, it must reach as far as the checkpoint.
-    files: dict[str, bytes | None] = {WEIGHTS: run.read_weights()}
+    files: dict[str, bytes | None] = {START: run.read_start(), WEIGHTS: run.read_weights()}
     if checkpoint:
         files[CHECKPOINT] = run.read_checkpoint()
     # After a power cut the log may have lost its last steps.

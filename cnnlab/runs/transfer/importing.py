@@ -122,6 +122,8 @@ def _checked(run: Run) -> Run:
     _require_film(run, definition, history.step)
     if (checkpoint := run.load_checkpoint()) is not None:
         _require_checkpoint(checkpoint, definition, run, history.step)
+    if (start := run.load_start()) is not None:
+        _require_fitting(start.weights, definition)
     return run
 
 

@@ -8,12 +8,13 @@ import streamlit as st
 import torch
 
 from cnnlab.comparison.labels import labels_of
-from cnnlab.drawing.my_digits import MyDigits, add, delete_all, keep, my_digits, my_digits_path, parse, take_back
+from cnnlab.drawing.my_digits import MyDigits, add, delete_all, keep, my_digits_path, parse, take_back
 from cnnlab.drawing.strokes import CANVAS_SIDE
 from cnnlab.errors import LabError
 from cnnlab.inference.answers import right_of
 from cnnlab.runs.run import Run
 from cnnlab.ui.draw.canvas import clear_canvas, drawing_now
+from cnnlab.ui.draw.fine_tuning import held_out
 from cnnlab.ui.frame.actions import attempt, show_error, succeeds
 from cnnlab.ui.frame.download import download_button
 from cnnlab.ui.frame.pictures import digit_gallery
@@ -31,15 +32,19 @@ _SHOWN = 60
 _WAIT_SECONDS = 0.35
 
 
-def accuracies_on(digits: MyDigits, runs: Sequence[Run]) -> list[float | None]:
-    """Return the share of the digits that each run answers right, from 0 to 1; None where it cannot answer."""
-    shares: list[float | None] = []
+def right_on(digits: MyDigits, runs: Sequence[Run]) -> list[tuple[int, int] | None]:
+    """Return how many of the digits each run answers right, and of how many; None where it cannot answer.
+
+    Those that a run was trained on are left out.
+    """
+    counts: list[tuple[int, int] | None] = []
     for run in runs:
         try:
-            shares.append(ask(right_of, run, digits) / len(digits) if len(digits) else None)
+            unseen = held_out(run, digits)
+            counts.append((ask(right_of, run, unseen), len(unseen)) if unseen else None)
         except LabError:
-            shares.append(None)
-    return shares
+            counts.append(None)
+    return counts
 
 
 def asked_digit() -> None:
@@ -87,9 +92,8 @@ def keep_choices(can_keep: bool) -> None:
     show_error(Key.MY_DIGITS_ERROR)
 
 
-def my_digits_view(runs: Sequence[Run]) -> None:
+def my_digits_view(runs: Sequence[Run], digits: MyDigits) -> None:
     """Show how well runs read the digits that were kept, and what can be done with them."""
-    digits = my_digits(learner())
     st.header("My digits", anchor=False)
     if digits:
         st.write(
@@ -140,18 +144,21 @@ def my_digits_view(runs: Sequence[Run]) -> None:
 
 def _accuracy_table(digits: MyDigits, runs: Sequence[Run]) -> pd.DataFrame:
     rows = []
-    for run, label, share in zip(runs, labels_of(runs), accuracies_on(digits, runs), strict=True):
+    for run, label, counts in zip(runs, labels_of(runs), right_on(digits, runs), strict=True):
         epoch = run.last_epoch()
         rows.append(
             {
                 "Run": as_text(label),
                 "MNIST's test images": percent(epoch.test_accuracy) if epoch else "–",
-                "My digits": f"{percent(share)} ({round(share * len(digits)):,} of {len(digits):,})"
-                if share is not None
-                else "–",
+                "My digits": _share(*counts, len(digits)) if counts else "–",
             }
         )
     return pd.DataFrame(rows)
+
+
+def _share(right: int, unseen: int, all_digits: int) -> str:
+    held_out = " held out" if unseen < all_digits else ""
+    return f"{percent(right / unseen)} ({right:,} of {unseen:,}{held_out})"
 
 
 def _keep_as_meant() -> None:

@@ -88,6 +88,7 @@ class Key(StrEnum):
     KEPT = "kept"  # the digits kept since the page was opened, to take back
     MY_DIGITS_CHANGED = "my_digits_changed"  # the parts of the page that count them are old
     MY_DIGITS_ERROR = "my_digits_error"
+    FINE_TUNING_ERROR = "fine_tuning_error"
     MY_DIGITS_FILE_ERROR = "my_digits_file_error"
     MY_DIGITS_TOLD = "my_digits_told"  # what came of an upload, until it is shown
     MY_DIGITS_UPLOADS = "my_digits_uploads"  # as IMPORTS

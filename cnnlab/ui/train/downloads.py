@@ -40,14 +40,18 @@ def downloads(run: Run) -> None:
         lambda: export_run(run, checkpoint=with_checkpoint, snapshots=with_snapshots),
         file_name=f"{run.id}.zip",
         mime="application/zip",
-        help="Its recipe, losses and weights. *Import a run*, below the list of runs, takes it into another lab.",
+        help="Its recipe, losses and weights. *Import a run*, below the list of runs, takes it into another lab."
+        + (" The digits that it was fine-tuned on come along." if run.fine_tuning else ""),
     )
     download_button(
         "Training script (Python)",
         lambda: training_script(run.source, run.config, run.learning_rates),
         file_name=f"train_{run.id.replace('-', '_')}.py",
         mime="text/x-python",
-        help="Needs torch and torchvision alone, and gives the same losses.",
+        disabled=run.fine_tuning is not None,
+        help="A fine-tuned run begins with another's weights, which a script does not have."
+        if run.fine_tuning
+        else "Needs torch and torchvision alone, and gives the same losses.",
     )
 
 

@@ -21,7 +21,7 @@ _TABLE_ROWS = 10
 def progress_view(run: Run) -> None:
     """Show what the run's log says, in places that stay where they are."""
     status, history = run.status, run.history()
-    st.progress(min(1.0, history.step / run.total_steps), text=_progress_line(run, status, history))
+    st.progress(min(1.0, history.step / run.total_steps), text=progress_line(run, status, history))
     _results(history)
     tutorial_losses = tutorial_losses_of(run)
     losses = loss_chart(
@@ -50,7 +50,8 @@ def _difference(row: dict[Any, Any] | None, tutorial_losses: tuple[float, ...], 
     return f"{round(row['train_loss'], 4) - tutorial_losses[epoch - 1]:+.4f}".replace("-", "−")
 
 
-def _progress_line(run: Run, status: Status, history: History) -> str:
+def progress_line(run: Run, status: Status, history: History) -> str:
+    """Return where a run stands, and how much longer it trains."""
     if status is Status.QUEUED:
         queue = [waiting.id for waiting in waiting_runs()]
         ahead = queue.index(run.id) if run.id in queue else 0

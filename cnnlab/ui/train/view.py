@@ -167,14 +167,15 @@ def _ending(run: Run, status: Status) -> None:
                 st.page_link(
                     "pages/inspect.py", label="Inspect it", icon=":material/search:", query_params={"run": run.id}
                 )
-                st.button(
-                    "Again with one change",
-                    icon=":material/replay:",
-                    type="tertiary",
-                    on_click=attempt,
-                    args=(take_recipe, run),
-                    help="Fills the fields with this run's network and recipe.",
-                )
+                if run.fine_tuning is None:
+                    st.button(
+                        "Again with one change",
+                        icon=":material/replay:",
+                        type="tertiary",
+                        on_click=attempt,
+                        args=(take_recipe, run),
+                        help="Fills the fields with this run's network and recipe.",
+                    )
         case Status.FAILED:
             st.error(as_text(reason or "It failed."))
         case Status.INTERRUPTED:

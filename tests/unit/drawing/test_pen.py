@@ -2,8 +2,12 @@ import numpy as np
 import pytest
 import torch
 
-from cnnlab.data.pen_digits import PenDigits
-from cnnlab.drawing.pen import centred, outlines_of, pencil_line, plain_drawings, random_drawings
+from cnnlab.data.pen_digits import PenDigits, load_strokes
+from cnnlab.drawing.my_digits import MyDigit
+from cnnlab.drawing.pen import centred, outlines_of, pencil_line, plain_drawings, random_drawings, with_own
+from cnnlab.drawing.preparation import prepare
+from cnnlab.drawing.strokes import Stroke, ink_of
+from cnnlab.fused.pen import drawn
 
 
 def test_a_digit_is_centred_on_the_box_around_its_points():
@@ -55,3 +59,32 @@ def test_a_random_drawing_is_turned_sheared_and_stretched_no_further_than_promis
 
 def test_a_plain_drawing_leaves_a_digit_as_it_is():
     assert plain_drawings(2, brush=18).tolist() == [[180, 0, 140, 0, 180, 140, 9]] * 2
+
+
+def own(digit, *points):
+    return MyDigit(digit, (Stroke(20, tuple(points)),))
+
+
+def test_every_fifth_digit_is_one_of_ones_own_in_turn_and_the_others_stay():
+    digits = load_strokes("training").first(13)
+    own_digits = [own(1, (100.0, 50.0), (100.0, 230.0)), own(7, (60.0, 60.0), (150.0, 60.0), (90.0, 120.0))]
+    mixed = with_own(digits, own_digits)
+    assert mixed.labels[::5].tolist() == [1, 7, 1]
+    others = [place for place in range(13) if place % 5]
+    assert mixed.labels[others].tolist() == digits.labels[others].tolist()
+    assert all(mixed.strokes[place] is digits.strokes[place] for place in others)
+    assert np.ptp(mixed.strokes[0][0], axis=0).tolist() == pytest.approx([0, 255])  # as large as the others
+    assert np.ptp(mixed.strokes[5][0], axis=0).tolist() == pytest.approx([255, 170])
+
+
+def test_without_ones_own_the_digits_stay_as_they_are():
+    digits = load_strokes("training").first(7)
+    assert with_own(digits, []).labels.tolist() == digits.labels.tolist()
+
+
+def test_ones_own_digit_is_drawn_as_the_canvas_prepares_it():
+    seven = own(7, (70.0, 70.0), (200.0, 70.0), (190.0, 90.0), (150.0, 160.0), (120.0, 250.0))
+    mixed = with_own(load_strokes("training").first(1), [seven])
+    (image,) = drawn(outlines_of(mixed), torch.tensor([0]), plain_drawings(1, brush=20))[:, 0].numpy()
+    prepared = prepare(ink_of(seven.strokes)).centred
+    assert np.abs(image - prepared).sum() < 0.05 * prepared.sum()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cnnlab.models.definitions import DEFINITIONS
-from cnnlab.runs.folder import BlockedRun, NewerRun
+from cnnlab.runs.folder import FORMAT, BlockedRun, NewerRun
 from cnnlab.runs.queue import enqueue
 from cnnlab.runs.shelf import all_runs, create_run, delete_unreadable_run, unreadable_runs
 from cnnlab.storage.checksums import sealed
@@ -27,7 +27,7 @@ def rewrite(run, **changes):
 
 
 def test_a_run_of_a_newer_version_is_not_called_damaged_and_nobody_is_told_to_delete_it(run):
-    rewrite(run, format=3, config={"unheard_of": 1})
+    rewrite(run, format=FORMAT + 1, config={"unheard_of": 1})
     assert all_runs() == []
     (newer,) = unreadable_runs()
     assert isinstance(newer, NewerRun)
@@ -36,7 +36,7 @@ def test_a_run_of_a_newer_version_is_not_called_damaged_and_nobody_is_told_to_de
 
 
 def test_a_run_of_a_newer_version_is_deleted_where_a_person_wants_it(run):
-    rewrite(run, format=3)
+    rewrite(run, format=FORMAT + 1)
     delete_unreadable_run(run.id)
     assert unreadable_runs() == []
     assert not run.folder.exists()

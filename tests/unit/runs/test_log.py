@@ -4,7 +4,7 @@ from zlib import crc32
 import pytest
 
 from cnnlab.models.definitions import DEFINITIONS
-from cnnlab.runs.folder import DamagedRun, NewerRun
+from cnnlab.runs.folder import FORMAT, DamagedRun, NewerRun
 from cnnlab.runs.log import line_of
 from cnnlab.runs.shelf import create_run
 from cnnlab.runs.writer import RunWriter
@@ -81,7 +81,7 @@ def test_a_log_of_an_earlier_version_has_no_sums_and_goes_on_with_them(run):
 
 def test_a_run_that_a_newer_version_trained_on_is_said_to_be_one(run):
     with run.log_path.open("ab") as log:
-        log.write(line_of({"event": "started", "step": 2, "format": 3}))
+        log.write(line_of({"event": "started", "step": 2, "format": FORMAT + 1}))
     assert isinstance(run.damage(), NewerRun)
 
 

@@ -1,0 +1,110 @@
+"""What a fine-tuned run begins with in place of random weights, as a file of its own.
+
+The file holds all of it, so that the run goes on bit for bit when the run that it was made of, or the digits, are gone.
+"""
+
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from typing import Any, Self
+
+import torch
+from safetensors.torch import load
+from torch import Tensor
+
+from cnnlab.drawing.my_digits import MyDigit, lines_of, parse
+from cnnlab.storage.checksums import sealed_tensors
+
+_WEIGHTS, _DIGITS = "weights.", "digits"
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a fine-tuned run begins with.
+
+    Attributes
+    ----------
+    weights
+        Those of the run that it was made of: a ``state_dict`` on the CPU.
+    own_digits
+        Those of one person, on which it trains beside MNIST and the pen digits; at least one.
+    """
+
+    weights: dict[str, Tensor]
+    own_digits: tuple[MyDigit, ...]
+
+    def to_bytes(self) -> bytes:
+        """Return the file: the weights, and a tensor with the bytes of a file of digits as it is downloaded."""
+        digits = torch.frombuffer(bytearray(lines_of(self.own_digits)), dtype=torch.uint8)
+        return sealed_tensors({f"{_WEIGHTS}{name}": each for name, each in self.weights.items()} | {_DIGITS: digits})
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Self:
+        """Read the file, which may be untrusted.
+
+        Raises
+        ------
+        ValueError, LabError
+            If it is none.
+        """
+        tensors = load(content)
+        digits = tensors.pop(_DIGITS, torch.empty(0, dtype=torch.uint8))
+        if digits.dtype != torch.uint8 or not all(name.startswith(_WEIGHTS) for name in tensors):
+            raise ValueError("A start holds weights and digits, and nothing else.")
+        weights = {name.removeprefix(_WEIGHTS): each for name, each in tensors.items()}
+        return cls(weights, tuple(parse(digits.numpy().tobytes())))
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """What a fine-tuned run's manifest says of its start.
+
+    Attributes
+    ----------
+    run
+        The identity of the run that it was made of, which may be gone.
+    name
+        What that was called then.
+    own_digits
+        On how many digits of one's own it trains.
+    sum
+        The SHA-256 sum of the file of its `Start`.
+    """
+
+    run: str
+    name: str
+    own_digits: int
+    sum: str
+
+    @classmethod
+    def of(cls, run: str, name: str, start: Start) -> Self:
+        """Describe a start."""
+        return cls(run, name, len(start.own_digits), sha256(start.to_bytes()).hexdigest())
+
+    @classmethod
+    def from_record(cls, record: Any) -> Self:
+        """Read what `to_record` wrote.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If it is nothing of the kind.
+        """
+        told = cls(**record)
+        if not (
+            all(isinstance(each, str) for each in (told.run, told.name, told.sum)) and type(told.own_digits) is int
+        ):
+            raise ValueError("A fine-tuned run says of which run it was made, and with how many digits.")
+        return told
+
+    def to_record(self) -> dict[str, Any]:
+        """Return it as an object for a JSON file."""
+        return asdict(self)
+
+    def is_of(self, content: bytes) -> bool:
+        """Return whether a file is the one that is described."""
+        return sha256(content).hexdigest() == self.sum
+
+    @property
+    def told(self) -> str:
+        """What it says to people: "fine-tuned from For drawing with 20 digits of one's own"."""
+        return f"fine-tuned from {self.name} with {self.own_digits:,} of one's own digits"

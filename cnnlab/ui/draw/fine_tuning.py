@@ -1,0 +1,162 @@
+"""Fine-tuning a network on my digits, and what that came to."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from cnnlab.comparison.labels import labels_of
+from cnnlab.comparison.statistics import compare_answers, share_in_words
+from cnnlab.drawing.my_digits import MyDigit, MyDigits
+from cnnlab.errors import LabError
+from cnnlab.fine_tuning.recipe import LEAST_DIGITS, parted
+from cnnlab.inference.answers import answers_of
+from cnnlab.inference.networks import Moment
+from cnnlab.inference.test_set import pen_accuracy_of
+from cnnlab.runs.log import Status
+from cnnlab.runs.run import Run
+from cnnlab.runs.shelf import all_runs, create_fine_tuned_run, reference_runs
+from cnnlab.ui.frame.actions import attempt, show_error
+from cnnlab.ui.frame.live import live
+from cnnlab.ui.frame.session import Key
+from cnnlab.ui.frame.torch_thread import ask
+from cnnlab.ui.frame.wording import as_text
+from cnnlab.ui.learners.who import learner
+from cnnlab.ui.train.progress import progress_line
+from cnnlab.wording import percent, plural
+from cnnlab.workers.scheduler import scheduler
+
+_REFRESH_SECONDS = 0.5
+_ENOUGH_TO_TELL = 30
+
+
+def held_out(run: Run, digits: MyDigits) -> MyDigits:
+    """Return those of my digits that a run was not trained on."""
+    start = run.load_start()
+    return digits.without(start.own_digits) if start else digits
+
+
+def fine_tuning_view(
+    runs: Sequence[Run], digits: MyDigits, address: Mapping[str, str], then: Callable[[Run], None]
+) -> None:
+    """Let one of the runs that answer learn my digits; of those that did, show what that came to.
+
+    Parameters
+    ----------
+    address
+        The query parameters of what the page shows.
+    then
+        Called with a new run.
+    """
+    st.subheader("Fine-tune on my digits", anchor=False)
+    _start_button([run for run in runs if run.fine_tuning is None], digits, then)
+    show_error(Key.FINE_TUNING_ERROR)
+    for run in runs:
+        if run.fine_tuning:
+            status = run.status
+            live(
+                partial(_progress if status.is_active else _result, run, digits),
+                shown=status,
+                now=partial(_status, run),
+                seconds=_REFRESH_SECONDS,
+                is_live=status.is_active,
+                address=address,
+            )
+
+
+def _status(run: Run) -> Status:
+    return run.status
+
+
+def _start_button(runs: Sequence[Run], digits: MyDigits, then: Callable[[Run], None]) -> None:
+    to_train_on, kept_back = parted(digits.digits)
+    st.write(
+        "A network goes on training for a few seconds, on your digits mixed with MNIST and other people's, and becomes "
+        "a new run. Half of your digits are held out: on them one sees whether it helped."
+    )
+    can_start = bool(runs) and len(to_train_on) >= LEAST_DIGITS
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        labels = dict(zip((run.id for run in runs), labels_of(runs), strict=True))
+        run_id = st.selectbox("Network", list(labels), format_func=labels.__getitem__, key="fine_tuned", width=300)
+        st.button(
+            "Fine-tune",
+            icon=":material/model_training:",
+            disabled=not can_start,
+            on_click=attempt,
+            args=(_fine_tune, next((run for run in runs if run.id == run_id), None), to_train_on, then),
+            kwargs={"error_key": Key.FINE_TUNING_ERROR},
+        )
+    if len(to_train_on) < LEAST_DIGITS:
+        st.caption(f"It takes {LEAST_DIGITS} digits to train on; here are {len(to_train_on)}.")
+    else:
+        st.caption(f"{plural(len(to_train_on), 'digit')} to train on, {len(kept_back):,} held out.")
+
+
+def _fine_tune(run: Run, to_train_on: Sequence[MyDigit], then: Callable[[Run], None]) -> None:
+    made = create_fine_tuned_run(run, to_train_on, made_by=learner())
+    scheduler().start(made)
+    then(made)
+
+
+def _progress(run: Run, digits: MyDigits) -> None:
+    status, history = run.status, run.history()
+    st.progress(min(1.0, history.step / run.total_steps), text=progress_line(run, status, history))
+    st.button("Stop", icon=":material/stop:", key=f"stop_{run.id}", on_click=attempt, args=(scheduler().stop, run))
+
+
+def _result(run: Run, digits: MyDigits) -> None:
+    """Show how well a run read before it was fine-tuned, and how well it does now."""
+    st.markdown(f"**{as_text(run.name)}**")
+    if run.status is not Status.FINISHED:
+        st.caption("It did not train to its end. *Train* says why, and resumes it.")
+        return
+    unseen = held_out(run, digits)
+    answers = [_answers(run, unseen, moment) for moment in ("start", "newest")]
+    st.table(_table(run, unseen, answers), hide_index=True)
+    before, after = answers
+    if len(unseen) < _ENOUGH_TO_TELL:
+        st.warning(
+            f"{plural(len(unseen), 'held-out digit')} are too few to tell whether it helped: of fewer than "
+            f"{_ENOUGH_TO_TELL}, a single one is over three points. Draw more: they are held out, too."
+        )
+    elif before is not None and after is not None:
+        verdict = compare_answers(unseen.labels, after, before)
+        st.markdown(f"On your held-out digits, {verdict.sentence('the fine-tuned network', 'the one before')}")
+    st.page_link(
+        "pages/train.py", label="How it trained", icon=":material/trending_down:", query_params={"run": run.id}
+    )
+
+
+def _answers(run: Run, digits: MyDigits, moment: Moment) -> np.ndarray | None:
+    """Return what a run answers to digits, shape (N,); None where it cannot."""
+    try:
+        return np.array([each.digit for each in ask(answers_of, run, digits.images, moment)], np.int64)
+    except LabError:
+        return None
+
+
+def _table(run: Run, digits: MyDigits, answers: Sequence[np.ndarray | None]) -> pd.DataFrame:
+    origin = run.fine_tuning.run if run.fine_tuning else None
+    before = next((each for each in (*all_runs(), *reference_runs()) if each.identity == origin), None)
+    rows = []
+    for when, each, found in zip(("Before", "After"), (before, run), answers, strict=True):
+        epoch = each and each.last_epoch()
+        people = each and ask(pen_accuracy_of, each)
+        rows.append(
+            {
+                "": when,
+                "My held-out digits": _share(found, digits),
+                "MNIST's test images": percent(epoch.test_accuracy) if epoch else "–",
+                "Drawn by people": percent(people) if people else "–",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _share(answers: np.ndarray | None, digits: MyDigits) -> str:
+    if answers is None or not len(digits):
+        return "–"
+    right = int((answers == digits.labels).sum())
+    return f"{right:,} of {len(digits):,}: {share_in_words(right, len(digits))}"
