@@ -53,6 +53,19 @@ def decoded_mnist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "mnist.safetensors"
 
 
+@pytest.fixture(scope="session")
+def compiled_kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder for the lab's kernels, each of which is compiled once for all that share it."""
+    return tmp_path_factory.mktemp("kernels")
+
+
+@pytest.fixture
+def kernels_at_hand(lab_home: Path, compiled_kernels: Path) -> None:
+    """Spare what the test starts the compiling of kernels that another test's home had."""
+    if not (lab_home / "kernels").exists():  # where the test has trained before, it has its own
+        (lab_home / "kernels").symlink_to(compiled_kernels)
+
+
 @pytest.fixture(autouse=True)
 def lab_home(tmp_path: Path, decoded_mnist: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Give the test an empty home, and end what it started there."""

@@ -24,5 +24,6 @@ fi
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 .venv/bin/mypy
-# A thread that waits makes room for the other process's, as in a worker.
-GOMP_SPINCOUNT=2000 .venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder ${chosen[@]+"${chosen[@]}"} "$@"
+# A thread that waits makes room for the other process's, as in a worker. Modules are compiled once, not by each of the
+# hundreds of processes, also where Python is told elsewhere to keep nothing.
+PYTHONDONTWRITEBYTECODE= GOMP_SPINCOUNT=2000 .venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder ${chosen[@]+"${chosen[@]}"} "$@"

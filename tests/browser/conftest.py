@@ -7,11 +7,17 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from cnnlab.runs.log import Status
+from cnnlab.runs.run import Run
+from cnnlab.runs.shelf import all_runs
+from cnnlab.runs.writer import RunBusy, RunWriter
 
 ROOT = Path(__file__).parents[2]
 # What is waited for comes in a second or two; on a machine with much else to do, it may take far longer.
@@ -35,6 +41,7 @@ class Lab:
 
     process: subprocess.Popen
     url: str
+    output: Path
 
     def children(self) -> list[int]:
         """Return the ids of the processes that it has started."""
@@ -56,7 +63,7 @@ def started(home: Path, output: Path) -> Lab:
             stdout=file,
             stderr=file,
         )
-    lab = Lab(server, f"http://127.0.0.1:{port}")
+    lab = Lab(server, f"http://127.0.0.1:{port}", output)
     deadline = time.monotonic() + 60
     while not answers(f"{lab.url}/_stcore/health"):
         assert time.monotonic() < deadline, output.read_text(encoding="utf-8", errors="replace")
@@ -80,19 +87,48 @@ def start_lab(lab_home: Path, tmp_path: Path) -> Iterator[Callable[[], Lab]]:
 
 
 @pytest.fixture(scope="session")
-def lab_to_look_at(tmp_path_factory: pytest.TempPathFactory, decoded_mnist: Path) -> Iterator[Lab]:
-    """Start one lab for all tests that only look at its pages, and train and keep nothing."""
-    home = tmp_path_factory.mktemp("looked_at")
-    (home / "mnist.safetensors").symlink_to(decoded_mnist)
-    lab = started(home, home / "server.txt")
+def shared_lab(tmp_path_factory: pytest.TempPathFactory, decoded_mnist: Path, compiled_kernels: Path) -> Iterator[Lab]:
+    """Start one lab for all tests that do not end it; its home is a link to that of each test in turn."""
+    folder = tmp_path_factory.mktemp("served")
+    nobodys = folder / "nobodys"
+    nobodys.mkdir()
+    (nobodys / "mnist.safetensors").symlink_to(decoded_mnist)
+    (nobodys / "kernels").symlink_to(compiled_kernels)
+    (folder / "home").symlink_to(nobodys)
+    lab = started(folder / "home", folder / "server.txt")
     yield lab
     end_in_order(lab)
 
 
 @pytest.fixture
-def look_at(open_tab: Callable[..., Page], lab_to_look_at: Lab) -> Callable[..., Page]:
-    """Return a function that opens a page of the lab that all such tests share."""
-    return lambda path="/", **options: open_tab(lab_to_look_at.url + path, **options)
+def lab(shared_lab: Lab, kernels_at_hand: None, lab_home: Path, wait_for: Callable[..., None]) -> Iterator[Lab]:
+    """Return the lab that such tests share, with this test's home; what trains there at the end is stopped."""
+    link = shared_lab.output.with_name("home")
+    move(link, lab_home)
+    yield shared_lab
+    wait_for(lambda: not stop_what_trains())
+    move(link, link.with_name("nobodys"))
+    assert shared_lab.process.poll() is None, shared_lab.output.read_text(encoding="utf-8", errors="replace")
+
+
+def move(link: Path, home: Path) -> None:
+    """Let a server's home be another folder, with what the worker that waits for a run there writes to."""
+    for words in link.glob(".worker.*"):
+        words.rename(home / words.name)
+    link.with_name("next").symlink_to(home)
+    link.with_name("next").replace(link)
+
+
+def stop_what_trains() -> list[Run]:
+    """Stop all runs, and return those that train or wait still."""
+    for run in all_runs():
+        if run.status is Status.RUNNING and not run.stop_requested:
+            run.request_stop()
+        elif run.status is Status.QUEUED:
+            with suppress(RunBusy), RunWriter.claim(run) as writer:  # one that has it begins to train it
+                if run.status is Status.QUEUED:
+                    writer.stopped()
+    return [run for run in all_runs() if run.status in (Status.RUNNING, Status.QUEUED)]
 
 
 def end_in_order(lab: Lab, sent: signal.Signals = signal.SIGTERM) -> None:
@@ -108,9 +144,9 @@ def is_alive(pid: int) -> bool:
 
 
 @pytest.fixture
-def lab_url(start_lab: Callable[[], Lab]) -> str:
-    """Start the lab, and return its address."""
-    return start_lab().url
+def lab_url(lab: Lab) -> str:
+    """Return the address of the lab."""
+    return lab.url
 
 
 def answers(url: str) -> bool:
@@ -138,6 +174,12 @@ def open_tab(browser: Browser) -> Iterator:
 
 
 @pytest.fixture
-def open_page(open_tab: Callable[..., Page], lab_url: str) -> Callable[..., Page]:
+def open_page(lab_url: str, open_tab: Callable[..., Page]) -> Callable[..., Page]:
     """Return a function that opens a page of the lab in a new tab."""
     return lambda path="/", **options: open_tab(path if path.startswith("http") else lab_url + path, **options)
+
+
+@pytest.fixture
+def look_at(open_page: Callable[..., Page]) -> Callable[..., Page]:
+    """Return a function that opens a page of the lab, for tests that only look at it."""
+    return open_page

@@ -21,12 +21,12 @@ def say_name(page: Page, name: str) -> None:
     page.get_by_role("button", name="That is me").click()
 
 
-def board_key(tmp_path: Path) -> str:
+def board_key(output: Path) -> str:
     """Return the key that the server has printed."""
-    return re.search(r"/lessons\?board=(\S+)", (tmp_path / "server.txt").read_text())[1]
+    return re.search(r"/lessons\?board=(\S+)", output.read_text(encoding="utf-8"))[1]
 
 
-def test_a_learner_is_known_again_and_sees_ones_own_runs_and_the_teacher_sees_the_class(open_page, tmp_path):
+def test_a_learner_is_known_again_and_sees_ones_own_runs_and_the_teacher_sees_the_class(open_page, lab, tmp_path):
     ada, bob = open_page("/lessons"), open_page("/lessons")
     say_name(ada, "Ada")
     expect(ada.get_by_text("You are Ada")).to_be_visible()
@@ -55,7 +55,7 @@ def test_a_learner_is_known_again_and_sees_ones_own_runs_and_the_teacher_sees_th
         page.get_by_role("button", name="Predict").click()
         expect(page.get_by_text("You predict: The first linear layer")).to_be_visible()
 
-    teacher = open_page(f"/lessons?board={board_key(tmp_path)}")
+    teacher = open_page(f"/lessons?board={board_key(lab.output)}")
     teacher.get_by_role("combobox", name="Lesson").press("ArrowDown")
     teacher.get_by_role("option", name="Your own network").click()
     teacher.get_by_role("tab", name="What they predict").click()

@@ -23,7 +23,7 @@ from cnnlab.runs.shelf import all_runs, create_run, find_run
 from cnnlab.runs.snapshots import kept_steps
 from cnnlab.training.recipe import TrainingConfig
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("kernels_at_hand")]
 
 TRAIN = [sys.executable, "-m", "cnnlab", "train"]
 
@@ -288,12 +288,12 @@ def test_a_sweep_with_a_failed_run_fails(tmp_path):
     assert "1 of 2 runs failed" in ended.stderr
 
 
-def test_a_sweep_that_is_told_to_end_stops_its_runs_and_goes_on_later(tmp_path):
+def test_a_sweep_that_is_told_to_end_stops_its_runs_and_goes_on_later(tmp_path, wait_for):
     plan = tmp_path / "plan.toml"
     plan.write_text("epochs = 50\nseed = [0, 1]\n")
     process = subprocess.Popen([*TRAIN[:-1], "sweep", str(plan)], stderr=subprocess.PIPE, text=True)
-    while not any(run.history().step for run in all_runs()):
-        assert process.poll() is None
+    wait_for(lambda: process.poll() is not None or any(run.history().step for run in all_runs()))
+    assert process.poll() is None
     process.send_signal(signal.SIGINT)
     told = process.communicate()[1]
     assert process.returncode == 0

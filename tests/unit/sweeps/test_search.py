@@ -181,7 +181,7 @@ def test_nothing_is_added_to_a_search():
 
 
 @pytest.mark.slow
-def test_the_scheduler_makes_and_trains_them(wait_for):
+def test_the_scheduler_makes_and_trains_them(wait_for, kernels_at_hand):
     settings = {**RATES, "epochs": 1, "batch_size": 512, "optimizer": "nesterov"}
     sweep = Sweep.start(Plan(settings, search=Search(3, at_once=2)))
     scheduler()

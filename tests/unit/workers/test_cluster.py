@@ -159,12 +159,12 @@ def test_runs_that_others_train_count_where_a_number_at_once_is_set(lab_home):
     assert waiting.status is Status.QUEUED
 
 
-def test_forty_runs_over_three_machines_all_finish_with_the_losses_of_this_one_though_a_machine_dies(cluster, wait_for):
+def test_runs_over_three_machines_all_finish_with_the_losses_of_this_one_though_a_machine_dies(cluster, wait_for):
     recipes = [(name, seed) for name in ("sequential", "module") for seed in range(4)]
-    runs = [new_run(name, seed=seed) for _ in range(5) for name, seed in recipes]
+    runs = [new_run(name, seed=seed) for _ in range(3) for name, seed in recipes]
     enqueue_all(runs)
     scheduler()
-    wait_for(lambda: sum(run.status is Status.FINISHED for run in runs) >= 18, 200)
+    wait_for(lambda: sum(run.status is Status.FINISHED for run in runs) >= 10, 200)
     doomed = cluster.worker_nodes.copy().pop()
     cluster.remove_node(doomed, allow_graceful=False)
     wait_for(lambda: all(run.status is Status.FINISHED for run in runs), 200)

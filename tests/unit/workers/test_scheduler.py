@@ -21,7 +21,7 @@ from cnnlab.training.recipe import TrainingConfig
 from cnnlab.workers import processes
 from cnnlab.workers.scheduler import scheduler
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("kernels_at_hand")]
 
 
 def new_run(epochs=50, threads=1, **recipe):

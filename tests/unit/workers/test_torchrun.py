@@ -17,7 +17,7 @@ from cnnlab.runs.writer import RunWriter
 from cnnlab.training.recipe import TrainingConfig
 from cnnlab.workers.work import work
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("kernels_at_hand")]
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
 ONE_MACHINE = ("--nproc-per-node", "2", "--standalone", "--max-restarts", "1")
