@@ -1,5 +1,9 @@
 """Draw a digit, and see what every network answers."""
 
+from cnnlab.workers.child import start_first_worker
+
+start_first_worker()  # before what takes a while to import
+
 import random
 from functools import partial
 
