@@ -1,6 +1,4 @@
 import ast
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -34,19 +32,6 @@ def test_each_page_starts_the_first_worker_before_it_imports_anything_else(page)
     _docstring, first, second, *_ = ast.parse(page.read_text(encoding="utf-8")).body
     assert ast.unparse(first) == "from cnnlab.workers.child import start_first_worker"
     assert ast.unparse(second) == "start_first_worker()"
-
-
-@pytest.mark.parametrize(
-    ("module", "not_needed"),
-    [
-        ("cnnlab.workers.child", {"torch", "numpy", "pandas", "streamlit"}),
-        ("cnnlab.workers.process", {"pandas", "pyarrow", "scipy", "plotly", "altair", "streamlit"}),
-    ],
-)
-def test_what_has_to_be_quick_imports_nothing_large(module, not_needed):
-    code = f"import sys, {module}; print(*sys.modules)"
-    printed = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
-    assert not_needed & set(printed.stdout.split()) == set()
 
 
 def test_the_first_worker_is_the_one_that_was_started_early(started):
