@@ -1,5 +1,9 @@
 """The landing page: draw a digit, and see what the lab is; what trains now, and where to go."""
 
+from cnnlab.workers.child import start_first_worker
+
+start_first_worker()  # before what takes a while to import
+
 from contextlib import suppress
 
 import streamlit as st

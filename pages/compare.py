@@ -1,5 +1,9 @@
 """Choose runs, and see their curves, results and answers beside each other."""
 
+from cnnlab.workers.child import start_first_worker
+
+start_first_worker()  # before what takes a while to import
+
 from functools import partial
 
 import streamlit as st

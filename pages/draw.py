@@ -1,5 +1,9 @@
 """Draw a digit, and see what every network answers."""
 
+from cnnlab.workers.child import start_first_worker
+
+start_first_worker()  # before what takes a while to import
+
 import random
 from functools import partial
 
@@ -10,7 +14,6 @@ from cnnlab.comparison.labels import labels_of
 from cnnlab.conclusions.defaults import networks_to_draw_for, runs_of_sweeps
 from cnnlab.data.mnist import TEST_IMAGES
 from cnnlab.drawing.my_digits import my_digits
-from cnnlab.drawing.photos import picture_steps
 from cnnlab.drawing.preparation import prepare
 from cnnlab.drawing.strokes import CANVAS_SIDE
 from cnnlab.errors import LabError
@@ -110,6 +113,8 @@ def put_uploaded() -> None:
     if (file := st.session_state[Key.UPLOADED_PICTURE]) is None:
         return
     try:
+        from cnnlab.drawing.photos import picture_steps  # it imports SciPy, which is for photos alone
+
         steps = picture_steps(file.getvalue())
         put_on_canvas(Picture(steps.ink, file.name, steps))
         st.session_state[Key.TURN_TO_CANVAS] = True

@@ -1,5 +1,9 @@
 """Look inside one run: what its network makes of an image, where it errs, and what it is made of."""
 
+from cnnlab.workers.child import start_first_worker
+
+start_first_worker()  # before what takes a while to import
+
 import random
 from functools import partial
 

@@ -1,5 +1,9 @@
 """Choose a lesson, and say who you are."""
 
+from cnnlab.workers.child import start_first_worker
+
+start_first_worker()  # before what takes a while to import
+
 import streamlit as st
 
 from cnnlab.lessons.lesson import Lesson

@@ -1,5 +1,9 @@
 """Take one step of training, and see each of its numbers: the batch, forward, the loss, backward, the update."""
 
+from cnnlab.workers.child import start_first_worker
+
+start_first_worker()  # before what takes a while to import
+
 from dataclasses import replace
 from functools import partial
 

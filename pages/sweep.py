@@ -1,5 +1,9 @@
 """Try several values of some settings at once, and see which do best."""
 
+from cnnlab.workers.child import start_first_worker
+
+start_first_worker()  # before what takes a while to import
+
 import streamlit as st
 
 from cnnlab.errors import LabError

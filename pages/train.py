@@ -1,5 +1,9 @@
 """Choose a network and a recipe, start, and watch the losses arrive."""
 
+from cnnlab.workers.child import start_first_worker
+
+start_first_worker()  # before what takes a while to import
+
 import streamlit as st
 
 from cnnlab.conclusions.defaults import runs_of_sweeps

@@ -1,5 +1,9 @@
 """Write a network in one of its two forms, and see the other written, each line's shape and cost, and each mistake."""
 
+from cnnlab.workers.child import start_first_worker
+
+start_first_worker()  # before what takes a while to import
+
 from functools import partial
 
 import streamlit as st

@@ -131,7 +131,7 @@ def tutorial_losses(trainloader: Iterable[tuple[Tensor, Tensor]], model: nn.Modu
             yield batch_loss
 
 
-def lab_losses(kernels: str, threads: int) -> Iterator[float | None]:
+def lab_losses(kernels: str, threads: int, device: str = "cpu") -> Iterator[float | None]:
     """Train a new run in the lab's home, and yield the loss of each batch, and None at the end of each epoch.
 
     Raises
@@ -139,7 +139,7 @@ def lab_losses(kernels: str, threads: int) -> Iterator[float | None]:
     CannotFuse
         If the run has to take PyTorch's kernels instead of the lab's: they must not be measured as the lab's.
     """
-    config = TrainingConfig(epochs=MAX_EPOCHS, device="cpu", threads=threads, kernels=kernels)
+    config = TrainingConfig(epochs=MAX_EPOCHS, device=device, threads=threads, kernels=kernels)
     run = create_run(DEFINITIONS["sequential"], config)
     with RunWriter.claim(run) as writer:
         writer.prepare_to_train()

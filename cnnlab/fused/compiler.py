@@ -7,6 +7,7 @@ import platform
 import subprocess
 import sys
 import tempfile
+import threading
 from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -38,8 +39,9 @@ def library_of(source: Path, **definitions: int) -> ctypes.CDLL:
         fingerprint = f"{sources} {options} {version('ziglang')} {sys.platform} {platform.machine()}"
         name = f"{source.stem}-{hashlib.sha256(fingerprint.encode()).hexdigest()[:16]}.so"
         library = home() / "kernels" / name
-        if not _is_whole(library):
-            _compile(source, library, options)
+        with _lock_of(library):
+            if not _is_whole(library):
+                _compile(source, library, options)
         return ctypes.CDLL(str(library))
     except PackageNotFoundError as error:
         raise CannotFuse("the compiler for it, the package ziglang, is not installed") from error
@@ -70,6 +72,12 @@ def kernel_if_any(source: Path, call: type[ctypes.Structure]) -> ctypes.CDLL | N
 def address_of(tensor: Tensor | None) -> int | None:
     """Return where a tensor's numbers begin, as a kernel is told it."""
     return None if tensor is None else tensor.data_ptr()
+
+
+@cache
+def _lock_of(_library: Path) -> threading.Lock:
+    """Return what a thread holds while it compiles a kernel: another that wants the same has it sooner by waiting."""
+    return threading.Lock()
 
 
 _HEADER = Path(__file__).with_name("team.h")  # that the kernels include

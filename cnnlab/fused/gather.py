@@ -42,7 +42,7 @@ def gathered(images: Tensor, places: Tensor, firsts: Tensor, pixels: int, thread
     Tensor
         Shape (M, 1, H, W), float32, from 0 to 1.
     """
-    kernel = kernel_if_any(SOURCE, Gathering)
+    kernel = gathering_kernel()
     if kernel is None or images.dtype != torch.uint8 or images.device.type != "cpu":
         return gathered_by_torch(images, places, firsts, pixels)
     images, places = images.contiguous(), places.contiguous()
@@ -61,6 +61,11 @@ def gathered(images: Tensor, places: Tensor, firsts: Tensor, pixels: int, thread
     )
     run_in_team([(kernel.gather, call)], threads)
     return batch
+
+
+def gathering_kernel() -> ctypes.CDLL | None:
+    """Return the kernel, compiled now or earlier; None where it cannot be."""
+    return kernel_if_any(SOURCE, Gathering)
 
 
 def gathered_by_torch(images: Tensor, places: Tensor, firsts: Tensor, pixels: int) -> Tensor:

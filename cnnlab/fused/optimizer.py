@@ -36,6 +36,17 @@ class Update(ctypes.Structure):
     )
 
 
+def update_kernels() -> ctypes.CDLL:
+    """Return the kernels, a function for each optimizer, compiled now or earlier.
+
+    Raises
+    ------
+    CannotFuse
+        If they cannot be.
+    """
+    return kernel_of(SOURCE, Update)
+
+
 class FusedUpdate:
     """The updates of an optimizer that has one parameter, in which all numbers of a network lie.
 
@@ -62,7 +73,7 @@ class FusedUpdate:
 
     def __init__(self, optimizer: optim.Optimizer, name: str) -> None:
         self._optimizer = optimizer
-        self.function = getattr(kernel_of(SOURCE, Update), name)
+        self.function = getattr(update_kernels(), name)
         ((self._parameter,),) = (group["params"] for group in optimizer.param_groups)
         self.call = Update(numbers=self._parameter.numel(), slices=0)
 

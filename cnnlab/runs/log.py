@@ -9,16 +9,18 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 from zlib import crc32
 
 import numpy as np
-import pandas as pd
 
 from cnnlab.runs.folder import DamagedRun, UnreadableRun, require_readable_format
 from cnnlab.training.events import BatchEvent, EpochEvent, Event
 from cnnlab.training.optimizers import with_change
 from cnnlab.training.recipe import SETTINGS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Enough steps that the speed is steady, few enough that it follows when the machine gets busy.
 _SPEED_STEPS = 200
@@ -92,8 +94,8 @@ class History:
         Whether what trains it, or trained it last, looks for another learning rate.
     """
 
-    batches: pd.DataFrame
-    epochs: pd.DataFrame
+    batches: "pd.DataFrame"
+    epochs: "pd.DataFrame"
     starts: list[int]
     reason: str | None
     kernels: str | None = None
@@ -214,6 +216,8 @@ class LogReader:
         self._history: History | None = None  # of all that was read, until there is more
 
     def history(self) -> History:
+        import pandas as pd  # 70 MB and half a second, which a process that trains does without
+
         with self._lock:
             self._read_on()
             if self._history is None:

@@ -18,6 +18,9 @@ from pathlib import Path
 from cnnlab.data import mnist as data
 from cnnlab.data.mnist import MNIST
 from cnnlab.errors import LabError
+from cnnlab.fused.gather import gathering_kernel
+from cnnlab.fused.head import head_kernel
+from cnnlab.fused.optimizer import update_kernels
 from cnnlab.fused.pen import pen_kernel
 from cnnlab.inference.test_set import predictions_of
 from cnnlab.models.definitions import DEFINITIONS
@@ -47,21 +50,20 @@ def get_ready(is_called: Callable[[], bool]) -> MNIST | None:
     """
     flush_denormal()
     config = TrainingConfig(epochs=1, device="cpu")
-    with ThreadPoolExecutor(1) as beside:
-        loading = beside.submit(data.load, train_images_as_bytes=True)
-        beside.submit(pen_kernel)
-        for definition in takewhile(lambda _: not is_called(), DEFINITIONS.values()):
-            with suppress(Exception):  # a registered network is anybody's code; its own run will say what is wrong
-                TrainingState(definition.build(seed=0), config)
+    beside = ThreadPoolExecutor(2)
+    loading = beside.submit(data.load, train_images_as_bytes=True)
+    for compiled in (head_kernel, update_kernels, gathering_kernel, pen_kernel):
+        beside.submit(compiled)
+    for definition in takewhile(lambda _: not is_called(), DEFINITIONS.values()):
+        with suppress(Exception):  # a registered network is anybody's code; its own run will say what is wrong
+            state = TrainingState(definition.build(seed=0), config)
+            for _ in train(state.model, loading.result().first(train=256, test=1), config, state):
+                pass
+    beside.shutdown(wait=False)  # a run that needs no such kernel does not wait for it
     try:
-        mnist = loading.result()
+        return loading.result()
     except LabError:
         return None
-    for definition in takewhile(lambda _: not is_called(), DEFINITIONS.values()):
-        with suppress(Exception):
-            for _ in train(definition.build(seed=0), mnist.first(train=256, test=1), config):
-                pass
-    return mnist
 
 
 def main() -> int:

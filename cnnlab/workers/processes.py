@@ -3,22 +3,17 @@
 import contextlib
 import importlib.util
 import os
-import select
 import signal
 import socket
-import subprocess
-import tempfile
 import time
 from pathlib import Path
 
-from cnnlab import TRAINING_ENVIRONMENT
 from cnnlab.errors import LabError
 from cnnlab.runs.log import Status, status_said_by
 from cnnlab.runs.run import Run
 from cnnlab.runs.writer import RunBusy, RunWriter
-from cnnlab.storage.files import unfinished_suffix
-from cnnlab.storage.home import home, writing_to_home
-from cnnlab.storage.processes import start_python
+from cnnlab.storage.home import writing_to_home
+from cnnlab.workers.child import Child, worker_process
 
 # A worker looks for a wish to stop after each batch; one that has not by then (a batch can be the whole training set)
 # is ended, and the run goes on later from its last checkpoint.
@@ -26,57 +21,11 @@ _STOP_GRACE_SECONDS = 0.8
 _CLUSTER_RETRY_SECONDS = 10.0
 
 
-class _Process:
-    """A child process. Its standard input is a socket, which closes when this process is gone."""
-
-    def __init__(self, *arguments: str) -> None:
-        home().mkdir(parents=True, exist_ok=True)
-        descriptor, errors = tempfile.mkstemp(prefix=".worker.", suffix=unfinished_suffix(), dir=home())
-        self._errors = Path(errors)
-        self._socket, its_end = socket.socketpair()
-        with its_end, os.fdopen(descriptor, "wb") as output:
-            self._process = start_python(
-                *arguments,
-                stdin=its_end.fileno(),
-                stdout=output,
-                stderr=output,
-                environment=TRAINING_ENVIRONMENT | os.environ,
-            )
-
-    @property
-    def has_ended(self) -> bool:
-        return self.exit_code is not None
-
-    @property
-    def exit_code(self) -> int | None:
-        return self._process.poll()
-
-    @property
-    def has_spoken(self) -> bool:
-        return bool(select.select([self._socket], [], [], 0)[0])
-
-    def last_words(self) -> str:
-        """Return the last line that it wrote."""
-        return (self._errors.read_text(encoding="utf-8", errors="replace").splitlines() or [""])[-1]
-
-    def abandon(self) -> None:
-        self._socket.close()
-        with contextlib.suppress(OSError):  # a home that cannot be written any more keeps no other from being ended
-            self._errors.unlink(missing_ok=True)
-
-    def wait_until(self, deadline: float) -> None:
-        try:
-            self._process.wait(timeout=max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
-
-class Worker(_Process):
+class Worker:
     """A process that warms up, and then trains the run that it is sent."""
 
     def __init__(self) -> None:
-        super().__init__("-m", "cnnlab.workers.process")
+        self._process = worker_process()
         self.run: Run | None = None
         self._kills = out_of_memory_kills()
         self._stop_seen: float | None = None
@@ -95,27 +44,35 @@ class Worker(_Process):
             writer.starting()
             # What it wrote before it had a run is the run's from now on.
             with contextlib.suppress(OSError):  # without it, a failure is explained with fewer words
-                self._errors.replace(run.errors_path)
+                self._process.errors.replace(run.errors_path)
             self.run = run
             with contextlib.suppress(BrokenPipeError):  # it has just died: the run shows as interrupted, and why
-                socket.send_fds(self._socket, [os.fsencode(run.folder)], [writer.fileno()])
+                socket.send_fds(self._process.socket, [os.fsencode(run.folder)], [writer.fileno()])
+
+    @property
+    def has_ended(self) -> bool:
+        return self._process.has_ended
 
     @property
     def is_getting_ready(self) -> bool:
         return self.run is not None and self.run.is_getting_ready
 
     def abandon(self) -> None:
-        super().abandon()
+        self._process.abandon()
         if self.run is None:  # it has nothing to bring to an end
             self._process.kill()
 
+    def wait_until(self, deadline: float) -> None:
+        self._process.wait_until(deadline)
+
     def tell_how_it_died(self) -> None:
         """Log it where the system has ended the process, which could not do that itself."""
-        if self.run is None or self.exit_code is None or self.exit_code >= 0:
+        exit_code = self._process.exit_code
+        if self.run is None or exit_code is None or exit_code >= 0:
             return
         with contextlib.suppress(LabError), writing_to_home(), RunWriter.claim(self.run) as writer:
             if status_said_by(self.run.last_event()) is None:
-                writer.interrupted(_reason_for(signal.Signals(-self.exit_code), out_of_memory_kills() > self._kills))
+                writer.interrupted(_reason_for(signal.Signals(-exit_code), out_of_memory_kills() > self._kills))
 
     def stop_if_asked(self) -> None:
         if not self.run or not self.run.stop_requested or self.run.status is not Status.RUNNING:
@@ -123,7 +80,6 @@ class Worker(_Process):
         self._stop_seen = self._stop_seen or time.monotonic()
         if self.run.is_getting_ready or time.monotonic() - self._stop_seen > _STOP_GRACE_SECONDS:
             self._process.kill()
-            self._process.wait()
             with RunWriter.claim(self.run) as writer:
                 if self.run.status is not Status.RUNNING:  # it came to its own end in the meantime
                     return
@@ -162,7 +118,7 @@ class ClusterSender:
         self.problem: str | None = None
         self.was_connected = False
         self._arguments = [sweep_id] if sweep_id else []
-        self._process: _Process | None = None
+        self._process: Child | None = None
         self._next_try = time.monotonic()
 
     def look_after(self) -> None:
@@ -186,7 +142,7 @@ class ClusterSender:
         if self._process is None and time.monotonic() >= self._next_try:
             # Not with -m: Ray cannot give the functions of a module that is called __main__ to other machines.
             code = "import sys; from cnnlab.workers.cluster import main; sys.exit(main(*sys.argv[1:]))"
-            self._process = _Process("-c", code, *self._arguments)
+            self._process = Child("-c", code, *self._arguments)
         if self._process and self._process.has_spoken:  # it is connected
             self.problem = None
             self.was_connected = True

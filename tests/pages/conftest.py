@@ -5,6 +5,7 @@ import pytest
 from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
+from cnnlab.workers import child
 from cnnlab.workers.scheduler import Scheduler
 
 
@@ -21,6 +22,7 @@ def only_tests_that_wait_train(request: pytest.FixtureRequest, monkeypatch: pyte
     """Let the queue wait, and make no worker ready, where a test does not wait for anything to train."""
     if "wait_for" not in request.fixturenames:
         monkeypatch.setattr(Scheduler, "_look_at_queue", lambda self: None)
+        monkeypatch.setattr(child, "start_first_worker", lambda: None)
 
 
 @pytest.fixture

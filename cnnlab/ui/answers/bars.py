@@ -5,13 +5,13 @@ Plain HTML: it arrives with the stroke that it answers, and a chart library woul
 
 import html
 from collections.abc import Sequence, Set
+from typing import TYPE_CHECKING
 from zlib import crc32
 
 import numpy as np
 import streamlit as st
 
 from cnnlab.comparison.labels import labels_of
-from cnnlab.drawing.photos import PictureSteps
 from cnnlab.drawing.preparation import Preparation, shrink
 from cnnlab.errors import LabError
 from cnnlab.inference.answers import Answer, answers_of
@@ -22,6 +22,9 @@ from cnnlab.ui.frame.page import theme_color
 from cnnlab.ui.frame.pictures import picture_address
 from cnnlab.ui.frame.torch_thread import ask
 from cnnlab.ui.frame.wording import as_text
+
+if TYPE_CHECKING:  # it imports SciPy, which is for photos alone
+    from cnnlab.drawing.photos import PictureSteps
 
 _EMPTY = "Nothing drawn yet"
 _SMOOTH = ("Photo", "Light", "Kept", "Drawn", "Cropped")  # steps with more pixels than are shown
@@ -124,7 +127,7 @@ def answer_view(run: Run, image: np.ndarray, moment: Moment = "now") -> None:
     st.html(f'{_STYLE}<div class="answers" style="--bar: {theme_color("primaryColor")}">{card}</div>')
 
 
-def steps_view(prepared: Preparation | None, picture: PictureSteps | None = None) -> None:
+def steps_view(prepared: Preparation | None, picture: "PictureSteps | None" = None) -> None:
     """Show the steps from the drawing to the network's input as small pictures, after those from a photo to its ink."""
     empty = np.zeros((1, 1), np.float32)
     shown = (
@@ -145,7 +148,7 @@ def steps_view(prepared: Preparation | None, picture: PictureSteps | None = None
     st.html(f'<div class="steps">{"".join(figures)}</div>')
 
 
-def _photo_steps(picture: PictureSteps | None) -> list[tuple[str, str, np.ndarray]]:
+def _photo_steps(picture: "PictureSteps | None") -> list[tuple[str, str, np.ndarray]]:
     if picture is None or picture.seen is None or picture.light is None or picture.kept is None:
         return []
     shown = (

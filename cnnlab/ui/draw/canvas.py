@@ -1,16 +1,18 @@
 """The canvas that one draws on. What is on it stays there when one goes to another page and comes back."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import streamlit as st
 from streamlit_drawable_canvas import st_canvas
 
-from cnnlab.drawing.photos import PictureSteps
 from cnnlab.drawing.strokes import CANVAS_SIDE, INK_COLOR, PAPER_COLOR, Stroke, ink_of, strokes_on
 from cnnlab.ui.frame.pictures import png_of
 from cnnlab.ui.frame.session import Key
+
+if TYPE_CHECKING:  # it imports SciPy, which is for photos alone
+    from cnnlab.drawing.photos import PictureSteps
 
 # On the screen, in pixels: what is drawn is kept as if it were `CANVAS_SIDE` wide.
 SHOWN_SIDE = 336
@@ -41,7 +43,7 @@ class Picture:
 
     ink: np.ndarray
     title: str
-    steps: PictureSteps | None = None
+    steps: "PictureSteps | None" = None
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 import ctypes
 import hashlib
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,12 @@ def test_a_kernel_whose_batch_is_not_pythons_is_not_compiled(monkeypatch):
     monkeypatch.setattr(block, "Batch", Longer)
     with pytest.raises(CannotFuse, match=r"block\.py has another Batch"):
         block.compiled(FIRST_BLOCK)
+
+
+@pytest.mark.usefixtures("nothing_compiled")
+def test_two_threads_that_want_a_kernel_at_once_compile_it_once(monkeypatch):
+    compiled, compile_it = [], compiler._compile
+    monkeypatch.setattr(compiler, "_compile", lambda *given: compiled.append(given) or compile_it(*given))
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(block.compiled, [FIRST_BLOCK] * 2))
+    assert len(compiled) == 1

@@ -18,7 +18,7 @@ from cnnlab.runs.queue import enqueue
 from cnnlab.runs.shelf import create_run
 from cnnlab.storage.cores import available_cores
 from cnnlab.training.recipe import TrainingConfig
-from cnnlab.workers import processes
+from cnnlab.workers import child, processes
 from cnnlab.workers.scheduler import scheduler
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("kernels_at_hand")]
@@ -364,7 +364,7 @@ def test_a_worker_that_cannot_be_started_at_all_is_told(wait_for, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(processes, "start_python", refuse)
+        patch.setattr(child, "start_python", refuse)
         scheduler().start(new_run(epochs=1))
         wait_for(lambda: scheduler().problem)
         assert "is full" in scheduler().problem
