@@ -14,6 +14,7 @@ from cnnlab.lessons.shelf import all_lessons
 from cnnlab.runs.folder import NoSuchRun
 from cnnlab.ui.frame.actions import attempt, show_error
 from cnnlab.ui.frame.session import Key
+from cnnlab.ui.frame.torch_thread import ask
 from cnnlab.ui.frame.wording import as_text
 from cnnlab.ui.learners.who import notebook
 from cnnlab.ui.lessons.situation import begin_lesson, leave_lesson, situation_in
@@ -152,7 +153,7 @@ def _can_be_told(lesson: Lesson, place: int, book: Notebook, situation: Situatio
     """Return whether what comes after a step can be: a prediction is not resolved before one has seen what comes."""
     step = lesson.steps[place]
     if step.kind is Kind.PREDICT and step.measured:
-        return FIGURES[step.measured].value(situation) is not None
+        return ask(FIGURES[step.measured].value, situation) is not None
     return not _is_put_off(lesson, place) or book.answer(lesson.name, place + 1) is not None
 
 
@@ -177,7 +178,7 @@ def _prediction(lesson: Lesson, place: int, step: Step, answer: str | None) -> N
 
 
 def _deed(lesson: Lesson, place: int, step: Step, answer: str | None, situation: Situation) -> str | None:
-    if answer is None and step.check and step.check.is_met(situation):
+    if answer is None and step.check and ask(step.check.is_met, situation):
         notebook().take(lesson.name, place, DONE)
         answer = DONE
     if answer is None:
@@ -215,7 +216,7 @@ def _question(lesson: Lesson, place: int, step: Step, answer: str | None) -> Non
 
 def _filled(text: str, lesson: Lesson, place: int, book: Notebook, situation: Situation) -> str:
     """Return a text with the learner's own figures in it."""
-    figures = {name: f"**{figure_in_words(name, situation)}**" for name in figures_in(text) & FIGURES.keys()}
+    figures = {name: f"**{ask(figure_in_words, name, situation)}**" for name in figures_in(text) & FIGURES.keys()}
     said = [book.answer(lesson.name, number) for number in range(place) if lesson.steps[number].kind is Kind.PREDICT]
     last = next((each for each in reversed(said) if each is not None), None)
     return filled(text, {**figures, PREDICTED: f"**{as_text(last)}**" if last else "nothing"})
@@ -243,7 +244,7 @@ def _resolved(step: Step, answer: str | None, situation: Situation) -> str | Non
         return None
     predicted = as_text(answer.rstrip(".")) if answer is not None else "nothing"
     if step.measured:
-        came = figure_in_words(step.measured, situation)
+        came = ask(figure_in_words, step.measured, situation)
         return f"{FIGURES[step.measured].label.capitalize()}: you said {predicted}; it was **{came}**."
     right = next((choice.text.rstrip(".") for choice in step.choices if choice.is_right), None)
     return f"{as_text(step.title)}: you said {predicted}" + (f"; it is **{right}**." if right else ".")
