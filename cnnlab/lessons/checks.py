@@ -137,7 +137,7 @@ def check_written(text: str) -> Check:
     count, about = 1, ""
     for word in words:
         if "settings" in kind.takes and "=" in word:
-            settings.append(_setting(word))
+            settings.append(setting_written(word))
         elif "drawing" in kind.takes and (wanted := re.fullmatch(_DRAWING, word)):
             drawing.append((wanted["word"] or word, int(wanted["pixels"] or 0)))
         elif "count" in kind.takes and word.isdecimal():
@@ -151,7 +151,14 @@ def check_written(text: str) -> Check:
     return Check(name, tuple(settings), count, about, tuple(drawing))
 
 
-def _setting(word: str) -> tuple[str, object]:
+def setting_written(word: str) -> tuple[str, object]:
+    """Return the setting of a recipe, and its value, that a word such as "epochs=2" names.
+
+    Raises
+    ------
+    ValueError
+        If there is none such, in a sentence.
+    """
     name, _, value = word.partition("=")
     if name not in SETTINGS:
         raise ValueError(f"{name!r} is no setting of a recipe.")

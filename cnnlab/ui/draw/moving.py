@@ -17,15 +17,15 @@ def move_now() -> tuple[int, int]:
 def move_tools() -> None:
     """Show the buttons that move the drawing by a pixel each."""
     with st.container(horizontal=True, gap="xxsmall", vertical_alignment="center", key="move"):
+        st.caption("Move it by a pixel:", width="content")
         for name, way in _WAYS.items():
             st.button(
                 name,
                 type="tertiary",
                 on_click=_move_by,
                 args=way,
-                help="Moves what the networks see by one of its 28 pixels, and does not centre it again.",
             )
-        st.button("Centre it", type="tertiary", on_click=st.session_state.pop, args=(Key.MOVE, None))
+        st.button("Centre", type="tertiary", on_click=st.session_state.pop, args=(Key.MOVE, None))
 
 
 def _move_by(right: int, down: int) -> None:

@@ -18,6 +18,7 @@ from cnnlab.ui.frame.torch_thread import ask
 from cnnlab.ui.frame.wording import as_text
 from cnnlab.ui.learners.who import notebook
 from cnnlab.ui.lessons.situation import begin_lesson, leave_lesson, situation_in
+from cnnlab.ui.sweep.plan_form import fill_form
 
 _LOOK_SECONDS = 1.0  # while the lab waits for something to be done
 DONE = "done"
@@ -131,6 +132,10 @@ def _step_view(lesson: Lesson, place: int, book: Notebook, situation: Situation,
     st.markdown(_filled(step.text, lesson, place, book, situation))
     if step.page and step.page != page:
         st.page_link(_PAGES[step.page], label=f"Go to {step.page.capitalize()}", icon=":material/arrow_outward:")
+    if step.fill and st.button("Fill it in", key="lesson_fill", on_click=fill_form, args=(step.fill,)):
+        if step.page == page:
+            st.rerun()
+        st.switch_page(_PAGES[step.page])
     answer = book.answer(lesson.name, place)
     match step.kind:
         case Kind.PREDICT:
@@ -141,12 +146,22 @@ def _step_view(lesson: Lesson, place: int, book: Notebook, situation: Situation,
             _explanation(lesson, place, answer)
         case Kind.ASK:
             _question(lesson, place, step, answer)
-    told = [step.after] if answer is not None and _can_be_told(lesson, place, book, situation) else []
+    told = [_told_of(step, answer)] if answer is not None and _can_be_told(lesson, place, book, situation) else []
     if answer is not None and place and _is_put_off(lesson, place - 1):
-        told.insert(0, lesson.steps[place - 1].after)
+        told.insert(0, _told_of(lesson.steps[place - 1], book.answer(lesson.name, place - 1)))
     if any(told):
         with st.container(border=True):
             st.markdown(_filled("\n\n".join(told), lesson, place + 1, book, situation))
+
+
+def _told_of(step: Step, answer: str | None) -> str:
+    """Return what is told after a step; of a prediction with a right answer, beside what was predicted."""
+    right = next((choice.text for choice in step.choices if choice.is_right), None)
+    if step.kind is not Kind.PREDICT or answer is None or right is None or PREDICTED in figures_in(step.after):
+        return step.after
+    said = answer if answer in [choice.text for choice in step.choices] else as_text(answer)
+    came = "So it is." if answer == right else f"It is: **{right.rstrip('.')}**."
+    return f"You said: **{said.rstrip('.')}**. {came}\n\n{step.after}"
 
 
 def _can_be_told(lesson: Lesson, place: int, book: Notebook, situation: Situation) -> bool:
