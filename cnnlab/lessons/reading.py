@@ -24,6 +24,8 @@ import re
 from cnnlab.lessons.checks import PAGES, Check, check_written, setting_written
 from cnnlab.lessons.figures import FIGURES
 from cnnlab.lessons.lesson import MOST_WORDS, Choice, Kind, Lesson, Step, UnreadableLesson
+from cnnlab.training.recipe import SETTINGS
+from cnnlab.training.setting_kinds import Number, Whole
 
 _MOST_BYTES = 100_000
 _HEADING = re.compile(r"## (?P<kind>[A-Z][a-z]+)(?:: (?P<title>.+))?")
@@ -171,6 +173,8 @@ class _Reader:
             try:
                 for each in values.split(","):
                     setting_written(f"{name}={each}")
+                if not isinstance(SETTINGS[name], Number | Whole) or (name == "epochs" and "," in values):
+                    raise ValueError(f"{word!r} cannot be filled in: settings have numbers, and epochs one.")
             except ValueError as error:
                 raise self._mistake(number, str(error)) from error
             fill.append((name, ", ".join(values.split(","))))

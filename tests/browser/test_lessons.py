@@ -125,7 +125,7 @@ def do(page: Page, step: Step, place: int) -> None:
         case "misread":
             draw_strokes(page, 1, top=40)  # a one
             with run_of(page):
-                page.get_by_role("button", name="5", exact=True).click()
+                page.get_by_test_id("stButtonGroup").get_by_text("5", exact=True).click()
         case "stepped":
             page.get_by_role("button", name="Next step").click()
             expect_rest(page)
