@@ -14,7 +14,7 @@ from cnnlab.comparison.labels import labels_of
 from cnnlab.conclusions.defaults import networks_to_draw_for, runs_of_sweeps
 from cnnlab.data.mnist import TEST_IMAGES
 from cnnlab.drawing.my_digits import my_digits
-from cnnlab.drawing.preparation import prepare
+from cnnlab.drawing.preparation import moved, prepare
 from cnnlab.drawing.strokes import CANVAS_SIDE
 from cnnlab.errors import LabError
 from cnnlab.inference.test_set import TestSet, images_of
@@ -25,6 +25,7 @@ from cnnlab.ui.answers.explanation import explanation_view
 from cnnlab.ui.draw.canvas import SHOWN_SIDE, Picture, canvas, canvas_tools, clear_canvas, drawing_now, put_on_canvas
 from cnnlab.ui.draw.diagram import network_diagram
 from cnnlab.ui.draw.fine_tuning import fine_tuning_view
+from cnnlab.ui.draw.moving import move_now, move_tools
 from cnnlab.ui.draw.my_digits import asked_digit, is_round, keep_choices, my_digits_view
 from cnnlab.ui.draw.pen import live_pen
 from cnnlab.ui.frame.actions import show_error
@@ -38,7 +39,7 @@ from cnnlab.ui.learners.whose import whose_switch
 from cnnlab.ui.lessons.panel import lesson_panel
 from cnnlab.ui.train.choice import RunChoice, runs_and_names
 
-CHOICE = RunChoice("answering", most=12)
+CHOICE = RunChoice(Key.ANSWERING, most=12)
 REFRESH_SECONDS = 1.0  # while a chosen run trains, so that one sees it learn
 
 
@@ -55,21 +56,23 @@ def draw_and_answer(chosen: list[Run]) -> None:
                 st.slider("Brush width", 6, 40, 20, format="%d px", key=Key.BRUSH, persist_state="session")
         if drawing.picture:
             st.caption(as_text(drawing.picture.title))
+        if not is_round():
+            move_tools()
         refusals = live_pen(chosen, with_scales=True)
-    prepared = prepare(drawing.ink())
+    prepared, move = prepare(drawing.ink()), move_now()
     can_keep = prepared is not None and drawing.picture is None
     if is_round():  # near the canvas, for one digit is drawn after the other
         with drawing_column:
             keep_choices(can_keep)
     with answer_column:
-        answers_view(chosen, prepared)
+        answers_view(chosen, prepared, move)
         for refusal in refusals:
             st.caption(as_text(refusal))
         if not is_round():
             keep_choices(can_keep)
-        steps_view(prepared, drawing.picture.steps if drawing.picture else None)
+        steps_view(prepared, drawing.picture.steps if drawing.picture else None, move)
     if chosen:
-        inside_view(looked_into(chosen), prepared.centred if prepared else None)
+        inside_view(looked_into(chosen), moved(prepared.centred, *move) if prepared else None)
 
 
 def any_is_active(runs: list[Run]) -> bool:

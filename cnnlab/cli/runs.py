@@ -18,6 +18,7 @@ from cnnlab.runs.queue import wish_learning_rate
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import all_runs, find_run, unreadable_runs
 from cnnlab.runs.transfer.archive import MOST_BYTES, export_run, import_run
+from cnnlab.storage.learners import InvalidLearner, checked_learner, is_same_learner
 from cnnlab.training.recipe import InvalidConfig
 from cnnlab.wording import in_one_line, percent
 
@@ -30,10 +31,15 @@ from cnnlab.wording import in_one_line, percent
     default=Order.AGE,
     help="What comes first: the newest, the best accuracy, or by name.",
 )
+@click.option("--learner", metavar="NAME", help="Only the runs of whoever has said this name.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each run.")
-def runs(order: Order, as_json: bool) -> None:
+def runs(order: Order, learner: str | None, as_json: bool) -> None:
     """List the runs, those with a star first."""
+    with _refusals():
+        name = None if learner is None else checked_learner(learner)
     for run in in_order(all_runs(), order):
+        if name and not is_same_learner(run.made_by, name):
+            continue
         if as_json:
             record = {
                 "id": run.id,
@@ -45,11 +51,14 @@ def runs(order: Order, as_json: bool) -> None:
                 "pen_accuracy": pen_accuracy_of(run),
                 "star": run.is_starred,
                 "note": run.note,
+                "made_by": run.made_by,
             }
             click.echo(json.dumps(record))
         else:
             star = "* " if run.is_starred else ""
-            told = [run.id, run.status, _result_of(run), star + run.name, *([run.note] if run.note else [])]
+            told = [run.id, run.status, _result_of(run), star + run.name]
+            told += [f"by {run.made_by}"] if run.made_by else []
+            told += [run.note] if run.note else []
             click.echo("\t".join(told))
     for damage in unreadable_runs():
         click.echo(str(damage), err=True)
@@ -85,7 +94,7 @@ def _refusals() -> Iterator[None]:
     """End the command with a sentence where the lab refuses what its arguments ask for."""
     try:
         yield
-    except (NoSuchRun, InvalidNote, ShippedRun) as error:
+    except (NoSuchRun, InvalidNote, InvalidLearner, ShippedRun) as error:
         raise click.UsageError(str(error)) from error
     except LabError as error:
         raise click.ClickException(str(error)) from error

@@ -22,6 +22,7 @@ from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import create_run, find_run
 from cnnlab.runs.snapshots import DEFAULT_SNAPSHOTS
 from cnnlab.runs.writer import RunBusy, RunFinished, RunWriter
+from cnnlab.storage.learners import InvalidLearner, checked_learner
 from cnnlab.training.events import EpochEvent
 from cnnlab.training.loop import require_an_image_for_each
 from cnnlab.training.recipe import (
@@ -75,6 +76,7 @@ def _option(name: str, setting: Setting) -> Callable[[Callable[..., None]], Call
 @click.option("--preset", type=click.Choice(list(PRESETS)), help="A recipe to begin with  [default: tutorial]")
 @recipe_options
 @click.option("--name", help="What to call the run.")
+@click.option("--learner", metavar="NAME", help="Whose run it is: the name that one says on the page Lessons.")
 @click.option(
     "--snapshots",
     type=int,
@@ -87,6 +89,7 @@ def train(
     model: str | None,
     preset: str | None,
     name: str | None,
+    learner: str | None,
     snapshots: int | None,
     resume: str | None,
     as_json: bool,
@@ -105,14 +108,22 @@ def train(
         elif resume is None:
             if processes:
                 chosen = {"threads": processes.threads_of_each()} | chosen
-            definition = _network(model or next(iter(DEFINITIONS)))
+            made_by = None if learner is None else checked_learner(learner)
+            definition = _network(model or next(iter(DEFINITIONS)), made_by)
             config = TrainingConfig(**(PRESETS[preset or "tutorial"] | chosen))
             device_for(config)  # a device that is not here is a bad argument, not a failed run
             if processes:
                 require_an_image_for_each(processes.size, config.images_per_epoch, config.batch_size)
-            run = create_run(definition, config, name, snapshots=DEFAULT_SNAPSHOTS if snapshots is None else snapshots)
-        elif model or preset or name or snapshots is not None or chosen:
-            given = {"model": model, "preset": preset, "name": name, "snapshots": snapshots} | recipe
+            count = DEFAULT_SNAPSHOTS if snapshots is None else snapshots
+            run = create_run(definition, config, name, snapshots=count, made_by=made_by)
+        elif model or preset or name or learner is not None or snapshots is not None or chosen:
+            given = {
+                "model": model,
+                "preset": preset,
+                "name": name,
+                "learner": learner,
+                "snapshots": snapshots,
+            } | recipe
             options = ", ".join(f"--{field.replace('_', '-')}" for field, value in given.items() if value is not None)
             raise click.UsageError(f"A resumed run keeps its recipe and its name: leave out {options}.")
         else:
@@ -129,17 +140,26 @@ def train(
             processes.part()
     except InvalidConfig as error:
         raise click.BadParameter(str(error), param_hint=f"--{error.field.replace('_', '-')}") from error
-    except (UnknownDefinition, CannotRead, UnfitName, NoSuchRun, RunBusy, RunFinished, InvalidName) as error:
+    except (
+        UnknownDefinition,
+        CannotRead,
+        UnfitName,
+        NoSuchRun,
+        RunBusy,
+        RunFinished,
+        InvalidName,
+        InvalidLearner,
+    ) as error:
         raise click.UsageError(str(error)) from error
     except LabError as error:
         raise click.ClickException(str(error)) from error
 
 
-def _network(model: str) -> Definition:
+def _network(model: str, made_by: str | None) -> Definition:
     """Return the network of a name, or the one that a file holds, which is kept under the file's name."""
     if not model.endswith(".py"):
         return network_named(model)
-    return keep_network(Path(model).stem, source_in(model))
+    return keep_network(Path(model).stem, source_in(model), made_by)
 
 
 def _end_after_restart(run: Run, processes: Processes) -> None:

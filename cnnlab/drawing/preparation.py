@@ -131,6 +131,20 @@ def shrink(drawn: np.ndarray) -> np.ndarray:
     return _resample(drawn, SIDE)
 
 
+def moved(image: np.ndarray, right: int, down: int) -> np.ndarray:
+    """Move an image by whole pixels; what leaves it is lost, and what comes in is empty.
+
+    Parameters
+    ----------
+    image
+        Shape (28, 28).
+    right, down
+        How far, from -28 to 28.
+    """
+    around = np.pad(image, SIDE)
+    return around[SIDE - down : 2 * SIDE - down, SIDE - right : 2 * SIDE - right]
+
+
 def _resample(image: np.ndarray, side: int) -> np.ndarray:
     """Resample the square around an image; each new pixel is the mean over exactly the area that it covers.
 

@@ -3,7 +3,7 @@
 // same numbers; without this module it is the only one that does.
 
 import { softmax, unpacked } from "./engine.js";
-import { prepare, shrink } from "./preparation.js";
+import { moved, prepare, shrink } from "./preparation.js";
 
 const CANVAS_SIDE = 280;
 const FRAME = ".st-key-canvas_frame";
@@ -21,6 +21,7 @@ export default function ({ data }) {
   let isDrawing = false;
   let frame = 0;
   let answered = 0; // how much ink there was
+  let moveAnswered = [0, 0];
 
   const answer = () => {
     frame = 0;
@@ -32,21 +33,23 @@ export default function ({ data }) {
       for (const told of document.querySelectorAll(".answer .unlike, .doubt")) told.textContent = "";
     }
     const steps = prepare(ink, CANVAS_SIDE);
+    moveAnswered = moveNow();
+    const seen = steps && moved(steps.centred, ...moveAnswered);
     const shrunk = steps && shrink(steps.drawn, CANVAS_SIDE);
     for (const { run, layers, network } of networks) {
-      const values = steps && network(steps.centred);
+      const values = steps && network(seen);
       const shares = steps && softmax(values.at(-1));
       for (const card of document.querySelectorAll(`.answer[data-run="${CSS.escape(run)}"]`)) {
         write(card, steps && [shares, softmax(network(shrunk).at(-1))]);
       }
       // For the diagram, which shows one of the runs.
       const detail = steps
-        ? { run, layers, values, shares, image: steps.centred }
+        ? { run, layers, values, shares, image: seen }
         : { run, layers, values: layers.map(emptyOf), shares: Array(10).fill(0), image: new Float32Array(784) };
       document.dispatchEvent(new CustomEvent("cnnlab:values", { detail }));
     }
     if (steps && isDrawing) showDrawn(paper.canvas, steps.box); // afterwards the server shows them, sharper
-    showSteps({ Fitted: steps?.fitted, Centred: steps?.centred, "Plain shrink": shrunk });
+    showSteps({ Fitted: steps?.fitted, Centred: steps?.centred, Moved: seen, "Plain shrink": shrunk });
   };
   const soon = () => (frame ||= requestAnimationFrame(answer));
   const begin = (event) => {
@@ -66,7 +69,8 @@ export default function ({ data }) {
   const tidying = setInterval(() => {
     tidy();
     // While the server takes a stroke, the canvas is empty for a moment; and what it puts there moves no pen.
-    if (!isDrawing && sumOf(inkOn(paper)) !== answered) soon();
+    const isOther = sumOf(inkOn(paper)) !== answered || String(moveNow()) !== String(moveAnswered);
+    if (!isDrawing && isOther) soon();
   }, TIDY_MILLISECONDS);
   stop = () => {
     clearInterval(tidying);
@@ -86,6 +90,12 @@ function tidy() {
       canvas.setAttribute("aria-label", "Canvas: draw a digit here");
     }
   }
+}
+
+/** Return how far the server shows the drawing moved, in pixels to the right and down. */
+function moveNow() {
+  const { right = 0, down = 0 } = document.querySelector(".steps")?.dataset ?? {};
+  return [Number(right), Number(down)];
 }
 
 const emptyOf = ({ shape }) => new Float32Array(shape.reduce((one, other) => one * other, 1));

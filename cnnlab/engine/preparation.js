@@ -25,6 +25,17 @@ export function shrink(drawn, side) {
   return resample(drawn, side, side, IMAGE_SIDE);
 }
 
+/** Move an image of 28 by 28 by whole pixels; what leaves it is lost, and what comes in is empty. */
+export function moved(image, right, down) {
+  const result = new Float32Array(image.length);
+  for (let y = Math.max(0, down); y < Math.min(IMAGE_SIDE, IMAGE_SIDE + down); y++) {
+    for (let x = Math.max(0, right); x < Math.min(IMAGE_SIDE, IMAGE_SIDE + right); x++) {
+      result[y * IMAGE_SIDE + x] = image[(y - down) * IMAGE_SIDE + x - right];
+    }
+  }
+  return result;
+}
+
 function ofTheMost(ink) {
   let most = 0;
   for (const each of ink) most = Math.max(most, each);

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from safetensors.torch import load
 from torch import Tensor
+from torch.nn.functional import pad
 
 from cnnlab.data.mnist import TEST_IMAGES, load_test_set
 from cnnlab.data.pen_digits import TESTING_DIGITS, load_drawn
@@ -90,6 +91,23 @@ def predictions_of(run: Run, test_set: TestSet = "mnist", moment: Moment = "newe
 @lru_cache(maxsize=256)  # of 50 kB: some films
 def _predictions_at(_fingerprint: str, run: Run, moment: Moment, test_set: TestSet) -> Predictions:
     return _predict(network_at(run, moment), test_set)
+
+
+def moved_accuracy_of(run: Run, right: int) -> float | None:
+    """Return how often a run reads MNIST's test images moved to the right by some pixels, from 0 to 1.
+
+    None where that cannot be measured.
+    """
+    with suppress(LabError):
+        return _moved_accuracy(newest_network_of(run).fingerprint, run, right)
+    return None
+
+
+@lru_cache(maxsize=256)
+def _moved_accuracy(_fingerprint: str, run: Run, right: int) -> float:
+    images, labels = images_of("mnist")
+    images = pad(images, (right, -right))  # a negative pad cuts
+    return float((predict_logits(newest_network_of(run).module, images).argmax(dim=1) == labels).double().mean())
 
 
 def _predict(network: Network, test_set: TestSet) -> Predictions:

@@ -1,8 +1,15 @@
 """How the lab sees that a step of a lesson was done."""
 
+import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 
+from cnnlab.drawing.my_digits import MyDigit
+from cnnlab.drawing.preparation import prepare
+from cnnlab.drawing.strokes import CANVAS_SIDE, Stroke, ink_of
+from cnnlab.errors import LabError
+from cnnlab.inference.answers import answers_of
 from cnnlab.models.reading.network import CannotRead
 from cnnlab.models.reading.source import read
 from cnnlab.models.reading.understanding import Understood, understand
@@ -21,8 +28,16 @@ class Situation:
     ----------
     runs
         Those that were made since, the newest first.
-    strokes
-        How many are on the canvas that were not there when the step was turned to.
+    strokes, strokes_before
+        Those on the canvas, and those that were there when the step was turned to.
+    is_on_picture, has_new_picture
+        Whether the strokes lie on a picture, and whether it was put there since the step was turned to.
+    moved
+        By how many pixels the drawing is moved off the centre, at most, if that was done since the step was turned to.
+    kept
+        The drawings that the learner has said the meaning of since the step was turned to.
+    answering
+        The runs whose networks answer on Draw.
     source
         What stands in the editor of Write; empty if nobody was there.
     first_source
@@ -34,7 +49,13 @@ class Situation:
     """
 
     runs: tuple[Run, ...] = ()
-    strokes: int = 0
+    strokes: tuple[Stroke, ...] = ()
+    strokes_before: tuple[Stroke, ...] = ()
+    is_on_picture: bool = False
+    has_new_picture: bool = False
+    moved: int = 0
+    kept: tuple[MyDigit, ...] = ()
+    answering: tuple[Run, ...] = ()
     source: str = ""
     first_source: str = ""
     step: int = 0
@@ -44,6 +65,11 @@ class Situation:
     def finished_runs(self) -> list[Run]:
         """The runs that trained to their end, the newest first."""
         return [run for run in self.runs if run.status is Status.FINISHED]
+
+    @property
+    def new_strokes(self) -> list[Stroke]:
+        """The strokes drawn since the step was turned to."""
+        return [stroke for stroke in self.strokes if stroke not in self.strokes_before]
 
 
 @dataclass(frozen=True)
@@ -60,12 +86,15 @@ class Check:
         How many there must be, or which step.
     word
         The setting or the page that it is about.
+    drawing
+        What the strokes must be, by `_DRAWINGS`, with a number of pixels behind each; 0 where it needs none.
     """
 
     name: str
     settings: tuple[tuple[str, object], ...] = ()
     count: int = 1
     word: str = ""
+    drawing: tuple[tuple[str, int], ...] = ()
 
     def is_met(self, situation: Situation) -> bool:
         """Return whether it is so."""
@@ -83,7 +112,7 @@ class CheckKind:
     usage
         How it is written in a lesson's file.
     takes
-        What may follow its name: "settings", "count", "setting", "page".
+        What may follow its name: "settings", "count", "setting", "page", "drawing".
     """
 
     is_met: Callable[[Check, Situation], bool]
@@ -104,10 +133,13 @@ def check_written(text: str) -> Check:
         raise ValueError(f"there is no check {name!r}; there are {', '.join(CHECKS)}.")
     kind = CHECKS[name]
     settings: list[tuple[str, object]] = []
+    drawing: list[tuple[str, int]] = []
     count, about = 1, ""
     for word in words:
         if "settings" in kind.takes and "=" in word:
-            settings.append(_setting(word))
+            settings.append(setting_written(word))
+        elif "drawing" in kind.takes and (wanted := re.fullmatch(_DRAWING, word)):
+            drawing.append((wanted["word"] or word, int(wanted["pixels"] or 0)))
         elif "count" in kind.takes and word.isdecimal():
             count = int(word)
         elif ("setting" in kind.takes and word in SETTINGS) or ("page" in kind.takes and word in PAGES):
@@ -116,10 +148,17 @@ def check_written(text: str) -> Check:
             raise ValueError(f"{word!r} cannot stand behind the check {name}; it is written {kind.usage!r}.")
     if ("setting" in kind.takes or "page" in kind.takes) and not about:
         raise ValueError(f"the check {name} is written {kind.usage!r}.")
-    return Check(name, tuple(settings), count, about)
+    return Check(name, tuple(settings), count, about, tuple(drawing))
 
 
-def _setting(word: str) -> tuple[str, object]:
+def setting_written(word: str) -> tuple[str, object]:
+    """Return the setting of a recipe, and its value, that a word such as "epochs=2" names.
+
+    Raises
+    ------
+    ValueError
+        If there is none such, in a sentence.
+    """
     name, _, value = word.partition("=")
     if name not in SETTINGS:
         raise ValueError(f"{name!r} is no setting of a recipe.")
@@ -168,7 +207,32 @@ def _rate_changed(check: Check, situation: Situation) -> bool:
 
 
 def _drawn(check: Check, situation: Situation) -> bool:
-    return situation.strokes >= check.count
+    new = situation.new_strokes
+    if not check.drawing:
+        return len(new) + situation.has_new_picture >= check.count
+    return len(new) >= check.count and all(_DRAWINGS[word](situation, pixels) for word, pixels in check.drawing)
+
+
+def _is_in_corner(situation: Situation, _: int) -> bool:
+    """Return whether all that is drawn lies in a corner."""
+    points = [point for stroke in situation.strokes for point in stroke.points]
+    return all(max(values) <= _CORNER or min(values) >= CANVAS_SIDE - _CORNER for values in zip(*points, strict=True))
+
+
+def _moved(check: Check, situation: Situation) -> bool:
+    return situation.moved >= check.count
+
+
+def _misread(check: Check, situation: Situation) -> bool:
+    """Return whether a network has answered something else to a drawing than was meant."""
+    for each in situation.kept:
+        if (prepared := prepare(ink_of(each.strokes))) is None:
+            continue
+        for run in situation.answering:
+            with suppress(LabError):  # a network that cannot answer has misread nothing
+                if answers_of(run, prepared.centred[None])[0].digit != each.digit:
+                    return True
+    return False
 
 
 def _network_written(situation: Situation) -> Understood | None:
@@ -207,13 +271,27 @@ def _opened(check: Check, situation: Situation) -> bool:
     return check.word in situation.pages
 
 
+_CORNER = 0.4 * CANVAS_SIDE
+_DRAWINGS: dict[str, Callable[[Situation, int], bool]] = {
+    "thinner": lambda situation, pixels: all(stroke.width < pixels for stroke in situation.new_strokes),
+    "thicker": lambda situation, pixels: all(stroke.width > pixels for stroke in situation.new_strokes),
+    "in-corner": _is_in_corner,
+    "on-picture": lambda situation, _: situation.is_on_picture,
+}
+_DRAWING = r"(?P<word>thinner|thicker)=(?P<pixels>\d{1,3})|in-corner|on-picture"
 PAGES = ("home", "write", "step", "train", "compare", "draw", "inspect", "sweep")
 CHECKS = {
     "trained": CheckKind(_trained, "trained [HOW MANY] [setting=value …]", ("settings", "count")),
     "compared": CheckKind(_compared, "compared SETTING HOW MANY", ("setting", "count")),
     "both": CheckKind(_both, "both"),
     "rate-changed": CheckKind(_rate_changed, "rate-changed"),
-    "drawn": CheckKind(_drawn, "drawn [STROKES]", ("count",)),
+    "drawn": CheckKind(
+        _drawn,
+        "drawn [STROKES] [thinner=PIXELS] [thicker=PIXELS] [in-corner] [on-picture]",
+        ("count", "drawing"),
+    ),
+    "moved": CheckKind(_moved, "moved PIXELS", ("count",)),
+    "misread": CheckKind(_misread, "misread"),
     "written": CheckKind(_written, "written"),
     "no-list": CheckKind(_no_list, "no-list"),
     "own-network": CheckKind(_own_network, "own-network"),

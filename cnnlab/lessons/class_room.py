@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from itertools import pairwise
 
@@ -72,6 +73,17 @@ def places_in(lesson: Lesson, books: Iterable[Notebook]) -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(rows, columns=["learner", "step", "title", "answered"])
+
+
+def lesson_of_most(lessons: Sequence[Lesson], books: Iterable[Notebook]) -> Lesson:
+    """Return the lesson that most learners have begun last; the first in order where none has more than another."""
+    places = {lesson.name: place for place, lesson in enumerate(lessons)}
+    counts = [0] * len(lessons)
+    for book in books:
+        begun = {name: datetime.fromisoformat(when) for name, when in book.begun.items() if name in places}
+        if begun:
+            counts[places[max(begun, key=begun.__getitem__)]] += 1
+    return lessons[counts.index(max(counts))]
 
 
 def title_of(step: Step) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from cnnlab.inference.test_set import moved_accuracy_of
 from cnnlab.lessons.checks import Situation
 from cnnlab.lessons.class_room import GOOD_ACCURACY, count_numbers
 from cnnlab.runs.run import Run
@@ -10,6 +11,7 @@ from cnnlab.training.events import EpochEvent
 from cnnlab.training.recipe import SETTINGS, TrainingConfig
 from cnnlab.wording import percent
 
+_MOVED = 4  # pixels to the right
 NOT_YET = "not measured yet"
 
 
@@ -103,6 +105,11 @@ def _newest_numbers(situation: Situation) -> float | None:
     return count_numbers(runs[0]) if runs else None
 
 
+def _moved_accuracy(situation: Situation) -> float | None:
+    runs = situation.finished_runs
+    return moved_accuracy_of(runs[0], _MOVED) if runs else None
+
+
 def _loss(value: float) -> str:
     return f"{value:.4f}"
 
@@ -118,6 +125,7 @@ FIGURES = {
     "test_loss": Figure(_of_epoch(-1, lambda epoch: epoch.test_loss), _loss, "the test loss at the end"),
     "test_accuracy": Figure(_of_epoch(-1, lambda epoch: epoch.test_accuracy), percent, "the test accuracy"),
     "pen_accuracy": Figure(_of_epoch(-1, lambda epoch: epoch.pen_accuracy), percent, "the accuracy on people's digits"),
+    "moved_accuracy": Figure(_moved_accuracy, percent, f"the accuracy on images moved by {_MOVED} pixels"),
     "best_rate": Figure(_best_rate, lambda value: f"{value:g}", "the learning rate with the lowest loss"),
     "seeds_apart": Figure(_seeds_apart, _loss, "how far the seeds' losses lie apart"),
     "definitions_apart": Figure(_definitions_apart, lambda value: f"{value:g}", "how far the two definitions differ"),

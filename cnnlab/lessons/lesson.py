@@ -56,6 +56,8 @@ class Step:
         Of `Kind.DO`: how the lab sees that it was done.
     measured
         Of `Kind.PREDICT`: the figure that is predicted.
+    fill
+        Of `Kind.DO` on Sweep: what its form is filled with, the values of each setting as a person writes them.
     """
 
     kind: Kind
@@ -66,6 +68,7 @@ class Step:
     page: str = ""
     check: Check | None = None
     measured: str = ""
+    fill: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

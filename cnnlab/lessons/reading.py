@@ -21,16 +21,18 @@ figure of `cnnlab.lessons.figures`, or ``predicted``: what the learner said last
 
 import re
 
-from cnnlab.lessons.checks import PAGES, Check, check_written
+from cnnlab.lessons.checks import PAGES, Check, check_written, setting_written
 from cnnlab.lessons.figures import FIGURES
 from cnnlab.lessons.lesson import MOST_WORDS, Choice, Kind, Lesson, Step, UnreadableLesson
+from cnnlab.training.recipe import SETTINGS
+from cnnlab.training.setting_kinds import Number, Whole
 
 _MOST_BYTES = 100_000
 _HEADING = re.compile(r"## (?P<kind>[A-Z][a-z]+)(?:: (?P<title>.+))?")
 _SETTING = re.compile(r"(?P<name>[a-z]+): *(?P<value>.*)")
 _CHOICE = re.compile(r"- \[(?P<mark>[ x])\] (?P<text>.+)")
 _FIGURE = re.compile(r"\{(?P<name>[^{}]*)\}")
-_SETTINGS = ("page", "check", "measured")
+_SETTINGS = ("page", "check", "measured", "fill")
 PREDICTED = "predicted"
 
 
@@ -111,6 +113,7 @@ class _Reader:
             page=self._known(settings, "page", PAGES),
             check=self._check(settings),
             measured=self._known(settings, "measured", tuple(FIGURES)),
+            fill=self._fill(settings),
         )
         self._require_sense(step, begin)
         return step
@@ -161,6 +164,22 @@ class _Reader:
         except ValueError as error:
             raise self._mistake(number, str(error)) from error
 
+    def _fill(self, settings: dict[str, tuple[int, str]]) -> tuple[tuple[str, str], ...]:
+        """Return what the form on Sweep is filled with: settings, each with its values in one line."""
+        number, value = settings.get("fill", (0, ""))
+        fill = []
+        for word in value.split():
+            name, _, values = word.partition("=")
+            try:
+                for each in values.split(","):
+                    setting_written(f"{name}={each}")
+                if not isinstance(SETTINGS[name], Number | Whole) or (name == "epochs" and "," in values):
+                    raise ValueError(f"{word!r} cannot be filled in: settings have numbers, and epochs one.")
+            except ValueError as error:
+                raise self._mistake(number, str(error)) from error
+            fill.append((name, ", ".join(values.split(","))))
+        return tuple(fill)
+
     def _require_sense(self, step: Step, begin: int) -> None:
         """Check that a step has what its kind needs."""
         right = sum(choice.is_right for choice in step.choices)
@@ -174,6 +193,8 @@ class _Reader:
                 mistake = "a prediction has answers to choose from (- [ ]), or a figure that is measured."
             case Kind.DO if step.check is None:
                 mistake = "what is done has a check:, by which the lab sees it."
+            case _ if step.fill and step.page != "sweep":
+                mistake = "fill: is for a step on the page sweep."
             case Kind.EXPLAIN if not step.after:
                 mistake = "an explanation of one's own is followed by the lab's, behind >."
             case Kind.ASK if len(step.choices) < 2 or right != 1 or not step.after:

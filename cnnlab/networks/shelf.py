@@ -163,6 +163,18 @@ def delete_network(kept: Kept) -> None:
         kept.path.unlink(missing_ok=True)
 
 
+def delete_damaged_network(path: Path) -> None:
+    """Remove a file that `damaged_networks` returns.
+
+    Raises
+    ------
+    HomeError
+        If the home cannot be written.
+    """
+    with writing_to_home():
+        path.unlink(missing_ok=True)
+
+
 def _deleted_path(name: str) -> Path:
     """Return the file with the highest version of a name that was deleted: no other network is ever called the same."""
     return networks_folder() / f".deleted-{hashlib.sha256(name.encode()).hexdigest()[:16]}"

@@ -14,6 +14,8 @@ from cnnlab.errors import LabError
 from cnnlab.storage.checksums import sealed, unsealed
 from cnnlab.storage.files import identifier_after, replacing
 from cnnlab.storage.home import home, listing, writing_to_home
+from cnnlab.storage.learners import is_same_learner, maker_told_in
+from cnnlab.storage.locks import exclusive_lock
 
 # Of a sweep's file. 1: before December 2026, without a number.
 FORMAT = 2
@@ -73,6 +75,24 @@ def lock_path(sweep_id: str) -> Path:
 def write(path: Path, content: dict[str, Any]) -> None:
     with writing_to_home(), replacing(path) as unfinished:
         unfinished.write_text(json.dumps(sealed(content)), encoding="utf-8")
+
+
+def delete_file(sweep_id: str) -> None:
+    """Delete a sweep's file, also one that cannot be read.
+
+    Raises
+    ------
+    HomeError
+        If the home cannot be written.
+    """
+    with writing_to_home(), exclusive_lock(lock_path(sweep_id)):
+        (sweeps_folder() / f"{sweep_id}.json").unlink(missing_ok=True)
+
+
+def ids_told_to_be_of(learner: str) -> list[str]:
+    """Return the sweeps whose files say that a learner made them, also those that cannot be read otherwise."""
+    paths = [sweeps_folder() / name for name in names()]
+    return [path.stem for path in paths if is_same_learner(maker_told_in(path), learner)]
 
 
 def sweeps_folder() -> Path:

@@ -27,6 +27,7 @@ from cnnlab.sweeps.folder import (
     NewerSweep,
     NoSuchSweep,
     content_in,
+    delete_file,
     lock_path,
     names,
     new_path,
@@ -284,8 +285,7 @@ def delete_sweep(sweep: Sweep) -> None:
     HomeError
         If the home cannot be written.
     """
-    with writing_to_home(), exclusive_lock(lock_path(sweep.id)):
-        sweep._path.unlink(missing_ok=True)
+    delete_file(sweep.id)
 
 
 def _make_runs(recipes: list[tuple[Definition, TrainingConfig]], sweep_id: str, made_by: str | None) -> list[Run]:

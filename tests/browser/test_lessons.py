@@ -5,10 +5,11 @@ from contextlib import suppress
 from urllib.parse import urlsplit
 
 import pytest
-from hand import canvas, draw
+from hand import canvas, draw, run_of
 from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import Locator, Page, expect
 
+from cnnlab.lessons.checks import Check
 from cnnlab.lessons.lesson import Kind, Lesson, Step
 from cnnlab.lessons.shelf import all_lessons
 from cnnlab.models.definitions import DEFINITIONS
@@ -16,8 +17,6 @@ from cnnlab.models.definitions import DEFINITIONS
 pytestmark = pytest.mark.browser
 
 LESSONS = all_lessons()[0]
-RATES = "0.00001, 0.0001, 0.001, 0.01, 0.1"
-SEEDS = "0, 1, 2, 3, 4"
 SMALL_NETWORK = """nn.Sequential(
     nn.Flatten(),
     nn.Linear(784, 10),
@@ -42,14 +41,43 @@ def repeat(act: Callable[[], None], see: Callable[[], None]) -> None:
     raise AssertionError("Nothing came of it, ten times.")
 
 
+def draw_as_asked(page: Page, check: Check, place: int) -> None:
+    """Draw with the pen, and where, a check asks for; what is drawn differs from step to step."""
+    asked = dict(check.drawing)
+    if asked:
+        with run_of(page):
+            page.get_by_role("button", name="Brush").click()
+        width = page.get_by_role("slider", name="Brush width")
+        width.press("Home" if "thinner" in asked else "End")
+        page.keyboard.press("Escape")
+        expect(width).to_be_hidden()
+    if "in-corner" in asked:
+        draw_strokes(page, 1, top=40)  # whose place is not the corner: nothing is done yet
+        expect(panel(page).get_by_text("The lab sees when it is done.")).to_be_visible()
+        clear(page)
+        draw(page, [[(60, 40), (60, 90)]])
+    elif "on-picture" in asked:
+        page.get_by_role("button", name="Start from a picture").click()
+        page.get_by_role("button", name="Show", exact=True).click()
+        expect(page.get_by_text("Test image 0: a 7")).to_be_visible()
+        page.keyboard.press("Escape")
+        draw(page, [[(100, 100), (180, 100)]])
+    else:
+        draw_strokes(page, check.count, top=40 + 5 * place)
+
+
 def draw_strokes(page: Page, count: int, top: int) -> None:
+    clear(page)
+    draw(page, [[(60 + 40 * number, top), (60 + 40 * number, 220)] for number in range(count)])
+
+
+def clear(page: Page) -> None:
     expect(canvas(page)).to_have_count(1)
     canvas(page).evaluate("each => { each.dataset.before = 'yes'; }")
     repeat(
         page.get_by_role("button", name="Clear", exact=True).click,
         lambda: expect(page.locator("canvas[data-before]")).to_have_count(0, timeout=5_000),  # a new one comes
     )
-    draw(page, [[(60 + 40 * number, top), (60 + 40 * number, 220)] for number in range(count)])
 
 
 def fill(page: Page, label: str, value: str) -> None:
@@ -66,9 +94,12 @@ def train(page: Page, **settings: str) -> None:
     page.get_by_role("button", name="Start training").click()
 
 
-def sweep(page: Page, rates: str, seeds: str, epochs: str) -> None:
-    for label, value in (("Learning rate", rates), ("Seed", seeds), ("Epochs of each", epochs)):
-        fill(page, label, value)
+def sweep(page: Page, plan: dict[str, str]) -> None:
+    panel(page).get_by_role("button", name="Fill it in").click()
+    expect(page.get_by_role("textbox", name="Seed", exact=True)).to_have_value(plan["seed"])
+    expect(page.get_by_role("textbox", name="Learning rate", exact=True)).to_have_value(plan["learning_rate"])
+    expect(page.get_by_role("spinbutton", name="Epochs of each")).to_have_value(plan["epochs"])
+    expect_rest(page)
     page.get_by_role("button", name="Start the sweep").click()
 
 
@@ -85,7 +116,16 @@ def do(page: Page, step: Step, place: int) -> None:
     settings = dict(check.settings)
     match check.name:
         case "drawn":
-            draw_strokes(page, check.count, top=40 + 5 * place)
+            draw_as_asked(page, check, place)
+        case "moved":
+            draw_strokes(page, 1, top=40)
+            for _ in range(check.count):
+                with run_of(page):
+                    page.get_by_role("button", name="Right", exact=True).press("Enter")
+        case "misread":
+            draw_strokes(page, 1, top=40)  # a one
+            with run_of(page):
+                page.get_by_test_id("stButtonGroup").get_by_text("5", exact=True).click()
         case "stepped":
             page.get_by_role("button", name="Next step").click()
             expect_rest(page)
@@ -100,7 +140,7 @@ def do(page: Page, step: Step, place: int) -> None:
             page.keyboard.press("Escape")
             page.get_by_role("button", name="Train both").click()
         case "compared":
-            sweep(page, *((RATES, "0", "1") if check.word == "learning_rate" else ("0.001", SEEDS, "2")))
+            sweep(page, dict(step.fill))
         case "rate-changed":
             train(page, Epochs="50", Learning_rate="0.001")
             page.get_by_role("button", name="Rate", exact=True).click()
@@ -113,9 +153,13 @@ def do(page: Page, step: Step, place: int) -> None:
             expect(page.get_by_role("button", name="Start training")).to_be_visible()
             train(page, Epochs="1")
         case "trained":
+            if "data" in settings:
+                more = page.get_by_test_id("stExpander").filter(has_text="More settings").locator("summary")
+                if page.get_by_role("combobox", name="Trained on").is_hidden():
+                    more.click()
+                    expect_rest(page)
+                fill(page, "Shift (pixels)", str(settings.get("shift", 0)))
             if settings.get("data") == "mnist+pen":
-                page.get_by_text("More settings").click()
-                expect_rest(page)
                 data = page.get_by_role("combobox", name="Trained on")
                 data.scroll_into_view_if_needed()
                 repeat(

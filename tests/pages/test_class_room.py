@@ -169,6 +169,17 @@ def test_the_teacher_sees_the_class(app):
     assert page.dataframe[0].value[["learner", "step"]].values.tolist() == [[HOSTILE, 2], ["Ada", 3]]
 
 
+def test_the_board_opens_on_the_lesson_that_most_are_in(app):
+    later = NOW.replace("T08", "T09")
+    for name, then in (("Ada", "3-one-step"), ("Bob", "3-one-step"), ("Eve", "2-two-ways")):
+        notebook_of(name).begin("1-draw-and-be-read", NOW)
+        notebook_of(name).begin(then, later)
+    notebook_of("Eve").begin("no lesson any more", later)
+    page = opened(app, board=_BOARD_KEY)
+    assert page.selectbox(key="board_lesson").value == "3-one-step"
+    assert page.dataframe[0].value["learner"].tolist() == ["Ada", "Bob"]
+
+
 def test_the_teacher_stops_all_that_can_be_stopped_and_is_told_what_cannot(app):
     runs = [create_run(DEFINITIONS["module"], TrainingConfig(), made_by="Ada") for _ in range(3)]
     for run in runs:

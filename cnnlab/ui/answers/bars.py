@@ -12,7 +12,7 @@ import numpy as np
 import streamlit as st
 
 from cnnlab.comparison.labels import labels_of
-from cnnlab.drawing.preparation import Preparation, shrink
+from cnnlab.drawing.preparation import Preparation, moved, shrink
 from cnnlab.errors import LabError
 from cnnlab.inference.answers import Answer, answers_of
 from cnnlab.inference.networks import Moment
@@ -69,17 +69,22 @@ _STYLE = """
 """
 
 
-def answers_view(runs: Sequence[Run], prepared: Preparation | None) -> None:
+def answers_view(runs: Sequence[Run], prepared: Preparation | None, move: tuple[int, int] = (0, 0)) -> None:
     """Show the answer of each run as bars over the ten digits, in places that stay where they are.
 
-    Below them is room for what is to be said against the answers.
+    Below them is room for what is to be said against the answers: of the drawing, wherever it was moved.
+
+    Parameters
+    ----------
+    move
+        How far the drawing is moved before the networks see it, in pixels to the right and down.
     """
     answers: dict[str, list[Answer]] = {}
     refusals: dict[str, str] = {}
     for run in runs:
         try:
             if prepared:
-                answers[run.id] = ask(answers_of, run, _inputs(prepared))
+                answers[run.id] = ask(answers_of, run, _inputs(prepared, move))
         except LabError as error:
             refusals[run.id] = str(error)
     labels = {run.id: label for run, label in zip(runs, labels_of(runs), strict=True)}
@@ -127,15 +132,21 @@ def answer_view(run: Run, image: np.ndarray, moment: Moment = "now") -> None:
     st.html(f'{_STYLE}<div class="answers" style="--bar: {theme_color("primaryColor")}">{card}</div>')
 
 
-def steps_view(prepared: Preparation | None, picture: "PictureSteps | None" = None) -> None:
-    """Show the steps from the drawing to the network's input as small pictures, after those from a photo to its ink."""
+def steps_view(
+    prepared: Preparation | None, picture: "PictureSteps | None" = None, move: tuple[int, int] = (0, 0)
+) -> None:
+    """Show the steps from the drawing to the network's input as small pictures, after those from a photo to its ink.
+
+    While the pen moves, the page reads off them how far the drawing is moved.
+    """
     empty = np.zeros((1, 1), np.float32)
     shown = (
         *_photo_steps(picture),
         ("Drawn", "280\u00a0×\u00a0280 pixels", prepared.drawn if prepared else empty),
         ("Cropped", "the box around the ink", prepared.cropped if prepared else empty),
         ("Fitted", "into 20\u00a0×\u00a020", prepared.fitted if prepared else empty),
-        ("Centred", "what the networks see", prepared.centred if prepared else empty),
+        ("Centred", "by its mass" if any(move) else "what the networks see", prepared.centred if prepared else empty),
+        *([("Moved", _move_in_words(*move), moved(prepared.centred, *move))] if prepared and any(move) else []),
         ("Plain shrink", "without these steps", shrink(prepared.drawn) if prepared else empty),
     )
     figures = [
@@ -145,7 +156,14 @@ def steps_view(prepared: Preparation | None, picture: "PictureSteps | None" = No
         f"<figcaption>{title}<small>{told}</small></figcaption></figure>"
         for title, told, picture in shown
     ]
-    st.html(f'<div class="steps">{"".join(figures)}</div>')
+    right, down = move
+    st.html(f'<div class="steps" data-right="{right}" data-down="{down}">{"".join(figures)}</div>')
+
+
+def _move_in_words(right: int, down: int) -> str:
+    across, along = "right" if right > 0 else "left", "down" if down > 0 else "up"
+    parts = [f"{abs(way)}\u00a0px {name}" for way, name in ((right, across), (down, along)) if way]
+    return ", ".join(parts)
 
 
 def _photo_steps(picture: "PictureSteps | None") -> list[tuple[str, str, np.ndarray]]:
@@ -159,9 +177,9 @@ def _photo_steps(picture: "PictureSteps | None") -> list[tuple[str, str, np.ndar
     return [(title, told, step[::3, ::3]) for title, told, step in shown]  # sent again with each stroke
 
 
-def _inputs(prepared: Preparation) -> np.ndarray:
+def _inputs(prepared: Preparation, move: tuple[int, int]) -> np.ndarray:
     """Return what a network is asked about: the drawing as prepared, and as plainly shrunk. Shape (2, 28, 28)."""
-    return np.stack([prepared.centred, shrink(prepared.drawn)])
+    return np.stack([moved(prepared.centred, *move), shrink(prepared.drawn)])
 
 
 def _card(

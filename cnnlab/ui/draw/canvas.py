@@ -133,7 +133,8 @@ def _undo_stroke() -> None:
 
 
 def put_on_canvas(picture: Picture | None) -> None:
-    """Take everything off the canvas, and put a picture on it that can be drawn on."""
+    """Take everything off the canvas, and put a picture on it that can be drawn on: it stands in the centre."""
+    st.session_state.pop(Key.MOVE, None)
     st.session_state[Key.CANVAS_PICTURE] = picture
     _start_from(_EMPTY)
 

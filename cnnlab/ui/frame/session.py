@@ -27,7 +27,7 @@ class Key(StrEnum):
     IS_TEACHER = "is_teacher"  # the board is shown in place of the lessons
     BOARD_LESSON = "board_lesson"  # the one that the teacher looks at
     BOARD_PART = "board_part"  # the tab
-    LESSON_DRAWING = "lesson_drawing"  # what was on the canvas when the step was turned to, behind that step
+    LESSON_DRAWING = "lesson_drawing"  # what was on the canvas and kept when the step was turned to, behind that step
     LESSON_SOURCE = "lesson_source"  # what stood in the editor when it was begun
 
     # Write
@@ -74,8 +74,10 @@ class Key(StrEnum):
     CANVAS_PICTURE = "canvas_picture"  # what lies below the strokes
     CANVAS_IMAGE = "canvas_image"  # what Inspect sends: the test set, the image and the run
     TURN_TO_CANVAS = "turn_to_canvas"  # somebody far below has put something on it, or begins a round
+    MOVE = "move"  # how far the drawing is moved before the networks see it, in pixels to the right and down
     ERASES = "erases"  # the pen is turned round
     BRUSH = "brush"  # its width, in pixels
+    ANSWERING = "answering"  # the runs whose networks answer
     LOOKED_INTO_RUN = "looked_into_run"  # the one whose diagram is shown
     TEST_IMAGE = "test_image"
     UPLOADED_PICTURE = "uploaded_picture"

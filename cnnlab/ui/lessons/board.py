@@ -14,6 +14,7 @@ from cnnlab.lessons.class_room import (
     GOOD_ACCURACY,
     answers_table,
     leader_board,
+    lesson_of_most,
     places_in,
     predictions_in,
     title_of,
@@ -41,6 +42,8 @@ _REFRESH_SECONDS = 2.0
 def board_view(lessons: list[Lesson]) -> None:
     """Show a class: where each one is, what was predicted, whose network is the smallest, and how to come in."""
     titles = {lesson.name: lesson.title for lesson in lessons}
+    if Key.BOARD_LESSON not in st.session_state:
+        st.session_state[Key.BOARD_LESSON] = lesson_of_most(lessons, all_notebooks()).name
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.selectbox("Lesson", list(titles), format_func=titles.__getitem__, key=Key.BOARD_LESSON, width=340)
         with st.popover("Stop all", icon=":material/stop:"):

@@ -14,9 +14,11 @@ from cnnlab.lessons.shelf import all_lessons
 from cnnlab.runs.folder import NoSuchRun
 from cnnlab.ui.frame.actions import attempt, show_error
 from cnnlab.ui.frame.session import Key
+from cnnlab.ui.frame.torch_thread import ask
 from cnnlab.ui.frame.wording import as_text
 from cnnlab.ui.learners.who import notebook
 from cnnlab.ui.lessons.situation import begin_lesson, leave_lesson, situation_in
+from cnnlab.ui.sweep.plan_form import fill_form
 
 _LOOK_SECONDS = 1.0  # while the lab waits for something to be done
 DONE = "done"
@@ -130,6 +132,10 @@ def _step_view(lesson: Lesson, place: int, book: Notebook, situation: Situation,
     st.markdown(_filled(step.text, lesson, place, book, situation))
     if step.page and step.page != page:
         st.page_link(_PAGES[step.page], label=f"Go to {step.page.capitalize()}", icon=":material/arrow_outward:")
+    if step.fill and st.button("Fill it in", key="lesson_fill", on_click=fill_form, args=(step.fill,)):
+        if step.page == page:
+            st.rerun()
+        st.switch_page(_PAGES[step.page])
     answer = book.answer(lesson.name, place)
     match step.kind:
         case Kind.PREDICT:
@@ -140,19 +146,29 @@ def _step_view(lesson: Lesson, place: int, book: Notebook, situation: Situation,
             _explanation(lesson, place, answer)
         case Kind.ASK:
             _question(lesson, place, step, answer)
-    told = [step.after] if answer is not None and _can_be_told(lesson, place, book, situation) else []
+    told = [_told_of(step, answer)] if answer is not None and _can_be_told(lesson, place, book, situation) else []
     if answer is not None and place and _is_put_off(lesson, place - 1):
-        told.insert(0, lesson.steps[place - 1].after)
+        told.insert(0, _told_of(lesson.steps[place - 1], book.answer(lesson.name, place - 1)))
     if any(told):
         with st.container(border=True):
             st.markdown(_filled("\n\n".join(told), lesson, place + 1, book, situation))
+
+
+def _told_of(step: Step, answer: str | None) -> str:
+    """Return what is told after a step; of a prediction with a right answer, beside what was predicted."""
+    right = next((choice.text for choice in step.choices if choice.is_right), None)
+    if step.kind is not Kind.PREDICT or answer is None or right is None or PREDICTED in figures_in(step.after):
+        return step.after
+    said = answer if answer in [choice.text for choice in step.choices] else as_text(answer)
+    came = "So it is." if answer == right else f"It is: **{right.rstrip('.')}**."
+    return f"You said: **{said.rstrip('.')}**. {came}\n\n{step.after}"
 
 
 def _can_be_told(lesson: Lesson, place: int, book: Notebook, situation: Situation) -> bool:
     """Return whether what comes after a step can be: a prediction is not resolved before one has seen what comes."""
     step = lesson.steps[place]
     if step.kind is Kind.PREDICT and step.measured:
-        return FIGURES[step.measured].value(situation) is not None
+        return ask(FIGURES[step.measured].value, situation) is not None
     return not _is_put_off(lesson, place) or book.answer(lesson.name, place + 1) is not None
 
 
@@ -177,7 +193,7 @@ def _prediction(lesson: Lesson, place: int, step: Step, answer: str | None) -> N
 
 
 def _deed(lesson: Lesson, place: int, step: Step, answer: str | None, situation: Situation) -> str | None:
-    if answer is None and step.check and step.check.is_met(situation):
+    if answer is None and step.check and ask(step.check.is_met, situation):
         notebook().take(lesson.name, place, DONE)
         answer = DONE
     if answer is None:
@@ -215,7 +231,7 @@ def _question(lesson: Lesson, place: int, step: Step, answer: str | None) -> Non
 
 def _filled(text: str, lesson: Lesson, place: int, book: Notebook, situation: Situation) -> str:
     """Return a text with the learner's own figures in it."""
-    figures = {name: f"**{figure_in_words(name, situation)}**" for name in figures_in(text) & FIGURES.keys()}
+    figures = {name: f"**{ask(figure_in_words, name, situation)}**" for name in figures_in(text) & FIGURES.keys()}
     said = [book.answer(lesson.name, number) for number in range(place) if lesson.steps[number].kind is Kind.PREDICT]
     last = next((each for each in reversed(said) if each is not None), None)
     return filled(text, {**figures, PREDICTED: f"**{as_text(last)}**" if last else "nothing"})
@@ -243,7 +259,7 @@ def _resolved(step: Step, answer: str | None, situation: Situation) -> str | Non
         return None
     predicted = as_text(answer.rstrip(".")) if answer is not None else "nothing"
     if step.measured:
-        came = figure_in_words(step.measured, situation)
+        came = ask(figure_in_words, step.measured, situation)
         return f"{FIGURES[step.measured].label.capitalize()}: you said {predicted}; it was **{came}**."
     right = next((choice.text.rstrip(".") for choice in step.choices if choice.is_right), None)
     return f"{as_text(step.title)}: you said {predicted}" + (f"; it is **{right}**." if right else ".")

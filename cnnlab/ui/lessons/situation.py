@@ -6,9 +6,10 @@ import streamlit as st
 
 from cnnlab.lessons.checks import Situation
 from cnnlab.lessons.lesson import Lesson
-from cnnlab.runs.shelf import all_runs
+from cnnlab.runs.shelf import all_runs, reference_runs
 from cnnlab.storage.learners import is_same_learner
 from cnnlab.ui.draw.canvas import drawing_now
+from cnnlab.ui.draw.moving import move_now
 from cnnlab.ui.frame.session import Key
 from cnnlab.ui.learners.who import learner, notebook
 
@@ -31,22 +32,30 @@ def leave_lesson() -> None:
 def situation_in(lesson: Lesson) -> Situation:
     """Return what has been done since a lesson was begun: by whoever looks or, where no name was said, by anybody."""
     begun, name = datetime.fromisoformat(notebook().begun[lesson.name]), learner()
-    drawing = drawing_now()
+    drawing, move, kept = drawing_now(), move_now(), tuple(st.session_state.get(Key.KEPT, ()))
     place = notebook().places.get(lesson.name)
     if st.session_state.get(Key.LESSON_DRAWING, (None,))[0] != (lesson.name, place):
-        st.session_state[Key.LESSON_DRAWING] = ((lesson.name, place), drawing)
-    before = st.session_state[Key.LESSON_DRAWING][1]
+        st.session_state[Key.LESSON_DRAWING] = ((lesson.name, place), drawing, move, kept)
+    _, before, move_before, kept_before = st.session_state[Key.LESSON_DRAWING]
     if not st.session_state.get(Key.LESSON_SOURCE):  # Write had not been opened when the lesson began
         st.session_state[Key.LESSON_SOURCE] = st.session_state.get(Key.SOURCE, "")
+    everyones = all_runs()
+    answering = st.session_state.get(Key.ANSWERING, ())
+    is_drawn = bool(drawing.strokes or drawing.picture)
     return Situation(
         # He may have said his name after he had begun.
         runs=tuple(
             run
-            for run in all_runs()
+            for run in everyones
             if run.created >= begun and (None in (name, run.made_by) or is_same_learner(name, run.made_by))
         ),
-        strokes=sum(stroke not in before.strokes for stroke in drawing.strokes)
-        + (drawing.picture is not None and drawing.picture is not before.picture),
+        strokes=drawing.strokes,
+        strokes_before=before.strokes,
+        is_on_picture=drawing.picture is not None,
+        has_new_picture=drawing.picture is not None and drawing.picture is not before.picture,
+        moved=max(map(abs, move)) if is_drawn and move != move_before else 0,
+        kept=tuple(digit for digit in kept if digit not in kept_before),
+        answering=tuple(run for run in [*everyones, *reference_runs()] if run.id in answering),
         source=st.session_state.get(Key.SOURCE, ""),
         first_source=st.session_state.get(Key.LESSON_SOURCE, ""),
         step=st.session_state.get(Key.STEP, 0),

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from collections.abc import Iterable
 from contextlib import suppress
 from statistics import median
 from typing import Any
@@ -65,10 +66,8 @@ def plan_form() -> Plan | None:
             st.session_state[key] = [value for value in held if value in options]  # a network may have been deleted
             settings[name] = tuple(st.multiselect(title_of(name), options, key=key, persist_state="session"))
         else:
-            numbers = ", ".join(f"{number:g}" for number in _TRIED[name])
-            written = st.text_input(
-                title_of(name), numbers, key=f"sweep_{name}", persist_state="session", max_chars=5_000
-            )
+            st.session_state.setdefault(f"sweep_{name}", ", ".join(f"{number:g}" for number in _TRIED[name]))
+            written = st.text_input(title_of(name), key=f"sweep_{name}", persist_state="session", max_chars=5_000)
             settings[name] = _values_in(name, written)
     columns = iter(st.columns(3))
     if "epochs" not in tried:
@@ -85,6 +84,16 @@ def plan_form() -> Plan | None:
         st.error(as_text(str(error)))
         return None
     return plan
+
+
+def fill_form(settings: Iterable[tuple[str, str]]) -> None:
+    """Fill the form with settings to try, each with its values as a person writes them; one of epochs is for all."""
+    tried = {name: values for name, values in settings if name != "epochs"}
+    st.session_state[Key.SWEEP_KIND] = "grid"
+    st.session_state[Key.SWEEP_FIELDS] = list(tried)
+    for name, values in tried.items():
+        st.session_state[f"sweep_{name}"] = values
+    st.session_state["sweep_epochs"] = int(dict(settings).get("epochs", 3))
 
 
 def try_networks(names: list[str]) -> None:

@@ -66,3 +66,22 @@ def test_a_star_and_a_note_are_given_listed_and_taken_away(apple_and_pear):
 def test_a_run_that_is_not_there_or_ships_with_the_lab_takes_neither(command, run_id, words):
     refused = invoke(command[0], run_id, *command[1:])
     assert (refused.exit_code, words in refused.output) == (2, True)
+
+
+def test_runs_are_listed_with_who_made_them_and_those_of_a_name_if_asked_for():
+    for name, made_by in (("Pear", "Ada"), ("Apple", None), ("Plum", "Bob")):
+        create_run(DEFINITIONS["module"], TrainingConfig(), name, made_by=made_by)
+    assert {tuple(line.split("\t")[3:]) for line in invoke("runs").stdout.splitlines()} == {
+        ("Pear", "by Ada"),
+        ("Apple",),
+        ("Plum", "by Bob"),
+    }
+    (record,) = map(json.loads, invoke("runs", "--learner", " ada", "--json").stdout.splitlines())
+    assert (record["name"], record["made_by"]) == ("Pear", "Ada")
+    assert invoke("runs", "--learner", "Eve").stdout == ""
+
+
+def test_a_name_that_nobody_can_have_is_refused():
+    refused = invoke("runs", "--learner", " ")
+    assert refused.exit_code == 2
+    assert "A name has 1 to 40 letters" in refused.stderr

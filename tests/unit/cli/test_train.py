@@ -37,7 +37,8 @@ def records(text):
 
 
 def test_training_prints_the_run_and_an_epoch_a_line_and_is_listed():
-    trained = invoke("train", "--model", "module", "--epochs", "1", "--seed", "3", "--threads", "2", "--json")
+    options = ["--model", "module", "--epochs", "1", "--seed", "3", "--threads", "2", "--learner", "Ada"]
+    trained = invoke("train", *options, "--json")
     assert trained.exit_code == 0
     started, epoch = records(trained.stdout)
     assert started["event"] == "run"
@@ -47,6 +48,7 @@ def test_training_prints_the_run_and_an_epoch_a_line_and_is_listed():
     (listed,) = records(invoke("runs", "--json").stdout)
     assert (listed["id"], listed["status"], listed["model"]) == (started["id"], "finished", "module")
     assert listed["config"]["seed"] == 3
+    assert listed["made_by"] == "Ada"
     assert listed["pen_accuracy"] == epoch["pen_accuracy"] > 0.5
 
 
@@ -96,6 +98,8 @@ def test_the_table_for_people():
         (["--name", "x" * 100], "1 to 80 characters"),
         (["--snapshots", "101"], "snapshots is 101; allowed is 0, or a whole number from 2 to 100"),
         (["--resume", "nope", "--snapshots", "0"], "leave out --snapshots"),
+        (["--resume", "nope", "--learner", "Ada"], "leave out --learner"),
+        (["--learner", " "], "A name has 1 to 40 letters"),
     ],
 )
 def test_a_bad_argument_ends_with_2_and_a_sentence(arguments, told):

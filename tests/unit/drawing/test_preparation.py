@@ -7,7 +7,7 @@ from PIL import Image
 from truth import moments
 
 from cnnlab.data.mnist import load_test_set
-from cnnlab.drawing.preparation import FITTED, SIDE, centre, fit, prepare, shrink
+from cnnlab.drawing.preparation import FITTED, SIDE, centre, fit, moved, prepare, shrink
 from cnnlab.drawing.strokes import Stroke, ink_of
 
 SEVEN = (Stroke(20, ((90.0, 80.0), (180.0, 80.0), (175.0, 95.0), (120.0, 200.0))),)
@@ -205,3 +205,13 @@ def test_a_small_ring_is_no_dot():
     pixels[100:140, 100:140] = 0
     pixels[105:135, 105:135] = 255
     assert prepare(pixels) is not None
+
+
+@pytest.mark.parametrize(("right", "down"), [(0, 0), (3, 0), (-3, 2), (0, -10), (28, 0)])
+def test_an_image_is_moved_by_whole_pixels_and_not_centred_again(right, down):
+    image = np.zeros((28, 28), np.float32)
+    image[12, 15] = 1
+    expected = np.zeros((28, 28), np.float32)
+    if 15 + right < 28:
+        expected[12 + down, 15 + right] = 1
+    np.testing.assert_array_equal(moved(image, right, down), expected)

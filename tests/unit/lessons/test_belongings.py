@@ -5,12 +5,12 @@ from cnnlab.drawing.strokes import Stroke
 from cnnlab.lessons.belongings import delete_belongings
 from cnnlab.lessons.notebook import all_notebooks, notebook_of
 from cnnlab.models.definitions import DEFINITIONS
-from cnnlab.networks.shelf import keep_network, kept_networks
+from cnnlab.networks.shelf import damaged_networks, keep_network, kept_networks
 from cnnlab.runs.queue import enqueue
 from cnnlab.runs.shelf import all_runs, create_run, delete_runs, unreadable_runs
 from cnnlab.runs.writer import RunBusy, RunWriter
 from cnnlab.sweeps.plan import Plan
-from cnnlab.sweeps.sweep import Sweep, all_sweeps
+from cnnlab.sweeps.sweep import Sweep, all_sweeps, unreadable_sweeps
 from cnnlab.training.recipe import TrainingConfig
 
 ONE = Stroke(20, ((140, 60), (140, 220)))
@@ -61,6 +61,20 @@ def test_runs_that_cannot_be_read_are_deleted_too_and_names_are_one_however_they
     delete_belongings("Ada")
     assert [unreadable.run_id for unreadable in unreadable_runs()] == [run.id]
     assert all_runs() == []
+
+
+def test_networks_and_sweeps_that_cannot_be_read_are_deleted_too(lab_home):
+    for name in ('A"da', "Bob"):
+        leave_traces(name)
+        keep_network(f"{name}s other", NETWORK, name)
+    for folder in ("networks", "sweeps"):
+        for path in (lab_home / folder).glob("*.json"):
+            path.write_text(path.read_text().replace('"format"', '"form'))  # no JSON any more
+    assert len(damaged_networks()) == 4
+    delete_belongings('a"DA')
+    assert len(damaged_networks()) == 2
+    assert len(unreadable_sweeps()) == 1
+    assert all("Bob" in path.read_text() for path in damaged_networks())
 
 
 def test_a_run_that_a_worker_takes_meanwhile_keeps_all_of_them():

@@ -2,9 +2,13 @@ from types import SimpleNamespace
 
 import pytest
 
+from cnnlab.drawing.my_digits import MyDigit
+from cnnlab.drawing.strokes import Stroke
 from cnnlab.lessons.checks import Situation, check_written
 from cnnlab.models.definitions import DEFINITIONS
+from cnnlab.runs.folder import DRAWING_RUN
 from cnnlab.runs.log import Status
+from cnnlab.runs.shelf import find_run
 from cnnlab.training.recipe import TrainingConfig
 
 
@@ -14,6 +18,8 @@ def a_run(model="sequential", status=Status.FINISHED, changes=None, **recipe):
     )
 
 
+ONE, OTHER = Stroke(20, ((140, 60), (140, 220))), Stroke(20, ((150, 60), (150, 220)))
+THIN, SMALL = Stroke(6, ((140, 60), (140, 220))), Stroke(6, ((240, 20), (240, 80)))
 LINEAR = "nn.Sequential(nn.Flatten(), nn.Linear(784, 10))"
 
 
@@ -36,7 +42,15 @@ LINEAR = "nn.Sequential(nn.Flatten(), nn.Linear(784, 10))"
         ),
         ("rate-changed", Situation(runs=(a_run(),)), Situation(runs=(a_run(status=Status.RUNNING, changes={5: 0.1}),))),
         ("own-network", Situation(runs=(a_run("residual"),)), Situation(runs=(a_run("Mine"),))),
-        ("drawn 2", Situation(strokes=1), Situation(strokes=2)),
+        ("drawn 2", Situation(strokes=(ONE,)), Situation(strokes=(ONE, OTHER))),
+        ("drawn", Situation(strokes=(ONE,), strokes_before=(ONE,)), Situation(has_new_picture=True)),
+        ("drawn thinner=10", Situation(strokes=(ONE,)), Situation(strokes=(THIN,))),
+        ("drawn thicker=15", Situation(strokes=(ONE, THIN)), Situation(strokes=(ONE,))),
+        ("drawn thinner=10 in-corner", Situation(strokes=(THIN,)), Situation(strokes=(SMALL,))),
+        ("drawn in-corner", Situation(strokes=(ONE, SMALL), strokes_before=(ONE,)), Situation(strokes=(SMALL,))),
+        ("drawn on-picture", Situation(strokes=(ONE,)), Situation(strokes=(ONE,), is_on_picture=True)),
+        ("drawn on-picture", Situation(has_new_picture=True, is_on_picture=True), Situation((), (ONE,), (), True)),
+        ("moved 4", Situation(moved=3), Situation(moved=4)),
         ("stepped 11", Situation(step=10), Situation(step=12)),
         ("opened draw", Situation(pages=frozenset({"train"})), Situation(pages=frozenset({"draw"}))),
         (
@@ -54,3 +68,16 @@ LINEAR = "nn.Sequential(nn.Flatten(), nn.Linear(784, 10))"
 def test_a_check_is_met_when_it_was_done(check, not_yet, met):
     assert not check_written(check).is_met(not_yet)
     assert check_written(check).is_met(met)
+
+
+def test_a_digit_is_misread_if_a_network_that_answers_says_another_one_than_was_meant():
+    check, answering = check_written("misread"), (find_run(DRAWING_RUN),)
+    assert not check.is_met(Situation(kept=(MyDigit(1, (ONE,)),), answering=answering))
+    assert not check.is_met(Situation(kept=(MyDigit(5, (ONE,)),)))
+    assert check.is_met(Situation(kept=(MyDigit(1, (ONE,)), MyDigit(5, (ONE,))), answering=answering))
+
+
+@pytest.mark.parametrize("written", ["drawn thinner", "drawn thinner=x", "drawn corner", "moved left", "misread 2"])
+def test_a_check_that_is_written_wrongly_is_refused(written):
+    with pytest.raises(ValueError, match="cannot stand behind the check"):
+        check_written(written)

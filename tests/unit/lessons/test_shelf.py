@@ -8,9 +8,10 @@ import torch
 import torch.nn.functional as F
 
 from cnnlab.data.pen_digits import load_strokes
-from cnnlab.drawing.preparation import prepare
+from cnnlab.drawing.preparation import moved, prepare
 from cnnlab.drawing.strokes import Stroke, ink_of
 from cnnlab.inference.answers import answers_of
+from cnnlab.inference.test_set import images_of, moved_accuracy_of
 from cnnlab.lessons.lesson import Kind
 from cnnlab.lessons.shelf import all_lessons, own_lessons_folder
 from cnnlab.models.definitions import DEFINITIONS
@@ -117,3 +118,19 @@ def test_a_small_digit_is_read_the_same_with_a_thin_pen_and_becomes_a_blob_with_
 
     assert share_read_alike(6) > 0.95
     assert share_read_alike(20) < 0.7
+
+
+def test_moved_images_are_read_as_the_seventh_lesson_says():
+    tutorial, drawing = find_run("reference-sequential"), find_run(DRAWING_RUN)
+    assert drawing.config.shift == 1
+    assert moved_accuracy_of(tutorial, 4) == pytest.approx(0.602, abs=0.002)  # as the tour says
+    assert moved_accuracy_of(drawing, 4) == pytest.approx(0.924, abs=0.002)
+    assert moved_accuracy_of(drawing, 8) < 0.5
+
+
+def test_images_are_moved_for_the_accuracy_as_they_are_on_draw():
+    run = find_run("reference-sequential")
+    images, labels = images_of("mnist")
+    answers = answers_of(run, np.stack([moved(image[0], 4, 0) for image in images.numpy()]))
+    right = np.array([each.digit for each in answers]) == labels.numpy()
+    assert moved_accuracy_of(run, 4) == pytest.approx(right.mean(), abs=2e-4)  # in other batches: the last bits differ
