@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,8 +13,11 @@ from hypothesis import settings
 
 from cnnlab.data import mnist as data
 from cnnlab.data.pen_digits import load_drawn, load_strokes
-from cnnlab.drawing.pen import PenData, outlines_of
+from cnnlab.drawing.my_digits import MyDigit
+from cnnlab.drawing.pen import PenData, outlines_of, with_own
 from cnnlab.runs.run import Run
+from cnnlab.training.recipe import DRAWINGS_OF_A_DIGIT, TrainingConfig
+from cnnlab.workers import work
 from cnnlab.workers.scheduler import _made_scheduler, scheduler
 
 # A shell has its background commands ignore Ctrl-C, and all that they start inherits it: also what the tests interrupt.
@@ -94,6 +97,20 @@ def pen() -> PenData:
     outlines = outlines_of(load_strokes("training").first(70))
     images, labels = load_drawn("testing")
     return PenData(outlines, images[:300], labels[:300])
+
+
+@pytest.fixture
+def few_pen_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let runs train on seventy pen digits, of which somebody's own are as many as of all."""
+
+    def load(with_training: bool, own_digits: Sequence[MyDigit] = ()) -> PenData:
+        images, labels = load_drawn("testing")
+        outlines = outlines_of(with_own(load_strokes("training").first(70), own_digits))
+        return PenData(outlines if with_training else None, images[:300], labels[:300])
+
+    drawings = property(lambda config: config.mnist_images + (DRAWINGS_OF_A_DIGIT * 70 if config.has_pen_digits else 0))
+    monkeypatch.setattr(work, "load_pen_data", load)
+    monkeypatch.setattr(TrainingConfig, "images_per_epoch", drawings)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The command line: ``python -m cnnlab`` with train, runs, star, note, set, predict, translate, export,
+"""The command line: ``python -m cnnlab`` with train, fine-tune, runs, star, note, set, predict, translate, export,
 import, sweep, equivalence or bench."""
 
 import sys
@@ -6,6 +6,7 @@ from io import TextIOWrapper
 
 import click
 
+from cnnlab.cli.fine_tune import fine_tune
 from cnnlab.cli.measure import measure_loops, prove_equivalence
 from cnnlab.cli.predict import predict
 from cnnlab.cli.runs import export, import_files, note, runs, set_learning_rate, star
@@ -24,6 +25,7 @@ def main() -> None:
 
 for command in (
     train,
+    fine_tune,
     runs,
     star,
     note,

@@ -129,13 +129,7 @@ def train(
         else:
             run = find_run(resume)
             device_for(run.config)
-        with RunWriter.claim(run) as writer:
-            writer.prepare_to_train()
-            writer.starting()
-            ask_to_stop = processes.ask_to_stop if processes else run.request_stop
-            for sent in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(sent, lambda *_: ask_to_stop())
-            _print_training(run, writer, as_json, processes)
+        train_here(run, as_json, processes)
         if processes:
             processes.part()
     except InvalidConfig as error:
@@ -169,6 +163,23 @@ def _end_after_restart(run: Run, processes: Processes) -> None:
             writer.go_back_to_checkpoint()
             writer.stopped()
     processes.dismiss()
+
+
+def train_here(run: Run, as_json: bool, processes: Processes | None = None) -> None:
+    """Train a run in this process, perhaps as one of several, and print what it tells; Ctrl-C stops it.
+
+    Raises
+    ------
+    LabError
+        If it cannot be trained, or fails.
+    """
+    with RunWriter.claim(run) as writer:
+        writer.prepare_to_train()
+        writer.starting()
+        ask_to_stop = processes.ask_to_stop if processes else run.request_stop
+        for sent in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(sent, lambda *_: ask_to_stop())
+        _print_training(run, writer, as_json, processes)
 
 
 def _print_training(run: Run, writer: RunWriter, as_json: bool, processes: Processes | None) -> None:

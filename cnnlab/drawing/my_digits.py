@@ -118,7 +118,7 @@ def my_digits(learner: str | None = None) -> MyDigits:
         content = my_digits_path(learner).read_bytes()
     except OSError:
         content = b""
-    return _read(content)
+    return digits_in(content)
 
 
 def my_digits_path(learner: str | None = None) -> Path:
@@ -228,7 +228,8 @@ def parse(content: bytes) -> list[MyDigit]:
 
 
 @lru_cache(maxsize=4)
-def _read(content: bytes) -> MyDigits:
+def digits_in(content: bytes) -> MyDigits:
+    """Return the digits in a file's content; damaged lines are left out, and counted."""
     digits, images, damaged, newer = [], [], 0, 0
     for line in content.splitlines()[:MOST_DIGITS]:
         try:

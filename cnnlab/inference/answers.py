@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from cnnlab.drawing.my_digits import MyDigits
-from cnnlab.inference.networks import Moment, network_at, newest_network_of
+from cnnlab.inference.networks import Moment, network_at
 from cnnlab.runs.run import Run
 from cnnlab.training.evaluation import predict_logits
 
@@ -51,15 +51,15 @@ def answers_of(run: Run, images: np.ndarray, moment: Moment = "now") -> list[Ans
     return [Answer(probabilities) for probabilities in logits.softmax(dim=1).numpy()]
 
 
-def right_of(run: Run, digits: MyDigits) -> int:
-    """Return how many of my digits a run classifies correctly, with its newest weights.
+def right_of(run: Run, digits: MyDigits, moment: Moment = "newest") -> int:
+    """Return how many of my digits a run classifies correctly, with its newest weights or those of another moment.
 
     Raises
     ------
-    NoPredictions
-        If the run cannot answer.
+    NoPredictions, UnreadableRun
+        As `network_at` does.
     """
-    network = newest_network_of(run)
+    network = network_at(run, moment)
     key = (run.model, network.fingerprint, digits.fingerprint)
     if key not in _right:
         if len(_right) > 1_000:

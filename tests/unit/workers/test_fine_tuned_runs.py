@@ -9,9 +9,8 @@ import torch.nn.functional as F
 from cnnlab.comparison.experiments import differing_settings, experiment_of
 from cnnlab.comparison.labels import labels_of, recipe_in_words
 from cnnlab.conclusions.defaults import pair_to_compare
-from cnnlab.data.pen_digits import load_drawn, load_strokes
+from cnnlab.data.mnist import TRAIN_IMAGES
 from cnnlab.drawing.my_digits import MyDigit
-from cnnlab.drawing.pen import PenData, outlines_of, with_own
 from cnnlab.drawing.strokes import Stroke
 from cnnlab.fine_tuning.recipe import CannotFineTune
 from cnnlab.inference.networks import network_at
@@ -32,17 +31,10 @@ DIGITS = [MyDigit(each % 10, (Stroke(20, ((100.0 + each, 50.0), (110.0, 230.0)))
 
 
 @pytest.fixture(autouse=True)
-def few_pen_digits(monkeypatch):
-    """Let runs train on seventy pen digits, of which fourteen are one's own."""
-
-    def load(with_training, own_digits=()):
-        images, labels = load_drawn("testing")
-        outlines = outlines_of(with_own(load_strokes("training").first(70), own_digits))
-        return PenData(outlines if with_training else None, images[:300], labels[:300])
-
-    monkeypatch.setattr(module, "load_pen_data", load)
-    images = property(lambda config: 1000 + 4 * 70 if config.has_pen_digits else config.mnist_images)
-    monkeypatch.setattr(TrainingConfig, "images_per_epoch", images)
+def of_a_small_mnist(few_pen_digits, monkeypatch):
+    """Let a fine-tuned run know how many images `mnist` has."""
+    images = property(lambda config: 1000 if config.has_pen_digits else TRAIN_IMAGES - config.validation)
+    monkeypatch.setattr(TrainingConfig, "mnist_images", images)
 
 
 @pytest.fixture
