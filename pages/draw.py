@@ -188,7 +188,7 @@ try:
     examples_popover()
     digits = my_digits(learner())
     my_digits_view(chosen, digits)
-    if digits:
+    if digits or any(run.fine_tuning for run in chosen):
         fine_tuning_view(chosen, digits, CHOICE.address, then=choose_first)
     if st.session_state.pop(Key.TURN_TO_CANVAS, False):
         scroll_to("draw_row")

@@ -113,7 +113,7 @@ def differing_settings(runs: Sequence[Run]) -> pd.DataFrame:
         {
             DEFINITION: run.title,
             **asdict(run.config),
-            BEGINS_WITH: f"the weights of {run.fine_tuning.name}" if run.fine_tuning else "random weights",
+            BEGINS_WITH: begins_with(run),
             CHANGES: ", ".join(f"{rate:g} from step {step:,}" for step, rate in learning_rates_of(run)) or "none",
             USED_BACKEND: run.history().kernels,
         }
@@ -123,6 +123,11 @@ def differing_settings(runs: Sequence[Run]) -> pd.DataFrame:
     if settings.loc[USED_BACKEND].isna().any() or settings.loc["kernels"].nunique() > 1:
         settings = settings.drop(index=USED_BACKEND)  # one has not begun, or its recipe says it already
     return settings[settings.nunique(axis=1) > 1]
+
+
+def begins_with(run: Run) -> str:
+    """Return what a run begins with, in words."""
+    return run.fine_tuning.told_apart if run.fine_tuning else "random weights"
 
 
 def name_of(setting: str) -> str:

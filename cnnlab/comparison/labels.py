@@ -64,7 +64,7 @@ def labels_of_groups(groups: Sequence[Sequence[Run]]) -> list[str]:
     firsts = [group[0] for group in groups]
     labels = labels_of(firsts)
     for place, (group, parts) in enumerate(zip(groups, _parts_of(firsts, with_seed=False), strict=True)):
-        if len(group) > 1:
+        if len(group) > 1 and not group[0].fine_tuning:
             seeds = _ranges(sorted({run.config.seed for run in group}))
             labels[place] = _SEPARATOR.join([short_title(group[0]), *parts, f"seeds {seeds}"])
     return _distinct(firsts, labels)

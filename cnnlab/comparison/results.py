@@ -114,6 +114,8 @@ def over_seeds(runs: Sequence[Run]) -> pd.DataFrame:
 
 def tutorial_losses_of(run: Run) -> tuple[float, ...]:
     """Return the losses that the tutorial prints for a run's network, one for each epoch; none where it prints none."""
+    if run.fine_tuning:  # the tutorial's begin with random weights
+        return ()
     with suppress(UnknownDefinition):
         return run.definition.tutorial_losses
     return ()

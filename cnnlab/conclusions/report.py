@@ -15,7 +15,7 @@ import numpy as np
 from cnnlab.charts.palette import RUN_COLORS, SMALLEST_LOSS, TUTORIAL_COLOR
 from cnnlab.charts.svg import Line, line_chart
 from cnnlab.comparison.curves import Axis, tutorial_curves
-from cnnlab.comparison.experiments import folded_labels_of
+from cnnlab.comparison.experiments import BEGINS_WITH, begins_with, folded_labels_of, name_of
 from cnnlab.comparison.labels import labels_of
 from cnnlab.comparison.outcomes import collapse_of
 from cnnlab.comparison.results import results
@@ -193,6 +193,8 @@ def _recipes(runs: Sequence[Run], labels: Sequence[str]) -> str:
     settings |= {
         setting.label: [setting.written(config[name]) for config in configs] for name, setting in SETTINGS.items()
     }
+    if any(run.fine_tuning for run in runs):
+        settings[name_of(BEGINS_WITH)] = [begins_with(run) for run in runs]
     rows = "".join(
         f"<tr{' class=differs' if len(set(values)) > 1 else ''}><td>{escape(name)}</td>"
         f"{''.join(f'<td>{escape(value)}</td>' for value in values)}</tr>"

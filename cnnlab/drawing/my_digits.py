@@ -81,7 +81,7 @@ class MyDigits:
     damaged, newer
         How many lines of the file cannot be read; and how many a newer version of the lab has written.
     fingerprint
-        The SHA-256 sum of the file that they are from, or of their own lines where some are left out.
+        A SHA-256 sum, of the file that they are from and of which of them are here.
     """
 
     digits: tuple[MyDigit, ...]
@@ -104,9 +104,8 @@ class MyDigits:
         left_out = set(others)
         places = [place for place, each in enumerate(self.digits) if each not in left_out]
         digits = tuple(self.digits[place] for place in places)
-        return replace(
-            self, digits=digits, images=self.images[places], fingerprint=sha256(lines_of(digits)).hexdigest()
-        )
+        fingerprint = sha256(f"{self.fingerprint} {places}".encode()).hexdigest()
+        return replace(self, digits=digits, images=self.images[places], fingerprint=fingerprint)
 
 
 def my_digits(learner: str | None = None) -> MyDigits:
@@ -245,12 +244,34 @@ def digits_in(content: bytes) -> MyDigits:
     return MyDigits(tuple(digits), together, damaged, newer, sha256(content).hexdigest())
 
 
+def strokes_in(content: bytes) -> tuple[MyDigit, ...]:
+    """Return the digits in a file that the lab wrote, without their images.
+
+    Raises
+    ------
+    InvalidDigits
+        If there are none or too many, or a line is not a digit.
+    """
+    lines = content.splitlines()
+    if not 1 <= len(lines) <= MOST_DIGITS:
+        raise InvalidDigits(f"This file has {len(lines):,} lines; a file of digits has 1 to {MOST_DIGITS:,}.")
+    return tuple(map(_drawing_in, lines))
+
+
 @lru_cache(maxsize=2 * MOST_DIGITS)
 def _digit_in(line: bytes) -> tuple[MyDigit, np.ndarray]:
     """Read a line, and prepare what was drawn: the digit, and its image of shape (28, 28).
 
     Each line is read once: a digit more costs no more than one.
     """
+    digit = _drawing_in(line)
+    prepared = prepare(ink_of(digit.strokes))
+    if prepared is None:
+        raise InvalidDigits("nothing is drawn, or nothing but a dot.")
+    return digit, prepared.centred
+
+
+def _drawing_in(line: bytes) -> MyDigit:
     try:
         record = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -268,10 +289,7 @@ def _digit_in(line: bytes) -> tuple[MyDigit, np.ndarray]:
         raise InvalidDigits(f"its strokes must have at most {MOST_POINTS:,} points.")
     if sum(map(length_of, digit.strokes)) > MOST_LENGTH:
         raise InvalidDigits(f"its strokes must be at most {MOST_LENGTH:,} pixels long.")
-    prepared = prepare(ink_of(digit.strokes))
-    if prepared is None:
-        raise InvalidDigits("nothing is drawn, or nothing but a dot.")
-    return digit, prepared.centred
+    return digit
 
 
 def _stroke_in(record: Any) -> Stroke:

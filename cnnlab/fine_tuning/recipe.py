@@ -23,6 +23,7 @@ _FINE_TUNING: dict[str, Any] = {
     "augment": False,
     "shift": 1,
     "validation": 0,
+    "device": "auto",  # the other's may not be on this machine
 }
 
 
@@ -31,7 +32,7 @@ class CannotFineTune(LabError):
 
 
 def fine_tuning_recipe(config: TrainingConfig) -> TrainingConfig:
-    """Return the recipe with which a run of another recipe is fine-tuned: its seed and its machine stay."""
+    """Return the recipe with which a run of another recipe is fine-tuned: its seed, threads and backend stay."""
     return replace(config, **_FINE_TUNING)
 
 

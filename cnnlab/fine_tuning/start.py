@@ -11,10 +11,12 @@ import torch
 from safetensors.torch import load
 from torch import Tensor
 
-from cnnlab.drawing.my_digits import MyDigit, lines_of, parse
-from cnnlab.storage.checksums import sealed_tensors
+from cnnlab.drawing.my_digits import MyDigit, lines_of, strokes_in
+from cnnlab.storage.checksums import is_whole_tensors, sealed_tensors
+from cnnlab.wording import as_line
 
 _WEIGHTS, _DIGITS = "weights.", "digits"
+_LONGEST = 100  # of a run's name, or of a sum
 
 
 @dataclass(frozen=True)
@@ -43,15 +45,17 @@ class Start:
 
         Raises
         ------
-        ValueError, LabError
+        ValueError, InvalidDigits
             If it is none.
         """
+        if not is_whole_tensors(content):
+            raise ValueError("This is no file of tensors.")
         tensors = load(content)
         digits = tensors.pop(_DIGITS, torch.empty(0, dtype=torch.uint8))
         if digits.dtype != torch.uint8 or not all(name.startswith(_WEIGHTS) for name in tensors):
             raise ValueError("A start holds weights and digits, and nothing else.")
         weights = {name.removeprefix(_WEIGHTS): each for name, each in tensors.items()}
-        return cls(weights, tuple(parse(digits.numpy().tobytes())))
+        return cls(weights, strokes_in(digits.numpy().tobytes()))
 
 
 @dataclass(frozen=True)
@@ -76,9 +80,9 @@ class FineTuning:
     sum: str
 
     @classmethod
-    def of(cls, run: str, name: str, start: Start) -> Self:
-        """Describe a start."""
-        return cls(run, name, len(start.own_digits), sha256(start.to_bytes()).hexdigest())
+    def of(cls, run: str, name: str, own_digits: int, content: bytes) -> Self:
+        """Describe a start, of which `content` is the file."""
+        return cls(run, name, own_digits, sha256(content).hexdigest())
 
     @classmethod
     def from_record(cls, record: Any) -> Self:
@@ -90,9 +94,9 @@ class FineTuning:
             If it is nothing of the kind.
         """
         told = cls(**record)
-        if not (
-            all(isinstance(each, str) for each in (told.run, told.name, told.sum)) and type(told.own_digits) is int
-        ):
+        words = (told.run, told.name, told.sum)
+        are_lines = all(isinstance(each, str) and len(each) <= _LONGEST and as_line(each) == each for each in words)
+        if not (are_lines and type(told.own_digits) is int and told.own_digits > 0):
             raise ValueError("A fine-tuned run says of which run it was made, and with how many digits.")
         return told
 
@@ -106,5 +110,10 @@ class FineTuning:
 
     @property
     def told(self) -> str:
-        """What it says to people: "fine-tuned from For drawing with 20 digits of one's own"."""
-        return f"fine-tuned from {self.name} with {self.own_digits:,} of one's own digits"
+        """What it says to people: "fine-tuned from Reference: For drawing with 20 own digits"."""
+        return f"fine-tuned from {self.name} with {self.own_digits:,} own digits"
+
+    @property
+    def told_apart(self) -> str:
+        """What it says of its start, with some digits of the sum, by which it is told from another of that name."""
+        return f"the weights of {self.name} and {self.own_digits:,} own digits ({self.sum[:6]})"

@@ -1,9 +1,11 @@
 """All that belongs to a learner: what he answered, drew, wrote and trained."""
 
+from contextlib import suppress
+
 from cnnlab.drawing.my_digits import delete_all
 from cnnlab.lessons.notebook import forget
 from cnnlab.networks.shelf import damaged_networks, delete_damaged_network, delete_network, kept_networks
-from cnnlab.runs.folder import maker_of, runs_folder
+from cnnlab.runs.folder import NoSuchRun, maker_of, runs_folder
 from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import all_runs, delete_runs, delete_unreadable_run, unreadable_runs
@@ -30,7 +32,8 @@ def delete_belongings(name: str) -> None:
     delete_runs(_runs_of(name))  # asked for again: a search may have made one just now
     for unreadable in unreadable_runs():
         if is_same_learner(maker_of(runs_folder() / unreadable.run_id), name):
-            delete_unreadable_run(unreadable.run_id)
+            with suppress(NoSuchRun):  # from another tab just now
+                delete_unreadable_run(unreadable.run_id)
     for kept in kept_networks():
         if is_same_learner(kept.made_by, name):
             delete_network(kept)

@@ -71,6 +71,11 @@ class Situation:
         """The strokes drawn since the step was turned to."""
         return [stroke for stroke in self.strokes if stroke not in self.strokes_before]
 
+    @property
+    def new_ink(self) -> list[Stroke]:
+        """Those of them that are not the eraser's."""
+        return [stroke for stroke in self.new_strokes if not stroke.erases]
+
 
 @dataclass(frozen=True)
 class Check:
@@ -113,11 +118,14 @@ class CheckKind:
         How it is written in a lesson's file.
     takes
         What may follow its name: "settings", "count", "setting", "page", "drawing".
+    asks_networks
+        Whether it computes with PyTorch.
     """
 
     is_met: Callable[[Check, Situation], bool]
     usage: str
     takes: tuple[str, ...] = field(default=())
+    asks_networks: bool = False
 
 
 def check_written(text: str) -> Check:
@@ -273,8 +281,8 @@ def _opened(check: Check, situation: Situation) -> bool:
 
 _CORNER = 0.4 * CANVAS_SIDE
 _DRAWINGS: dict[str, Callable[[Situation, int], bool]] = {
-    "thinner": lambda situation, pixels: all(stroke.width < pixels for stroke in situation.new_strokes),
-    "thicker": lambda situation, pixels: all(stroke.width > pixels for stroke in situation.new_strokes),
+    "thinner": lambda situation, pixels: all(stroke.width < pixels for stroke in situation.new_ink),
+    "thicker": lambda situation, pixels: all(stroke.width > pixels for stroke in situation.new_ink),
     "in-corner": _is_in_corner,
     "on-picture": lambda situation, _: situation.is_on_picture,
 }
@@ -291,7 +299,7 @@ CHECKS = {
         ("count", "drawing"),
     ),
     "moved": CheckKind(_moved, "moved PIXELS", ("count",)),
-    "misread": CheckKind(_misread, "misread"),
+    "misread": CheckKind(_misread, "misread", asks_networks=True),
     "written": CheckKind(_written, "written"),
     "no-list": CheckKind(_no_list, "no-list"),
     "own-network": CheckKind(_own_network, "own-network"),

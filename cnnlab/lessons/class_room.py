@@ -134,7 +134,7 @@ def leader_board(runs: Iterable[Run]) -> list[Leader]:
     """Return the smallest network of each learner that reads `GOOD_ACCURACY` of the test images, the smallest first."""
     best: dict[str, Leader] = {}
     for run in runs:
-        if run.made_by and run.status is Status.FINISHED and (epoch := run.last_epoch()):
+        if run.made_by and not run.fine_tuning and run.status is Status.FINISHED and (epoch := run.last_epoch()):
             if epoch.test_accuracy < GOOD_ACCURACY or (numbers := _numbers_of(run)) is None:
                 continue
             leader = Leader(run.made_by, numbers, run, epoch.test_accuracy)

@@ -27,11 +27,14 @@ class Figure:
         It, as people read it.
     label
         What it is, in a few words.
+    asks_networks
+        Whether it computes with PyTorch.
     """
 
     value: Callable[[Situation], float | None]
     written: Callable[[float], str]
     label: str
+    asks_networks: bool = False
 
 
 def figure_in_words(name: str, situation: Situation) -> str:
@@ -125,7 +128,7 @@ FIGURES = {
     "test_loss": Figure(_of_epoch(-1, lambda epoch: epoch.test_loss), _loss, "the test loss at the end"),
     "test_accuracy": Figure(_of_epoch(-1, lambda epoch: epoch.test_accuracy), percent, "the test accuracy"),
     "pen_accuracy": Figure(_of_epoch(-1, lambda epoch: epoch.pen_accuracy), percent, "the accuracy on people's digits"),
-    "moved_accuracy": Figure(_moved_accuracy, percent, f"the accuracy on images moved by {_MOVED} pixels"),
+    "moved_accuracy": Figure(_moved_accuracy, percent, f"the accuracy on images moved by {_MOVED} pixels", True),
     "best_rate": Figure(_best_rate, lambda value: f"{value:g}", "the learning rate with the lowest loss"),
     "seeds_apart": Figure(_seeds_apart, _loss, "how far the seeds' losses lie apart"),
     "definitions_apart": Figure(_definitions_apart, lambda value: f"{value:g}", "how far the two definitions differ"),

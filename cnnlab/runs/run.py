@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor
 
@@ -252,7 +251,7 @@ class Run(NamedFolder):
             return None
         try:
             return Start.from_bytes(content)
-        except (ValueError, SafetensorError, LabError) as error:
+        except (ValueError, LabError) as error:
             raise DamagedRun(self.start_path) from error
 
     def read_start(self) -> bytes | None:

@@ -52,7 +52,7 @@ def create_run(
     sweep_id: str | None = None,
     snapshots: int = DEFAULT_SNAPSHOTS,
     made_by: str | None = None,
-    start: tuple[FineTuning, Start] | None = None,
+    start: tuple[FineTuning, bytes] | None = None,
 ) -> Run:
     """Make a run in the lab's home, perhaps for a sweep. It neither trains nor waits yet.
 
@@ -63,7 +63,7 @@ def create_run(
     made_by
         The name of whoever makes it, as `checked_learner` returns it.
     start
-        What it begins with in place of random weights, and what is said of that.
+        What is said of what it begins with in place of random weights, and the file of that `Start`.
 
     Raises
     ------
@@ -102,7 +102,7 @@ def create_run(
             (unfinished / LOG).touch()
             if start:
                 with replacing(unfinished / START) as path:
-                    path.write_bytes(start[1].to_bytes())
+                    path.write_bytes(start[1])
             sign(unfinished, made_by)
             return move_in(unfinished)
         finally:
@@ -115,7 +115,9 @@ def create_fine_tuned_run(run: Run, own_digits: Sequence[MyDigit], made_by: str 
     Raises
     ------
     CannotFineTune
-        If there are too few digits, or the other run has no weights, or its network is not here any more.
+        If there are too few digits, or the other run has no weights or is fine-tuned itself.
+    CannotGoOn
+        If its network is not here any more.
     UnreadableRun, HomeError
         If the other run cannot be read, or the home cannot be written.
     """
@@ -124,16 +126,21 @@ def create_fine_tuned_run(run: Run, own_digits: Sequence[MyDigit], made_by: str 
             f"Of your digits, {len(own_digits)} are there to train on; it takes {LEAST_DIGITS} or more: draw each "
             "digit three times."
         )
+    if run.fine_tuning:
+        raise CannotFineTune(
+            f"{run.name} is fine-tuned already, and nobody could tell which of your digits it has seen: begin with the "
+            f"run that it was made of, {run.fine_tuning.name}."
+        )
     require_same_network(run)
     if (weights := run.load_weights()) is None:
         raise CannotFineTune(f"{run.name} has no weights yet: they come with its first epoch.")
-    start = Start(weights, tuple(own_digits))
+    content = Start(weights, tuple(own_digits)).to_bytes()
     return create_run(
         run.definition,
         fine_tuning_recipe(run.config),
         f"{run.name[: MAX_NAME_LENGTH - len(_FINE_TUNED)]}{_FINE_TUNED}",
         made_by=made_by,
-        start=(FineTuning.of(run.identity, run.name, start), start),
+        start=(FineTuning.of(run.identity, run.name, len(own_digits), content), content),
     )
 
 

@@ -29,14 +29,18 @@ class Child:
         descriptor, errors = tempfile.mkstemp(prefix=".worker.", suffix=unfinished_suffix(), dir=home())
         self.errors = Path(errors)
         self.socket, its_end = socket.socketpair()
-        with its_end, os.fdopen(descriptor, "wb") as output:
-            self._process = start_python(
-                *arguments,
-                stdin=its_end.fileno(),
-                stdout=output,
-                stderr=output,
-                environment=TRAINING_ENVIRONMENT | os.environ,
-            )
+        try:
+            with its_end, os.fdopen(descriptor, "wb") as output:
+                self._process = start_python(
+                    *arguments,
+                    stdin=its_end.fileno(),
+                    stdout=output,
+                    stderr=output,
+                    environment=TRAINING_ENVIRONMENT | os.environ,
+                )
+        except OSError:
+            self.abandon()
+            raise
 
     @property
     def has_ended(self) -> bool:

@@ -37,5 +37,5 @@ def test_a_network_learns_my_digits_and_the_page_says_what_that_gave(open_page, 
 
     page.get_by_role("link", name="How it trained").click()
     expect(page.get_by_role("heading", name="Reference: nn.Sequential, fine-tuned")).to_be_visible()
-    with_digits = f"fine-tuned from Reference: nn.Sequential with {len(to_train_on)} of one's own digits"
+    with_digits = f"fine-tuned from Reference: nn.Sequential with {len(to_train_on)} own digits"
     expect(page.get_by_text(with_digits)).to_be_visible()

@@ -124,6 +124,8 @@ def _checked(run: Run) -> Run:
         _require_checkpoint(checkpoint, definition, run, history.step)
     if (start := run.load_start()) is not None:
         _require_fitting(start.weights, definition)
+        if run.fine_tuning and run.fine_tuning.own_digits != len(start.own_digits):
+            raise UnfitRun("it does not say on how many digits it was fine-tuned.")
     return run
 
 

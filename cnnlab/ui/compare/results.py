@@ -15,7 +15,7 @@ from cnnlab.models.alignment import source_diff
 from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
 from cnnlab.ui.answers.gallery import WILSON
-from cnnlab.ui.draw.my_digits import right_on
+from cnnlab.ui.draw.my_digits import accuracies_on, unseen_by
 from cnnlab.ui.frame.download import download_button
 from cnnlab.ui.frame.torch_thread import ask
 from cnnlab.ui.frame.wording import as_text, csv_of, in_cell
@@ -46,7 +46,7 @@ def results_view(runs: Sequence[Run]) -> None:
     table = ask(results, runs)  # those of older runs are asked of their networks
     table.insert(0, "run", [in_cell(label) for label in labels_of(runs)])
     if digits := my_digits(learner()):
-        shares = [counts and counts[0] / counts[1] for counts in right_on(digits, runs)]
+        shares = accuracies_on(unseen_by(runs, digits), runs)
         table.insert(list(table.columns).index("pen_high") + 1, "my_digits", shares)
     shown = table.drop(columns=["accuracy_low", "accuracy_high", "pen_low", "pen_high"])
     for name in _PERCENTAGES & set(shown):
@@ -86,7 +86,8 @@ def results_view(runs: Sequence[Run]) -> None:
             "my_digits": st.column_config.NumberColumn(
                 "My digits",
                 format="%.2f %%",
-                help="The share that it reads right of the digits that you drew and kept on the Draw page.",
+                help="The share that it reads right of the digits that you drew and kept on the Draw page. Left out "
+                "are those that one of these runs was trained on.",
             ),
             "parameters": st.column_config.NumberColumn("Parameters", format="localized"),
             "seconds_per_epoch": st.column_config.NumberColumn("Seconds/epoch", format="%.1f"),

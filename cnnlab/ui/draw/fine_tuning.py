@@ -14,10 +14,11 @@ from cnnlab.errors import LabError
 from cnnlab.fine_tuning.recipe import LEAST_DIGITS, parted
 from cnnlab.inference.answers import answers_of
 from cnnlab.inference.networks import Moment
-from cnnlab.inference.test_set import pen_accuracy_of
+from cnnlab.inference.test_set import TestSet, predictions_of
 from cnnlab.runs.log import Status
 from cnnlab.runs.run import Run
-from cnnlab.runs.shelf import all_runs, create_fine_tuned_run, reference_runs
+from cnnlab.runs.shelf import create_fine_tuned_run
+from cnnlab.ui.answers.gallery import true_digits
 from cnnlab.ui.frame.actions import attempt, show_error
 from cnnlab.ui.frame.live import live
 from cnnlab.ui.frame.session import Key
@@ -57,26 +58,22 @@ def fine_tuning_view(
         if run.fine_tuning:
             status = run.status
             live(
-                partial(_progress if status.is_active else _result, run, digits),
+                partial(_progress, run) if status.is_active else partial(_result, run, digits),
                 shown=status,
-                now=partial(_status, run),
+                now=partial(getattr, run, "status"),
                 seconds=_REFRESH_SECONDS,
                 is_live=status.is_active,
                 address=address,
             )
 
 
-def _status(run: Run) -> Status:
-    return run.status
-
-
 def _start_button(runs: Sequence[Run], digits: MyDigits, then: Callable[[Run], None]) -> None:
     to_train_on, kept_back = parted(digits.digits)
     st.write(
         "A network goes on training for a few seconds, on your digits mixed with MNIST and other people's, and becomes "
-        "a new run. Half of your digits are held out: on them one sees whether it helped."
+        "a new run. Every other of your ones, twos and so on is held out: on these one sees whether it helped."
     )
-    can_start = bool(runs) and len(to_train_on) >= LEAST_DIGITS
+    can_start = bool(runs and kept_back) and len(to_train_on) >= LEAST_DIGITS
     with st.container(horizontal=True, vertical_alignment="bottom"):
         labels = dict(zip((run.id for run in runs), labels_of(runs), strict=True))
         run_id = st.selectbox("Network", list(labels), format_func=labels.__getitem__, key="fine_tuned", width=300)
@@ -92,6 +89,8 @@ def _start_button(runs: Sequence[Run], digits: MyDigits, then: Callable[[Run], N
         st.caption(f"It takes {LEAST_DIGITS} digits to train on; here are {len(to_train_on)}.")
     else:
         st.caption(f"{plural(len(to_train_on), 'digit')} to train on, {len(kept_back):,} held out.")
+    if not runs:
+        st.caption("Choose a network above that is not fine-tuned already.")
 
 
 def _fine_tune(run: Run, to_train_on: Sequence[MyDigit], then: Callable[[Run], None]) -> None:
@@ -100,7 +99,7 @@ def _fine_tune(run: Run, to_train_on: Sequence[MyDigit], then: Callable[[Run], N
     then(made)
 
 
-def _progress(run: Run, digits: MyDigits) -> None:
+def _progress(run: Run) -> None:
     status, history = run.status, run.history()
     st.progress(min(1.0, history.step / run.total_steps), text=progress_line(run, status, history))
     st.button("Stop", icon=":material/stop:", key=f"stop_{run.id}", on_click=attempt, args=(scheduler().stop, run))
@@ -110,7 +109,7 @@ def _result(run: Run, digits: MyDigits) -> None:
     """Show how well a run read before it was fine-tuned, and how well it does now."""
     st.markdown(f"**{as_text(run.name)}**")
     if run.status is not Status.FINISHED:
-        st.caption("It did not train to its end. *Train* says why, and resumes it.")
+        st.caption("It did not train to its end: *Train* says why.")
         return
     unseen = held_out(run, digits)
     answers = [_answers(run, unseen, moment) for moment in ("start", "newest")]
@@ -138,21 +137,24 @@ def _answers(run: Run, digits: MyDigits, moment: Moment) -> np.ndarray | None:
 
 
 def _table(run: Run, digits: MyDigits, answers: Sequence[np.ndarray | None]) -> pd.DataFrame:
-    origin = run.fine_tuning.run if run.fine_tuning else None
-    before = next((each for each in (*all_runs(), *reference_runs()) if each.identity == origin), None)
-    rows = []
-    for when, each, found in zip(("Before", "After"), (before, run), answers, strict=True):
-        epoch = each and each.last_epoch()
-        people = each and ask(pen_accuracy_of, each)
-        rows.append(
-            {
-                "": when,
-                "My held-out digits": _share(found, digits),
-                "MNIST's test images": percent(epoch.test_accuracy) if epoch else "–",
-                "Drawn by people": percent(people) if people else "–",
-            }
-        )
-    return pd.DataFrame(rows)
+    moments: tuple[tuple[str, Moment], ...] = (("Before", "start"), ("After", "newest"))
+    return pd.DataFrame(
+        {
+            "": when,
+            "My held-out digits": _share(found, digits),
+            "MNIST's test images": _accuracy(run, "mnist", moment),
+            "Drawn by people": _accuracy(run, "pen", moment),
+        }
+        for (when, moment), found in zip(moments, answers, strict=True)
+    )
+
+
+def _accuracy(run: Run, test_set: TestSet, moment: Moment) -> str:
+    try:
+        answers = ask(predictions_of, run, test_set, moment).answers
+    except LabError:
+        return "–"
+    return percent(float((answers == true_digits(test_set)).mean()))
 
 
 def _share(answers: np.ndarray | None, digits: MyDigits) -> str:

@@ -1,6 +1,7 @@
 """Keeping drawings as my digits, and how well the networks read them."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from time import monotonic, sleep
 
 import pandas as pd
@@ -32,19 +33,23 @@ _SHOWN = 60
 _WAIT_SECONDS = 0.35
 
 
-def right_on(digits: MyDigits, runs: Sequence[Run]) -> list[tuple[int, int] | None]:
-    """Return how many of the digits each run answers right, and of how many; None where it cannot answer.
-
-    Those that a run was trained on are left out.
-    """
-    counts: list[tuple[int, int] | None] = []
+def accuracies_on(digits: MyDigits, runs: Sequence[Run]) -> list[float | None]:
+    """Return the share of the digits that each run answers right, from 0 to 1; None where it cannot answer."""
+    shares: list[float | None] = []
     for run in runs:
         try:
-            unseen = held_out(run, digits)
-            counts.append((ask(right_of, run, unseen), len(unseen)) if unseen else None)
+            shares.append(ask(right_of, run, digits) / len(digits) if digits else None)
         except LabError:
-            counts.append(None)
-    return counts
+            shares.append(None)
+    return shares
+
+
+def unseen_by(runs: Sequence[Run], digits: MyDigits) -> MyDigits:
+    """Return those of my digits that none of some runs was trained on: fair to all of them."""
+    for run in runs:
+        with suppress(LabError):  # its own page says what is wrong with it
+            digits = held_out(run, digits)
+    return digits
 
 
 def asked_digit() -> None:
@@ -100,7 +105,10 @@ def my_digits_view(runs: Sequence[Run], digits: MyDigits) -> None:
             f"{plural(len(digits), 'digit')} that you drew and said the meaning of: a test set in your own hand, "
             "beside that of MNIST."
         )
-        st.table(_accuracy_table(digits, runs), hide_index=True)
+        unseen = unseen_by(runs, digits)
+        st.table(_accuracy_table(unseen, runs), hide_index=True)
+        if len(unseen) < len(digits):
+            st.caption(f"Asked are the {len(unseen):,} of them that none of these runs was trained on.")
     else:
         st.write(
             "Say what a drawing was, and it is kept here: a test set in your own hand. A round asks for each digit "
@@ -144,21 +152,18 @@ def my_digits_view(runs: Sequence[Run], digits: MyDigits) -> None:
 
 def _accuracy_table(digits: MyDigits, runs: Sequence[Run]) -> pd.DataFrame:
     rows = []
-    for run, label, counts in zip(runs, labels_of(runs), right_on(digits, runs), strict=True):
+    for run, label, share in zip(runs, labels_of(runs), accuracies_on(digits, runs), strict=True):
         epoch = run.last_epoch()
         rows.append(
             {
                 "Run": as_text(label),
                 "MNIST's test images": percent(epoch.test_accuracy) if epoch else "–",
-                "My digits": _share(*counts, len(digits)) if counts else "–",
+                "My digits": f"{percent(share)} ({round(share * len(digits)):,} of {len(digits):,})"
+                if share is not None
+                else "–",
             }
         )
     return pd.DataFrame(rows)
-
-
-def _share(right: int, unseen: int, all_digits: int) -> str:
-    held_out = " held out" if unseen < all_digits else ""
-    return f"{percent(right / unseen)} ({right:,} of {unseen:,}{held_out})"
 
 
 def _keep_as_meant() -> None:

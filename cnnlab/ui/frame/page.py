@@ -76,6 +76,18 @@ h1#content:focus { outline: none; }
   .st-key-navigation a p { font-size: .8rem; }
   .st-key-navigation a > span:has([data-testid="stIconMaterial"]) { display: none; }
 }
+/* On a phone a lesson is a sheet below the page, so that one sees both. */
+@media (max-width: 767px) {
+  [data-testid="stSidebar"][data-collapsed="false"] {
+    position: fixed !important; inset: auto 0 0 0; min-width: 100%; height: 45dvh !important;
+    border-top: 1px solid rgba(128, 136, 152, .4);
+  }
+  [data-testid="stSidebarHeader"] { position: absolute; right: 0; height: auto; padding: .7rem; z-index: 1; }
+  [data-testid="stSidebarUserContent"] { padding-top: 1rem; }
+  [data-testid="stAppViewContainer"]:has([data-testid="stSidebar"][data-collapsed="false"]) [data-testid="stMain"] {
+    padding-bottom: 45dvh;
+  }
+}
 @media (max-width: 380px) { .st-key-navigation { flex-wrap: wrap; justify-content: start; } }
 [class*="st-key-run_"] a:not(:hover) { background: none; }
 [class*="st-key-run_chosen_"] a, [class*="st-key-run_chosen_"] a:not(:hover) { background: rgba(128, 136, 152, .22); }
@@ -107,6 +119,11 @@ window.cnnlabFocus ??= new MutationObserver(() => {
   for (const code of document.querySelectorAll(".stCode pre:not([tabindex])")) code.tabIndex = 0;
 });
 window.cnnlabFocus.observe(document.body, { childList: true, subtree: true });
+// Streamlit folds a phone's sidebar at the first press beside it: a lesson would be gone as soon as one draws.
+document.body.onmousedown = (event) => {
+  const isPhone = matchMedia("(max-width: 767px)").matches;
+  if (isPhone && document.querySelector(".stSidebar[data-collapsed=false]")) event.stopPropagation();
+};
 document.querySelector(".skip").onclick = (event) => {
   event.preventDefault();
   document.querySelector("#content").focus();

@@ -110,4 +110,5 @@ class Key(StrEnum):
     SWEEP_KIND = "sweep_kind"  # how the runs are chosen
     SWEEP_FIELDS = "sweep_fields"  # the settings to try
     SWEEP_NETWORKS = "sweep_model"  # the networks to try
+    SWEEP_EPOCHS = "sweep_epochs"
     SWEEP_SHOWN = "sweep_shown"

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import streamlit as st
 
 from cnnlab.errors import LabError
-from cnnlab.lessons.checks import Situation
-from cnnlab.lessons.figures import FIGURES, figure_in_words
+from cnnlab.lessons.checks import CHECKS, Check, Situation
+from cnnlab.lessons.figures import FIGURES, NOT_YET, figure_in_words
 from cnnlab.lessons.lesson import Kind, Lesson, Step
 from cnnlab.lessons.notebook import LONGEST_SENTENCE, Notebook
 from cnnlab.lessons.reading import PREDICTED, figures_in, filled
@@ -97,6 +97,17 @@ def _panel(lesson: Lesson, page: str, looks: bool) -> None:
         st.rerun()
 
 
+def _figure(name: str, situation: Situation) -> str:
+    """Return a figure as people read it; one that takes PyTorch is computed where all networks are asked."""
+    if FIGURES[name].asks_networks:
+        return ask(figure_in_words, name, situation)
+    return figure_in_words(name, situation)
+
+
+def _is_met(check: Check, situation: Situation) -> bool:
+    return ask(check.is_met, situation) if CHECKS[check.name].asks_networks else check.is_met(situation)
+
+
 def _attempt(action: Callable[..., object], *arguments: object) -> None:
     attempt(action, *arguments, error_key=Key.LESSON_ERROR)
 
@@ -168,7 +179,7 @@ def _can_be_told(lesson: Lesson, place: int, book: Notebook, situation: Situatio
     """Return whether what comes after a step can be: a prediction is not resolved before one has seen what comes."""
     step = lesson.steps[place]
     if step.kind is Kind.PREDICT and step.measured:
-        return ask(FIGURES[step.measured].value, situation) is not None
+        return _figure(step.measured, situation) != NOT_YET
     return not _is_put_off(lesson, place) or book.answer(lesson.name, place + 1) is not None
 
 
@@ -193,7 +204,7 @@ def _prediction(lesson: Lesson, place: int, step: Step, answer: str | None) -> N
 
 
 def _deed(lesson: Lesson, place: int, step: Step, answer: str | None, situation: Situation) -> str | None:
-    if answer is None and step.check and ask(step.check.is_met, situation):
+    if answer is None and step.check and _is_met(step.check, situation):
         notebook().take(lesson.name, place, DONE)
         answer = DONE
     if answer is None:
@@ -231,7 +242,7 @@ def _question(lesson: Lesson, place: int, step: Step, answer: str | None) -> Non
 
 def _filled(text: str, lesson: Lesson, place: int, book: Notebook, situation: Situation) -> str:
     """Return a text with the learner's own figures in it."""
-    figures = {name: f"**{ask(figure_in_words, name, situation)}**" for name in figures_in(text) & FIGURES.keys()}
+    figures = {name: f"**{_figure(name, situation)}**" for name in figures_in(text) & FIGURES.keys()}
     said = [book.answer(lesson.name, number) for number in range(place) if lesson.steps[number].kind is Kind.PREDICT]
     last = next((each for each in reversed(said) if each is not None), None)
     return filled(text, {**figures, PREDICTED: f"**{as_text(last)}**" if last else "nothing"})
@@ -259,7 +270,7 @@ def _resolved(step: Step, answer: str | None, situation: Situation) -> str | Non
         return None
     predicted = as_text(answer.rstrip(".")) if answer is not None else "nothing"
     if step.measured:
-        came = ask(figure_in_words, step.measured, situation)
+        came = _figure(step.measured, situation)
         return f"{FIGURES[step.measured].label.capitalize()}: you said {predicted}; it was **{came}**."
     right = next((choice.text.rstrip(".") for choice in step.choices if choice.is_right), None)
     return f"{as_text(step.title)}: you said {predicted}" + (f"; it is **{right}**." if right else ".")

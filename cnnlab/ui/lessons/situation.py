@@ -47,7 +47,9 @@ def situation_in(lesson: Lesson) -> Situation:
         runs=tuple(
             run
             for run in everyones
-            if run.created >= begun and (None in (name, run.made_by) or is_same_learner(name, run.made_by))
+            if run.created >= begun
+            and not run.fine_tuning  # lessons tell of runs that begin with random weights
+            and (None in (name, run.made_by) or is_same_learner(name, run.made_by))
         ),
         strokes=drawing.strokes,
         strokes_before=before.strokes,

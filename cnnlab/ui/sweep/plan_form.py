@@ -71,7 +71,7 @@ def plan_form() -> Plan | None:
             settings[name] = _values_in(name, written)
     columns = iter(st.columns(3))
     if "epochs" not in tried:
-        settings["epochs"] = _number("Epochs of each", MAX_EPOCHS, 3, "sweep_epochs", next(columns))
+        settings["epochs"] = _number("Epochs of each", MAX_EPOCHS, 3, Key.SWEEP_EPOCHS, next(columns))
     settings["threads"] = _number("Threads of each", MAX_THREADS, 1, "sweep_threads", next(columns))
     if kind != "grid":
         count = _number("Runs, at most", MOST_RUNS, 20, "sweep_count", next(columns))
@@ -93,7 +93,7 @@ def fill_form(settings: Iterable[tuple[str, str]]) -> None:
     st.session_state[Key.SWEEP_FIELDS] = list(tried)
     for name, values in tried.items():
         st.session_state[f"sweep_{name}"] = values
-    st.session_state["sweep_epochs"] = int(dict(settings).get("epochs", 3))
+    st.session_state[Key.SWEEP_EPOCHS] = int(dict(settings).get("epochs", 3))
 
 
 def try_networks(names: list[str]) -> None:

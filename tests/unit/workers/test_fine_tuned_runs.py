@@ -8,12 +8,14 @@ import torch.nn.functional as F
 
 from cnnlab.comparison.experiments import differing_settings, experiment_of
 from cnnlab.comparison.labels import labels_of, recipe_in_words
+from cnnlab.comparison.results import tutorial_losses_of
 from cnnlab.conclusions.defaults import pair_to_compare
 from cnnlab.data.mnist import TRAIN_IMAGES
 from cnnlab.drawing.my_digits import MyDigit
 from cnnlab.drawing.strokes import Stroke
 from cnnlab.fine_tuning.recipe import CannotFineTune
 from cnnlab.inference.networks import network_at
+from cnnlab.lessons.class_room import leader_board
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs.folder import DamagedRun
 from cnnlab.runs.log import Status
@@ -22,6 +24,7 @@ from cnnlab.runs.shelf import create_fine_tuned_run, create_run, delete_run, fin
 from cnnlab.runs.transfer.archive import RefusedArchive, export_run, import_run
 from cnnlab.runs.writer import RunWriter
 from cnnlab.training.batches import Batches
+from cnnlab.training.events import EpochEvent
 from cnnlab.training.recipe import TrainingConfig
 from cnnlab.workers import work as module
 from cnnlab.workers.work import Order, work
@@ -99,6 +102,21 @@ def test_too_few_digits_and_a_run_without_weights_are_refused(reference):
         create_fine_tuned_run(create_run(DEFINITIONS["module"], TrainingConfig()), DIGITS)
 
 
+def test_one_that_is_fine_tuned_already_is_refused_since_nobody_knows_what_it_has_seen(run, mnist):
+    trained(run, mnist)
+    with pytest.raises(CannotFineTune, match=r"begin with the run that it was made of, Reference: nn\.Sequential"):
+        create_fine_tuned_run(run, DIGITS)
+
+
+def test_the_lessons_and_the_leader_board_leave_it_out(reference, mnist):
+    run = create_fine_tuned_run(reference, DIGITS, made_by="Ada")
+    with RunWriter.claim(run) as writer:
+        writer.append_training(EpochEvent(1, run.total_steps, 0.1, 0.1, 0.99, 1.0, 20_000.0))
+        writer.finished()
+    assert leader_board([run]) == []
+    assert tutorial_losses_of(run) == ()
+
+
 def test_without_the_file_that_it_begins_with_or_with_another_it_does_not_train(run, reference, mnist):
     other = create_fine_tuned_run(reference, DIGITS[:10])
     run.start_path.write_bytes(other.start_path.read_bytes())
@@ -118,11 +136,12 @@ def test_earlier_versions_are_told_that_they_cannot_read_it_and_read_all_others(
 def test_it_is_told_from_runs_of_the_same_recipe(run, reference):
     plain = create_run(DEFINITIONS["sequential"], run.config)
     assert labels_of([run])[0] == "Reference: nn.Sequential, fine-tuned"
-    assert recipe_in_words(run)[0] == "fine-tuned from Reference: nn.Sequential with 12 of one's own digits"
-    assert differing_settings([run, plain]).loc["begins with"].tolist() == [
-        "the weights of Reference: nn.Sequential",
-        "random weights",
-    ]
+    assert recipe_in_words(run)[0] == "fine-tuned from Reference: nn.Sequential with 12 own digits"
+    others = create_fine_tuned_run(reference, DIGITS[:10])
+    told = differing_settings([run, plain, others]).loc["begins with"]
+    assert told.iloc[0].startswith("the weights of Reference: nn.Sequential and 12 own digits (")
+    assert told.iloc[1] == "random weights"
+    assert told.nunique() == 3
     assert experiment_of(run) != experiment_of(plain)
     assert not experiment_of(run).can_be_repeated
 
