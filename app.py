@@ -47,7 +47,6 @@ def draw_and_answer(run: Run) -> None:
         with st.container(key="draw_answers"):
             st.header("Draw a digit", anchor=False)
             answers_view([run], prepare(drawing.ink()))
-            live_pen([run])
             st.write(
                 "A convolutional network of 29,322 numbers reads it while the pen moves. CNN Lab shows how such a "
                 "network is written, trained, compared and looked into, all on this machine."
@@ -78,7 +77,9 @@ def runs_now_and_newest() -> None:
 
 begin_page("Home")
 lesson_panel("home")
-draw_and_answer(find_run(DRAWING_RUN))
+drawing_run = find_run(DRAWING_RUN)
+draw_and_answer(drawing_run)
+live_pen([drawing_run])
 steps_column, runs_column = st.columns(2, gap="large")
 with steps_column:
     st.subheader("The tutorial in three steps", anchor=False)

@@ -58,7 +58,6 @@ def draw_and_answer(chosen: list[Run]) -> None:
             st.caption(as_text(drawing.picture.title))
         if not is_round():
             move_tools()
-        refusals = live_pen(chosen, with_scales=True)
     prepared, move = prepare(drawing.ink()), move_now()
     can_keep = prepared is not None and drawing.picture is None
     if is_round():  # near the canvas, for one digit is drawn after the other
@@ -66,13 +65,16 @@ def draw_and_answer(chosen: list[Run]) -> None:
             keep_choices(can_keep)
     with answer_column:
         answers_view(chosen, prepared, move)
-        for refusal in refusals:
-            st.caption(as_text(refusal))
         if not is_round():
             keep_choices(can_keep)
         steps_view(prepared, drawing.picture.steps if drawing.picture else None, move)
     if chosen:
         inside_view(looked_into(chosen), moved(prepared.centred, *move) if prepared else None)
+
+
+def answer_while_the_pen_moves(chosen: list[Run]) -> None:
+    for refusal in live_pen(chosen, with_scales=True):
+        st.caption(as_text(refusal))
 
 
 def any_is_active(runs: list[Run]) -> bool:
@@ -177,14 +179,16 @@ if chosen:
         look_inside_choice(chosen)
 try:
     is_live = any_is_active(chosen)
-    live(
-        partial(draw_and_answer, chosen),
-        shown=is_live,
-        now=partial(any_is_active, chosen),
-        seconds=REFRESH_SECONDS,
-        is_live=is_live,
-        address=CHOICE.address,
-    )
+    # Each by itself: a stroke need not send the networks again.
+    for part in (draw_and_answer, answer_while_the_pen_moves):
+        live(
+            partial(part, chosen),
+            shown=is_live,
+            now=partial(any_is_active, chosen),
+            seconds=REFRESH_SECONDS,
+            is_live=is_live,
+            address=CHOICE.address,
+        )
     examples_popover()
     digits = my_digits(learner())
     my_digits_view(chosen, digits)

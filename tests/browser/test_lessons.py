@@ -225,3 +225,21 @@ def test_a_lesson_is_done_from_its_first_step_to_its_end(lesson, open_page):
     never_measured = 1 if lesson.name.startswith("8") else 0  # no network so small as this test's has 98 %
     expect(side.get_by_text("not measured yet")).to_have_count(never_measured)
     assert not page.get_by_test_id("stException").count()
+
+
+def test_on_a_phone_a_lesson_is_a_sheet_below_the_page_and_stays_while_one_draws(open_page):
+    page = open_page("/lessons?lesson=1-draw-and-be-read&step=2", viewport={"width": 390, "height": 844})
+    page.get_by_test_id("stExpandSidebarButton").click()
+    panel(page).get_by_role("link", name="Go to Draw").click()
+    page.wait_for_url("**/draw*")
+    expect(canvas(page)).to_have_count(1)
+    expect(panel(page).get_by_text("Do: Draw a digit")).to_be_in_viewport()
+    canvas(page).evaluate("each => each.scrollIntoView({ block: 'start' })")
+    sheet, paper = panel(page).bounding_box(), canvas(page).bounding_box()
+    assert sheet["width"] == 390
+    assert sheet["y"] >= paper["y"] + paper["height"]  # all of it can be seen beside the lesson
+    page.mouse.move(paper["x"] + 100, paper["y"] + 40)
+    page.mouse.down()
+    page.mouse.move(paper["x"] + 100, paper["y"] + 150, steps=8)
+    page.mouse.up()
+    expect(panel(page).get_by_role("button", name="Next")).to_be_in_viewport()
