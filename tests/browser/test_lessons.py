@@ -242,4 +242,5 @@ def test_on_a_phone_a_lesson_is_a_sheet_below_the_page_and_stays_while_one_draws
     page.mouse.down()
     page.mouse.move(paper["x"] + 100, paper["y"] + 150, steps=8)
     page.mouse.up()
-    expect(panel(page).get_by_role("button", name="Next")).to_be_in_viewport()
+    expect(panel(page).get_by_role("button", name="Next")).to_be_visible()
+    expect(panel(page)).to_have_attribute("data-collapsed", "false")
