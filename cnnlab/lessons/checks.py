@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 from cnnlab.drawing.my_digits import MyDigit
 from cnnlab.drawing.preparation import prepare
@@ -65,6 +65,10 @@ class Situation:
     def finished_runs(self) -> list[Run]:
         """The runs that trained to their end, the newest first."""
         return [run for run in self.runs if run.status is Status.FINISHED]
+
+    def for_training(self, check: "Check") -> "Situation":
+        """Return the same with those runs alone that a check `trained` counts."""
+        return replace(self, runs=tuple(run for run in self.runs if _has_settings(run, check)))
 
     @property
     def new_strokes(self) -> list[Stroke]:

@@ -146,7 +146,7 @@ def steps_view(
         ("Cropped", "the box around the ink", prepared.cropped if prepared else empty),
         ("Fitted", "into 20\u00a0×\u00a020", prepared.fitted if prepared else empty),
         ("Centred", "by its mass" if any(move) else "what the networks see", prepared.centred if prepared else empty),
-        *([("Moved", _move_in_words(*move), moved(prepared.centred, *move))] if prepared and any(move) else []),
+        *([("Moved", move_in_words(*move), moved(prepared.centred, *move))] if prepared and any(move) else []),
         ("Plain shrink", "without these steps", shrink(prepared.drawn) if prepared else empty),
     )
     figures = [
@@ -160,7 +160,8 @@ def steps_view(
     st.html(f'<div class="steps" data-right="{right}" data-down="{down}">{"".join(figures)}</div>')
 
 
-def _move_in_words(right: int, down: int) -> str:
+def move_in_words(right: int, down: int) -> str:
+    """Return how far a drawing is moved: "4 px right, 1 px up"; nothing where it is in the centre."""
     across, along = "right" if right > 0 else "left", "down" if down > 0 else "up"
     parts = [f"{abs(way)}\u00a0px {name}" for way, name in ((right, across), (down, along)) if way]
     return ", ".join(parts)

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from cnnlab.ui.answers.bars import move_in_words
 from cnnlab.ui.frame.session import Key
 
 _FARTHEST = 10
@@ -26,6 +27,7 @@ def move_tools() -> None:
                 args=way,
             )
         st.button("Centre", type="tertiary", on_click=st.session_state.pop, args=(Key.MOVE, None))
+        st.caption(move_in_words(*move_now()), width="content")
 
 
 def _move_by(right: int, down: int) -> None:

@@ -251,7 +251,11 @@ def _filled(text: str, lesson: Lesson, place: int, book: Notebook, situation: Si
 def _end_view(lesson: Lesson, book: Notebook, situation: Situation) -> None:
     st.markdown("**What you predicted, and what came**")
     rows = [(step, book.answer(lesson.name, number)) for number, step in enumerate(lesson.steps)]
-    told = [f"- {line}" for step, answer in rows if (line := _resolved(step, answer, situation))]
+    told = [
+        f"- {line}"
+        for number, (step, answer) in enumerate(rows)
+        if (line := _resolved(step, answer, _about(lesson, number, situation)))
+    ]
     st.markdown("\n".join(told) or "This lesson asked for no prediction.")
     right = [
         any(choice.is_right and choice.text == answer for choice in step.choices)
@@ -262,6 +266,13 @@ def _end_view(lesson: Lesson, book: Notebook, situation: Situation) -> None:
     st.button(
         "Begin it again", icon=":material/replay:", key="lesson_again", on_click=_attempt, args=(_begin_again, lesson)
     )
+
+
+def _about(lesson: Lesson, place: int, situation: Situation) -> Situation:
+    """Return a situation with the runs alone that a prediction is about: those of the training behind it, or before."""
+    near = [*lesson.steps[place + 1 : place + 2], *reversed(lesson.steps[:place])]
+    check = next((step.check for step in near if step.check and step.check.name == "trained"), None)
+    return situation.for_training(check) if check else situation
 
 
 def _resolved(step: Step, answer: str | None, situation: Situation) -> str | None:
