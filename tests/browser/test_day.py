@@ -56,6 +56,7 @@ def sweep_nine(page: Page) -> dict[tuple[float, int], Run]:
 
 def train_to_its_collapse(page: Page) -> Run:
     expect(page).to_have_url(re.compile(r"\?run="))
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
     before = page.url
     fill(page, "Epochs", "1")
     fill(page, "Learning rate", "0.1")

@@ -40,10 +40,9 @@ def test_a_drawing_that_is_moved_is_read_anew_by_each_network_until_it_is_centre
     tutorial, drawing = page.locator(".answer").all()
     for card in (tutorial, drawing):
         expect(card).to_have_attribute("data-digit", "4")
-    for _ in range(4):
-        with run_of(page):
-            page.get_by_role("button", name="Right", exact=True).press("Enter")
-    expect(page.locator(".steps figcaption", has_text="4\u00a0px right")).to_be_visible()
+    for pixels in range(1, 5):
+        page.get_by_role("button", name="Right", exact=True).press("Enter")
+        expect(page.locator(".steps figcaption", has_text=f"{pixels}\u00a0px right")).to_be_visible()
     expect(tutorial).to_have_attribute("data-digit", "2")
     expect(drawing).to_have_attribute("data-digit", "4")
     page.evaluate("document.dispatchEvent(new CustomEvent('cnnlab:ask'))")  # the browser answers too
@@ -51,11 +50,9 @@ def test_a_drawing_that_is_moved_is_read_anew_by_each_network_until_it_is_centre
         "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))"
     )
     expect(tutorial).to_have_attribute("data-digit", "2")
-    with run_of(page):
-        page.get_by_role("button", name="Centre", exact=True).click()
+    page.get_by_role("button", name="Centre", exact=True).click()
     expect(tutorial).to_have_attribute("data-digit", "4")
-    with run_of(page):
-        page.get_by_role("button", name="Up", exact=True).click()
+    page.get_by_role("button", name="Up", exact=True).click()
     expect(page.locator(".steps img[alt=Moved]")).to_have_count(1)
     page.get_by_test_id("stButton").get_by_text("Clear").click()
     expect(page.get_by_text("Nothing drawn yet")).to_have_count(2)

@@ -4,6 +4,7 @@ import re
 from contextlib import suppress
 
 import pytest
+from hand import run_of
 from playwright.sync_api import Page, expect
 from playwright.sync_api import TimeoutError as NotInTime
 
@@ -78,8 +79,9 @@ def test_on_a_phone_start_brings_the_run_into_view_and_folds_the_fields(open_pag
 def test_dark_is_chosen_in_the_frame_and_holds_on_the_next_page_where_nothing_is_lost(look_at):
     page = look_at("/train")
     page.wait_for_selector(AT_REST)
-    page.get_by_role("spinbutton", name="Epochs").fill("3")
-    page.keyboard.press("Tab")
+    with run_of(page):
+        page.get_by_role("spinbutton", name="Epochs").fill("3")
+        page.keyboard.press("Tab")
     page.get_by_role("button", name="Main menu").click()
     page.get_by_role("menuitemradio", name="Dark").click()
     background = "getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor"
