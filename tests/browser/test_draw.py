@@ -147,6 +147,7 @@ def test_the_eraser_takes_ink_away_while_it_moves_and_a_cleared_canvas_has_the_p
 
 def test_a_test_image_can_be_drawn_on(look_at):
     page = look_at(REFERENCE)
+    expect(page.get_by_text("Nothing drawn yet")).to_be_visible()
     page.get_by_role("button", name="Start from a picture").click()
     page.get_by_role("button", name="Show").click()
     expect(page.get_by_text("Test image 0: a 7")).to_be_visible()
