@@ -214,11 +214,8 @@ def parse(content: bytes) -> list[MyDigit]:
     """
     if len(content) > MOST_BYTES:
         raise InvalidDigits(f"This file has {len(content) / 1e6:,.0f} MB; at most {MOST_BYTES / 1e6:.0f} MB are read.")
-    lines = [line for line in content.splitlines() if line.strip()]
-    if not 1 <= len(lines) <= MOST_DIGITS:
-        raise InvalidDigits(f"This file has {len(lines):,} lines; a file of digits has 1 to {MOST_DIGITS:,}.")
     digits = []
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(_lines_in(content), start=1):
         try:
             digits.append(_digit_in(line)[0])
         except InvalidDigits as error:
@@ -252,10 +249,14 @@ def strokes_in(content: bytes) -> tuple[MyDigit, ...]:
     InvalidDigits
         If there are none or too many, or a line is not a digit.
     """
-    lines = content.splitlines()
+    return tuple(map(_drawing_in, _lines_in(content)))
+
+
+def _lines_in(content: bytes) -> list[bytes]:
+    lines = [line for line in content.splitlines() if line.strip()]
     if not 1 <= len(lines) <= MOST_DIGITS:
         raise InvalidDigits(f"This file has {len(lines):,} lines; a file of digits has 1 to {MOST_DIGITS:,}.")
-    return tuple(map(_drawing_in, lines))
+    return lines
 
 
 @lru_cache(maxsize=2 * MOST_DIGITS)

@@ -4,11 +4,10 @@ import json
 import re
 
 import pytest
+from own_digits import own_digits
 from playwright.sync_api import expect
 
-from cnnlab.data.pen_digits import load_strokes
-from cnnlab.drawing.my_digits import MyDigit, add, my_digits
-from cnnlab.drawing.strokes import Stroke
+from cnnlab.drawing.my_digits import add, my_digits
 from cnnlab.fine_tuning.recipe import parted
 from cnnlab.runs.log import Status
 from cnnlab.runs.shelf import all_runs
@@ -17,11 +16,7 @@ pytestmark = pytest.mark.browser
 
 
 def test_a_network_learns_my_digits_and_the_page_says_what_that_gave(open_page, wait_for):
-    digits = load_strokes("testing").first(80)
-    add(
-        MyDigit(int(label), tuple(Stroke(18, tuple(map(tuple, each * 0.7 + 50))) for each in strokes))
-        for label, strokes in zip(digits.labels, digits.strokes, strict=True)
-    )
+    add(own_digits(80))
     to_train_on, held_out = parted(my_digits().digits)
     page = open_page("/draw?runs=reference-sequential")
     page.get_by_role("button", name="Fine-tune", exact=True).click()

@@ -2,11 +2,10 @@
 
 import pytest
 import torch
+from own_digits import own_digits
 
 from cnnlab.comparison.statistics import accuracy_interval
-from cnnlab.data.pen_digits import load_strokes
-from cnnlab.drawing.my_digits import MyDigit, add, delete_all, my_digits
-from cnnlab.drawing.strokes import Stroke
+from cnnlab.drawing.my_digits import add, delete_all, my_digits
 from cnnlab.fine_tuning.recipe import parted
 from cnnlab.inference.test_set import pen_accuracy_of
 from cnnlab.runs.log import Status
@@ -30,9 +29,7 @@ def draw_page(app):
 
 def keep(count):
     """Keep digits that people drew, thick enough that the reference misreads some."""
-    digits = load_strokes("testing").first(count)
-    strokes = [tuple(Stroke(34, tuple(map(tuple, each * 0.7 + 50))) for each in drawn) for drawn in digits.strokes]
-    add([MyDigit(int(label), drawn) for label, drawn in zip(digits.labels, strokes, strict=True)])
+    add(own_digits(count, width=34))
 
 
 def button(page, label):

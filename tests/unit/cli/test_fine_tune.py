@@ -2,20 +2,17 @@ import json
 
 import pytest
 from click.testing import CliRunner
+from own_digits import own_digits
 
 from cnnlab.cli.main import main
-from cnnlab.data.pen_digits import load_strokes
-from cnnlab.drawing.my_digits import MyDigit, digits_in, lines_of
-from cnnlab.drawing.strokes import Stroke
+from cnnlab.drawing.my_digits import digits_in, lines_of
 from cnnlab.fine_tuning.recipe import parted
 from cnnlab.inference.answers import right_of
 from cnnlab.runs.shelf import all_runs, find_run
 
 
 def file_of(path, count):
-    digits = load_strokes("testing").first(count)
-    strokes = [tuple(Stroke(18, tuple(map(tuple, each * 0.7 + 50))) for each in drawn) for drawn in digits.strokes]
-    path.write_bytes(lines_of(MyDigit(int(label), drawn) for label, drawn in zip(digits.labels, strokes, strict=True)))
+    path.write_bytes(lines_of(own_digits(count)))
     return path
 
 

@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 import torch.nn.functional as F
+from trained import trained
 
 from cnnlab.comparison.experiments import differing_settings, experiment_of
 from cnnlab.comparison.labels import labels_of, recipe_in_words
@@ -27,7 +28,7 @@ from cnnlab.training.batches import Batches
 from cnnlab.training.events import EpochEvent
 from cnnlab.training.recipe import TrainingConfig
 from cnnlab.workers import work as module
-from cnnlab.workers.work import Order, work
+from cnnlab.workers.work import Order
 from tests.unit.runs.transfer.test_archive import files_of, zipped
 
 DIGITS = [MyDigit(each % 10, (Stroke(20, ((100.0 + each, 50.0), (110.0, 230.0))),)) for each in range(12)]
@@ -48,14 +49,6 @@ def reference() -> Run:
 @pytest.fixture
 def run(reference) -> Run:
     return create_fine_tuned_run(reference, DIGITS)
-
-
-def trained(run, mnist, *, until=None):
-    with RunWriter.claim(run) as writer:
-        for event in work(run, writer, mnist=mnist):
-            if event.step == until:
-                break
-    return run
 
 
 def losses_of(run):

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from safetensors.torch import load
+from trained import trained as trained_run
 
 from cnnlab.data import mnist as data
 from cnnlab.film.moments import moments_of, newest_step
@@ -37,12 +38,7 @@ def no_limit(monkeypatch):
 
 
 def trained(mnist, *, until=None, run=None, **options) -> Run:
-    run = run or create_run(DEFINITIONS["module"], CONFIG, **options)
-    with RunWriter.claim(run) as writer:
-        for event in work(run, writer, mnist=mnist):
-            if event.step == until:
-                break
-    return run
+    return trained_run(run or create_run(DEFINITIONS["module"], CONFIG, **options), mnist, until=until)
 
 
 def film_of(run):
