@@ -31,7 +31,7 @@ def test_from_the_landing_page_to_a_cell_its_images_and_into_one_of_them(look_at
 
     page.get_by_role("tab", name="Confusion matrix").click()
     click_cell(page, 4, 9)
-    expect(page.get_by_text("4 answered as 9")).to_be_visible()
+    expect(page.locator("strong", has_text="4 answered as 9")).to_be_visible()
     images = page.locator(".st-key-digits_behind_inspected_cell button")
     expect(images).to_have_count(8)
     assert sides(images.first.locator("img")) == [28, 28]
