@@ -3,11 +3,15 @@
 import math
 import time
 from collections.abc import Callable, Mapping
+from functools import cache
 from threading import Lock
 from typing import TypeVar
 from uuid import uuid4
 
 import streamlit as st
+from streamlit.proto.ClientState_pb2 import ClientState
+from streamlit.runtime.app_session import AppSession
+from streamlit.runtime.scriptrunner_utils.script_requests import ScriptRequestType
 
 from cnnlab.errors import LabError
 from cnnlab.runs.folder import NoSuchRun
@@ -21,8 +25,31 @@ VIEWERS_SERVED_AT_ONCE = 4
 # Longer than any time between two updates: a viewer not seen for this long has left.
 _SEEN_SECONDS = 30.0
 
+# Until a script runner that has ended is asked about again.
+_ENDING_SECONDS = 0.002
+
 _seen: dict[str, float] = {}
 _lock = Lock()
+
+
+@cache
+def let_answers_arrive() -> None:
+    """Let what a press has changed reach the browser, however soon a timed part asks for itself after it.
+
+    Where a script runner has ended, Streamlit 1.67 answers the next request with a new one, and from then on drops
+    what the old one has said and its event loop has not yet taken: on a busy server, what a press shows was lost. So
+    the request for a part waits until the old one has been heard to its end.
+    """
+    request_rerun = AppSession.request_rerun
+
+    def request_in_turn(session: AppSession, client_state: ClientState | None) -> None:
+        runner = session._scriptrunner
+        if client_state and client_state.fragment_id and runner and runner._requests._state is ScriptRequestType.STOP:
+            session._event_loop.call_later(_ENDING_SECONDS, request_in_turn, session, client_state)
+        else:
+            request_rerun(session, client_state)
+
+    AppSession.request_rerun = request_in_turn  # type: ignore[assignment, method-assign]
 
 
 def live(

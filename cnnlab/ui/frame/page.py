@@ -11,6 +11,7 @@ import streamlit as st
 
 from cnnlab.runs.folder import run_ids_in, runs_folder
 from cnnlab.storage.home import HomeError, require_readable_home
+from cnnlab.ui.frame.live import let_answers_arrive
 from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.wording import as_text
 from cnnlab.workers.scheduler import scheduler
@@ -139,6 +140,7 @@ def begin_page(title: str) -> None:
     readers alone: the link in the navigation tells everybody else where they are.
     """
     scheduler()
+    let_answers_arrive()
     _print_board_address()
     _spare_the_imported_modules(len(sys.modules))
     st.set_page_config(
