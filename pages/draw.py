@@ -59,14 +59,15 @@ def draw_and_answer(chosen: list[Run]) -> None:
         if not is_round():
             move_tools()
     prepared, move = prepare(drawing.ink()), move_now()
-    can_keep = prepared is not None and drawing.picture is None
+    is_on_picture = drawing.picture is not None
+    can_keep = prepared is not None and not is_on_picture
     if is_round():  # near the canvas, for one digit is drawn after the other
         with drawing_column:
             keep_choices(can_keep)
     with answer_column:
         answers_view(chosen, prepared, move)
         if not is_round():
-            keep_choices(can_keep)
+            keep_choices(can_keep, is_on_picture)
         steps_view(prepared, drawing.picture.steps if drawing.picture else None, move)
     if chosen:
         inside_view(looked_into(chosen), moved(prepared.centred, *move) if prepared else None)
