@@ -11,9 +11,9 @@ _ROUNDING = 1e-5  # of a cosine
 class Directions:
     """Directions, kept so that the nearest ones are found fast.
 
-    With the axes along which they lie most, the cosine of two directions u and v is u₁·v₁ + u₂·v₂: the first term along
-    those axes, the second across them, which is at most ‖u₂‖ ‖v₂‖ (Cauchy and Schwarz). So few numbers of each bound its
-    cosine from both sides, and most cannot be among the nearest.
+    With the axes along which they lie most, the cosine of two directions u and v is u₁·v₁ + u₂·v₂: the first term
+    along those axes, the second across them, which is at most ‖u₂‖ ‖v₂‖ (Cauchy and Schwarz). So few numbers of each
+    bound its cosine from both sides, and most cannot be among the nearest.
 
     Attributes
     ----------
