@@ -5,9 +5,9 @@ from cnnlab.workers.child import start_first_worker
 start_first_worker()  # before what takes a while to import
 
 import random
+from collections.abc import Callable
 from functools import partial
 
-import numpy as np
 import streamlit as st
 
 from cnnlab.comparison.labels import labels_of
@@ -28,6 +28,7 @@ from cnnlab.ui.draw.fine_tuning import fine_tuning_view
 from cnnlab.ui.draw.moving import move_now, move_tools
 from cnnlab.ui.draw.my_digits import asked_digit, is_round, keep_choices, my_digits_view
 from cnnlab.ui.draw.pen import live_pen
+from cnnlab.ui.draw.places import draw_row
 from cnnlab.ui.frame.actions import show_error
 from cnnlab.ui.frame.live import live
 from cnnlab.ui.frame.page import begin_page, scroll_to
@@ -43,33 +44,44 @@ CHOICE = RunChoice(Key.ANSWERING, most=12)
 REFRESH_SECONDS = 1.0  # while a chosen run trains, so that one sees it learn
 
 
-def draw_and_answer(chosen: list[Run]) -> None:
-    row = st.container(horizontal=True, gap="medium", key="draw_row")
-    drawing_column = row.container(width=SHOWN_SIDE)
-    answer_column = row.container(key="draw_answers")
-    with drawing_column:
+@st.fragment
+def draw_and_answer(chosen: list[Run], keep_up: Callable[[Callable[[], None]], None]) -> None:
+    with draw_row():
+        keep_up(partial(drawing_and_answers, chosen))
+        with st.container(key="draw_tools", width=SHOWN_SIDE):
+            tools()
+        if chosen:
+            network_diagram(looked_into(chosen).id)
+
+
+def drawing_and_answers(chosen: list[Run]) -> None:
+    with st.container(key="draw_canvas", width=SHOWN_SIDE):
         asked_digit()
         drawing = canvas(st.session_state.get(Key.BRUSH, 20))
-        with st.container(horizontal=True, gap="small", vertical_alignment="center"):
-            canvas_tools()
-            with st.popover("Brush"):
-                st.slider("Brush width", 6, 40, 20, format="%d px", key=Key.BRUSH, persist_state="session")
-        if drawing.picture:
-            st.caption(as_text(drawing.picture.title))
-        if not is_round():
-            move_tools()
-    prepared, move = prepare(drawing.ink()), move_now()
-    can_keep = prepared is not None and drawing.picture is None
-    if is_round():  # near the canvas, for one digit is drawn after the other
-        with drawing_column:
+        prepared, move = prepare(drawing.ink()), move_now()
+        is_on_picture = drawing.picture is not None
+        can_keep = prepared is not None and not is_on_picture
+        if is_round():  # near the canvas, for one digit is drawn after the other
             keep_choices(can_keep)
-    with answer_column:
+    with st.container(key="draw_answers"):
         answers_view(chosen, prepared, move)
         if not is_round():
-            keep_choices(can_keep)
+            keep_choices(can_keep, is_on_picture)
         steps_view(prepared, drawing.picture.steps if drawing.picture else None, move)
-    if chosen:
-        inside_view(looked_into(chosen), moved(prepared.centred, *move) if prepared else None)
+    if chosen and prepared:
+        with st.container(key="draw_inside"):
+            explanation_view(looked_into(chosen), moved(prepared.centred, *move), key="drawn")
+
+
+def tools() -> None:
+    with st.container(horizontal=True, gap="small", vertical_alignment="center"):
+        canvas_tools()
+        with st.popover("Brush"):
+            st.slider("Brush width", 6, 40, 20, format="%d px", key=Key.BRUSH, persist_state="session")
+    if picture := drawing_now().picture:
+        st.caption(as_text(picture.title))
+    if not is_round():
+        move_tools()
 
 
 def answer_while_the_pen_moves(chosen: list[Run]) -> None:
@@ -79,13 +91,6 @@ def answer_while_the_pen_moves(chosen: list[Run]) -> None:
 
 def any_is_active(runs: list[Run]) -> bool:
     return any(run.status.is_active for run in runs)
-
-
-def inside_view(run: Run, image: np.ndarray | None) -> None:
-    """Show a network as a diagram that moves with the pen and, on demand, what it makes of the drawing."""
-    network_diagram(run.id)
-    if image is not None:
-        explanation_view(run, image, key="drawn")
 
 
 def looked_into(chosen: list[Run]) -> Run:
@@ -179,16 +184,16 @@ if chosen:
         look_inside_choice(chosen)
 try:
     is_live = any_is_active(chosen)
-    # Each by itself: a stroke need not send the networks again.
-    for part in (draw_and_answer, answer_while_the_pen_moves):
-        live(
-            partial(part, chosen),
-            shown=is_live,
-            now=partial(any_is_active, chosen),
-            seconds=REFRESH_SECONDS,
-            is_live=is_live,
-            address=CHOICE.address,
-        )
+    keep_up = partial(
+        live,
+        shown=is_live,
+        now=partial(any_is_active, chosen),
+        seconds=REFRESH_SECONDS,
+        is_live=is_live,
+        address=CHOICE.address,
+    )
+    draw_and_answer(chosen, keep_up)
+    keep_up(partial(answer_while_the_pen_moves, chosen))  # by itself: a stroke need not send the networks again
     examples_popover()
     digits = my_digits(learner())
     my_digits_view(chosen, digits)

@@ -32,18 +32,19 @@ def open_from_address(lessons: list[Lesson]) -> None:
         st.warning(f"There is no lesson {as_text(asked[:40])} here.")
 
 
-def lesson_card(lesson: Lesson) -> None:
+def lesson_card(number: int, lesson: Lesson) -> None:
     book = notebook()
     done = len(book.answers.get(lesson.name, {}))
     to_answer = sum(step.kind != "Read" for step in lesson.steps)
     is_begun = lesson.name in book.begun
-    is_on = st.session_state.get(Key.LESSON) == lesson.name
+    is_done = done == to_answer
+    is_on = st.session_state.get(Key.LESSON) == lesson.name and not is_done
     with st.container(border=True, key=f"lesson_card_{lesson.name}"):
-        st.markdown(f"**{as_text(lesson.title)}** · {lesson.minutes} min")
+        st.markdown(f"**{number} · {as_text(lesson.title)}** · {lesson.minutes} min")
         st.markdown(as_text(lesson.about))
         with st.container(horizontal=True, vertical_alignment="center"):
             st.button(
-                "It is on" if is_on else "Look again" if done == to_answer else "Go on" if is_begun else "Begin",
+                "It is on" if is_on else "Look again" if is_done else "Go on" if is_begun else "Begin",
                 key=f"begin_{lesson.name}",
                 type="secondary" if is_begun else "primary",
                 disabled=is_on,
@@ -107,15 +108,17 @@ if st.session_state.get(Key.IS_TEACHER):
 open_from_address(lessons)
 lesson_panel("lessons")
 st.markdown(
-    "Predict, then do it with the real thing, then see why. A lesson stands beside the pages on which it is done."
+    "Predict, then do it with the real thing, then see why. A lesson stands beside the pages on which it is done. "
+    "*The tutorial* is the text that CNN Lab is built around: one network of two convolutions and two linear layers, "
+    "written in two ways, and trained on MNIST for ten epochs."
 )
 show_error()
 learner_row()
 for mistake in mistakes:
     st.error(as_text(str(mistake)))
-for row in (
-    lessons[place : place + 2] for place in range(0, len(lessons), 2)
-):  # on a phone, where columns stand below each other, the order stays
-    for column, lesson in zip(st.columns(2, gap="medium"), row, strict=False):
+for place in range(0, len(lessons), 2):  # on a phone, where columns stand below each other, the order stays
+    for number, (column, lesson) in enumerate(
+        zip(st.columns(2, gap="medium"), lessons[place : place + 2], strict=False), start=place + 1
+    ):
         with column:
-            lesson_card(lesson)
+            lesson_card(number, lesson)

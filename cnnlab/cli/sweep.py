@@ -13,6 +13,7 @@ from cnnlab.errors import LabError
 from cnnlab.models.definitions import UnknownDefinition
 from cnnlab.runs.log import Status
 from cnnlab.runs.names import InvalidName
+from cnnlab.storage.learners import InvalidLearner, checked_learner
 from cnnlab.sweeps.folder import NoSuchSweep
 from cnnlab.sweeps.plan import InvalidSweep
 from cnnlab.sweeps.plan_file import MOST_BYTES, plan_in
@@ -27,19 +28,23 @@ from cnnlab.workers.scheduler import Scheduler
 @click.argument("file", required=False, type=click.Path(path_type=Path), metavar="[FILE.toml]")
 @click.option("--add-to", metavar="SWEEP", help="Train those runs of the plan that this sweep does not have.")
 @click.option("--resume", metavar="SWEEP", help="Go on with those of its runs that have not finished instead.")
-def train_sweep(file: Path | None, add_to: str | None, resume: str | None) -> None:
+@click.option("--learner", metavar="NAME", help="Whose runs they are: the name that one says on the page Lessons.")
+def train_sweep(file: Path | None, add_to: str | None, resume: str | None, learner: str | None) -> None:
     """Train the runs of a plan, all combinations or random draws. Ctrl-C stops them; they keep their checkpoints."""
     if (file is None) == (resume is None) or (add_to and resume):
         raise click.UsageError("Give a plan, or --resume with a sweep, and not both.")
+    if resume and learner is not None:
+        raise click.UsageError("Resumed runs stay whose they are: leave out --learner.")
     try:
+        made_by = None if learner is None else checked_learner(learner)
         if file is not None:
             with file.open("rb") as opened:
                 name, plan = plan_in(opened.read(MOST_BYTES + 1))
             if add_to:
                 sweep = find_sweep(add_to)
-                sweep.add(plan)
+                sweep.add(plan, made_by)
             else:
-                sweep = Sweep.start(plan, name)
+                sweep = Sweep.start(plan, name, made_by)
         else:
             sweep = find_sweep(str(resume))
             try:
@@ -51,7 +56,7 @@ def train_sweep(file: Path | None, add_to: str | None, resume: str | None) -> No
             _wait_for_the_runs_of(sweep, scheduler)
     except OSError as error:
         raise click.UsageError(f"{file} cannot be read: name a plan in TOML.") from error
-    except (InvalidSweep, NoSuchSweep, InvalidConfig, InvalidName, UnknownDefinition) as error:
+    except (InvalidSweep, NoSuchSweep, InvalidConfig, InvalidName, InvalidLearner, UnknownDefinition) as error:
         raise click.UsageError(str(error)) from error
     except LabError as error:
         raise click.ClickException(str(error)) from error

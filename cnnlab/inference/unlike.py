@@ -21,6 +21,7 @@ from cnnlab.data import mnist
 from cnnlab.data.pen_digits import load_drawn, load_strokes
 from cnnlab.drawing.pen import outlines_of, random_drawings
 from cnnlab.fused.pen import drawn
+from cnnlab.inference.nearest import Directions
 from cnnlab.inference.networks import newest_network_of
 from cnnlab.runs.run import Run
 from cnnlab.training.evaluation import EVALUATION_BATCH_SIZE
@@ -31,7 +32,7 @@ _MNIST_IMAGES, _PEN_DRAWINGS = 8_000, 6_000  # to compare with
 # So many of the numbers that the first linear layer is given are compared, evenly spread: a layer on large feature maps
 # is given tens of thousands, which would be a gigabyte for one network.
 _MOST_NUMBERS = 1_024
-_MOST_KEPT = 400_000_000  # bytes; the tutorial's network takes 11 million, and a class has one for each learner
+_MOST_KEPT = 400_000_000  # bytes; the tutorial's network takes 17 million, and a class has one for each learner
 
 _lock = Lock()
 _kept: OrderedDict[tuple[str, str], "Familiar"] = OrderedDict()
@@ -44,12 +45,12 @@ class Familiar:
     Attributes
     ----------
     directions
-        Shape (M, features), float16, each of length 1.
+        Of the digits.
     threshold
         The greatest distance of what counts as a digit.
     """
 
-    directions: Tensor
+    directions: Directions
     threshold: float
 
 
@@ -80,7 +81,7 @@ def distances_of(run: Run, images: np.ndarray) -> tuple[np.ndarray, float]:
         while len(_kept) > 1 and sum(each.directions.nbytes for each in _kept.values()) > _MOST_KEPT:
             _kept.popitem(last=False)
     features = _directions(network.module, torch.from_numpy(images).unsqueeze(1))
-    return _distances(features, familiar.directions.float()).numpy(), familiar.threshold
+    return _distances(features, familiar.directions).numpy(), familiar.threshold
 
 
 def answers_at_once(run: Run) -> bool:
@@ -103,10 +104,10 @@ def are_digits(run: Run, images: np.ndarray) -> np.ndarray:
 
 
 def _familiar_to(module: nn.Module) -> Familiar:
-    directions = _directions(module, _digits())
+    directions = Directions(_directions(module, _digits()))
     choosing, _ = load_drawn("choosing")
     distances = _distances(_directions(module, choosing), directions)
-    return Familiar(directions.half(), float(distances.quantile(1 - FLAGGED)))
+    return Familiar(directions, float(distances.quantile(1 - FLAGGED)))
 
 
 @cache
@@ -145,10 +146,8 @@ def _some_of(numbers: Tensor) -> Tensor:
     return numbers[:, torch.linspace(0, count - 1, _MOST_NUMBERS).round().long()]
 
 
-def _distances(directions: Tensor, familiar: Tensor) -> Tensor:
+def _distances(directions: Tensor, familiar: Directions) -> Tensor:
     """Return the mean distance to the nearest, shape (N,)."""
-    means = []
-    for batch in directions.split(EVALUATION_BATCH_SIZE):
-        cosines = (batch @ familiar.T).topk(NEIGHBOURS, dim=1).values
-        means.append((2 - 2 * cosines).clamp(min=0).sqrt().mean(dim=1))
-    return torch.cat(means)
+    batches = directions.split(EVALUATION_BATCH_SIZE)
+    cosines = torch.cat([familiar.nearest_cosines(batch, NEIGHBOURS) for batch in batches])
+    return (2 - 2 * cosines).clamp(min=0).sqrt().mean(dim=1)

@@ -46,6 +46,8 @@ class Situation:
         The step that Step shows, from 1; 0 if nobody was there.
     pages
         Those that were opened since the step was.
+    inspected
+        What Inspect shows, if it stands beside the lesson and shows one of `runs`: words of `INSPECTED`.
     """
 
     runs: tuple[Run, ...] = ()
@@ -60,6 +62,7 @@ class Situation:
     first_source: str = ""
     step: int = 0
     pages: frozenset[str] = frozenset()
+    inspected: frozenset[str] | None = None
 
     @property
     def finished_runs(self) -> list[Run]:
@@ -95,6 +98,8 @@ class Check:
         How many there must be, or which step.
     word
         The setting or the page that it is about.
+    shown
+        What Inspect must show, by words of `INSPECTED`.
     drawing
         What the strokes must be, by `_DRAWINGS`, with a number of pixels behind each; 0 where it needs none.
     """
@@ -103,6 +108,7 @@ class Check:
     settings: tuple[tuple[str, object], ...] = ()
     count: int = 1
     word: str = ""
+    shown: tuple[str, ...] = ()
     drawing: tuple[tuple[str, int], ...] = ()
 
     def is_met(self, situation: Situation) -> bool:
@@ -121,7 +127,7 @@ class CheckKind:
     usage
         How it is written in a lesson's file.
     takes
-        What may follow its name: "settings", "count", "setting", "page", "drawing".
+        What may follow its name: "settings", "count", "setting", "page", "shown", "drawing".
     asks_networks
         Whether it computes with PyTorch.
     """
@@ -146,6 +152,7 @@ def check_written(text: str) -> Check:
     kind = CHECKS[name]
     settings: list[tuple[str, object]] = []
     drawing: list[tuple[str, int]] = []
+    shown: list[str] = []
     count, about = 1, ""
     for word in words:
         if "settings" in kind.takes and "=" in word:
@@ -154,13 +161,15 @@ def check_written(text: str) -> Check:
             drawing.append((wanted["word"] or word, int(wanted["pixels"] or 0)))
         elif "count" in kind.takes and word.isdecimal():
             count = int(word)
+        elif "shown" in kind.takes and word in INSPECTED:
+            shown.append(word)
         elif ("setting" in kind.takes and word in SETTINGS) or ("page" in kind.takes and word in PAGES):
             about = word
         else:
             raise ValueError(f"{word!r} cannot stand behind the check {name}; it is written {kind.usage!r}.")
     if ("setting" in kind.takes or "page" in kind.takes) and not about:
         raise ValueError(f"the check {name} is written {kind.usage!r}.")
-    return Check(name, tuple(settings), count, about, tuple(drawing))
+    return Check(name, tuple(settings), count, about, tuple(shown), tuple(drawing))
 
 
 def setting_written(word: str) -> tuple[str, object]:
@@ -283,6 +292,10 @@ def _opened(check: Check, situation: Situation) -> bool:
     return check.word in situation.pages
 
 
+def _inspected(check: Check, situation: Situation) -> bool:
+    return situation.inspected is not None and situation.inspected.issuperset(check.shown)
+
+
 _CORNER = 0.4 * CANVAS_SIDE
 _DRAWINGS: dict[str, Callable[[Situation, int], bool]] = {
     "thinner": lambda situation, pixels: all(stroke.width < pixels for stroke in situation.new_ink),
@@ -291,6 +304,8 @@ _DRAWINGS: dict[str, Callable[[Situation, int], bool]] = {
     "on-picture": lambda situation, _: situation.is_on_picture,
 }
 _DRAWING = r"(?P<word>thinner|thicker)=(?P<pixels>\d{1,3})|in-corner|on-picture"
+# Of Inspect: the test set of people's digits, and two of its tabs.
+INSPECTED = ("people", "most-wrong", "how-sure")
 PAGES = ("home", "write", "step", "train", "compare", "draw", "inspect", "sweep")
 CHECKS = {
     "trained": CheckKind(_trained, "trained [HOW MANY] [setting=value …]", ("settings", "count")),
@@ -309,4 +324,5 @@ CHECKS = {
     "own-network": CheckKind(_own_network, "own-network"),
     "stepped": CheckKind(_stepped, "stepped STEP", ("count",)),
     "opened": CheckKind(_opened, "opened PAGE", ("page",)),
+    "inspected": CheckKind(_inspected, "inspected [people] [most-wrong] [how-sure]", ("shown",)),
 }

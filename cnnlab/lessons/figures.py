@@ -1,8 +1,11 @@
 """What a lesson says of the learner's own runs: figures that are measured, not written down."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from cnnlab.errors import LabError
+from cnnlab.inference.calibration import calibration_of
 from cnnlab.inference.test_set import moved_accuracy_of
 from cnnlab.lessons.checks import Situation
 from cnnlab.lessons.class_room import GOOD_ACCURACY, count_numbers
@@ -113,6 +116,18 @@ def _moved_accuracy(situation: Situation) -> float | None:
     return moved_accuracy_of(runs[0], _MOVED) if runs else None
 
 
+def _right_at_70(situation: Situation) -> float | None:
+    """Return the share that is right of the newest run's answers to people's digits, given with 60 to 80 %."""
+    if not (runs := situation.finished_runs):
+        return None
+    with suppress(LabError):
+        curve = calibration_of(runs[0]).curve
+        near = curve[~curve["scaled"] & (curve["low"] >= 0.6) & (curve["high"] <= 0.8) & (curve["answers"] > 0)]
+        if len(near):
+            return float((near["right"] * near["answers"]).sum() / near["answers"].sum())
+    return None
+
+
 def _loss(value: float) -> str:
     return f"{value:.4f}"
 
@@ -129,6 +144,7 @@ FIGURES = {
     "test_accuracy": Figure(_of_epoch(-1, lambda epoch: epoch.test_accuracy), percent, "the test accuracy"),
     "pen_accuracy": Figure(_of_epoch(-1, lambda epoch: epoch.pen_accuracy), percent, "the accuracy on people's digits"),
     "moved_accuracy": Figure(_moved_accuracy, percent, f"the accuracy on images moved by {_MOVED} pixels", True),
+    "right_at_70": Figure(_right_at_70, percent, "the share that is right of answers given with about 70 %", True),
     "best_rate": Figure(_best_rate, lambda value: f"{value:g}", "the learning rate with the lowest loss"),
     "seeds_apart": Figure(_seeds_apart, _loss, "how far the seeds' losses lie apart"),
     "definitions_apart": Figure(_definitions_apart, lambda value: f"{value:g}", "how far the two definitions differ"),

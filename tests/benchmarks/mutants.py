@@ -1,13 +1,14 @@
 """Changes the lab's code in one place at a time, and counts the changes that no test notices.
 
-    pip install cosmic-ray
+    pip install cosmic-ray coverage
     python tests/benchmarks/mutants.py [ROOM ...] [--most 60] [--seed 0] [--again]
 
 Each change is one of cosmic-ray's (a comparison, a number, an operator, a constant turned round), or leaves a call out.
-It is tried in a copy of the project. The tests of its room run first, then those of the pages; the first that fails has
-noticed it, and so has one that does not come back in time. What no test noticed is printed as a line that says where it
-is and what was changed. Of the changes of a room, ``--most`` are drawn at random. With ``--again``, those are tried
-that no test noticed the last time. Changes that change nothing which a person or a program could see stand in
+It is tried in a copy of the project. The tests that run the changed line come first, the quickest before the others;
+then all of its room and of its pages, for some run it in processes of their own. The first that fails has noticed it,
+and so has one that does not come back in time. What no test noticed is printed as a line that says where it is and what
+was changed. Of the changes of a room, ``--most`` are drawn at random. With ``--again``, those are tried that no test
+noticed the last time. Changes that change nothing which a person or a program could see stand in
 ``harmless.toml``, each with its reason, and are not counted.
 
 PyTorch and Streamlit are imported once: every change is tried in a fork.
@@ -31,6 +32,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
 from queue import Queue
 
@@ -127,6 +129,16 @@ class Mutant:
         return f"{self.path}:{self.line} {function}: {before}  ->  {after}"
 
     @property
+    def lines(self) -> tuple[int, int]:
+        """The changed line, and the first of its statement: a test that runs either may notice it."""
+        around = [
+            each
+            for each in ast.walk(ast.parse(self.before))
+            if isinstance(each, ast.stmt) and each.lineno <= self.line <= each.end_lineno
+        ]
+        return self.line, max(each.lineno for each in around)
+
+    @property
     def key(self) -> tuple[str, str, str, str]:
         """Where it is and what it changes, which stays true when lines move: file, function, line, changed line."""
         pairs = zip(self.before.splitlines(), self.after.splitlines(), strict=False)
@@ -182,20 +194,25 @@ class Lane:
             env=os.environ | {"GOMP_SPINCOUNT": "2000", "PYTHONDONTWRITEBYTECODE": "1"},
         )
 
-    def notices(self, mutant: Mutant) -> bool:
-        """Return whether a test fails with a change."""
+    def notices(self, mutant: Mutant, nearest: Sequence[str]) -> bool:
+        """Return whether a test fails with a change, of the nearest or of all."""
         path = self.folder / mutant.path
         path.write_text(mutant.after, encoding="utf-8")
         try:
-            return not self.passes(mutant.tests)
+            return bool(nearest and not self.passes(nearest)) or not self.passes(mutant.tests)
         finally:
             path.write_text(mutant.before, encoding="utf-8")
 
-    def passes(self, tests: Sequence[str]) -> bool:
-        """Return whether these tests pass with the files as they are."""
-        self._server.stdin.write(json.dumps([SECONDS, *tests]) + "\n")
+    def passes(self, tests: Sequence[str], told: Path | None = None) -> bool:
+        """Return whether these tests pass with the files as they are; `told` is where `Runs` are written."""
+        self._server.stdin.write(json.dumps([SECONDS, told and str(told), *tests]) + "\n")
         self._server.stdin.flush()
         return self._server.stdout.readline().strip() == "0"
+
+    def runs(self, tests: Sequence[str]) -> "Runs | None":
+        """Return which lines each test runs; None if one fails."""
+        told = self.folder / "runs.json"
+        return Runs(**json.loads(told.read_text(encoding="utf-8"))) if self.passes(tests, told) else None
 
     def files(self, source: str) -> dict[str, str]:
         """Return the content of a file, or of those in a folder, by their paths in the project."""
@@ -208,21 +225,67 @@ class Lane:
         self._server.wait()
 
 
+@dataclass(frozen=True)
+class Runs:
+    """Which tests run which lines, in the process of the tests.
+
+    Attributes
+    ----------
+    tests
+        By file and line, the tests that run it.
+    seconds
+        How long each test takes.
+    """
+
+    tests: dict[str, dict[str, list[str]]]
+    seconds: dict[str, float]
+
+    def nearest(self, mutant: Mutant) -> list[str]:
+        """Return the tests that run a changed line, the quickest first."""
+        by_line = self.tests.get(mutant.path, {})
+        found = {test for line in mutant.lines for test in by_line.get(str(line), [])}
+        return sorted(found & self.seconds.keys(), key=self.seconds.__getitem__)
+
+
 _FORKING_SERVER = """
 import json, os, signal, sys, time
+import coverage
 import altair, click, hypothesis, numpy, optuna, pandas, PIL.Image, plotly.graph_objects, pytest
 import safetensors.torch, streamlit, streamlit.testing.v1, torch, torch.fx
 told = os.dup(1)
 os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+class Tracing:
+    def __init__(self, path):
+        self.path, self.seconds = path, {}
+        self.coverage = coverage.Coverage(data_file=None, source=["cnnlab"], config_file=False)
+        self.coverage.start()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item):
+        self.coverage.switch_context(item.nodeid)
+        began = time.monotonic()
+        try:
+            return (yield)
+        finally:
+            self.seconds[item.nodeid] = time.monotonic() - began
+
+    def pytest_sessionfinish(self):
+        self.coverage.stop()
+        data = self.coverage.get_data()
+        tests = {os.path.relpath(file): data.contexts_by_lineno(file) for file in data.measured_files()}
+        with open(self.path, "w") as file:
+            json.dump({"tests": tests, "seconds": self.seconds}, file)
+
 for line in sys.stdin:
-    seconds, *tests = json.loads(line)
+    seconds, path, *tests = json.loads(line)
     child = os.fork()
     if child == 0:
         os.setsid()
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(1, 2)
         sys.path.insert(0, os.getcwd())
-        code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests])
+        code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests], [Tracing(path)] if path else [])
         os._exit(int(code))
     deadline = time.monotonic() + seconds
     ended, code = 0, 0
@@ -259,10 +322,10 @@ def main() -> None:
         for number in range(chosen.lanes):
             lanes.put(Lane(Path(folder) / str(number)))
 
-        def try_one(mutant: Mutant) -> tuple[Mutant, bool]:
+        def try_one(mutant: Mutant, runs: Runs) -> tuple[Mutant, bool]:
             lane = lanes.get()
             try:
-                return mutant, lane.notices(mutant)
+                return mutant, lane.notices(mutant, runs.nearest(mutant))
             finally:
                 lanes.put(lane)
 
@@ -279,11 +342,11 @@ def main() -> None:
                     drawn = random.Random(chosen.seed).sample(found, min(chosen.most, len(found)))
                 counted = [mutant for mutant in drawn if not mutant.is_harmless]
                 started = time.monotonic()
-                if not lane.passes(tests):
+                if (runs := lane.runs(tests)) is None:
                     sys.exit(f"{room}: its tests fail without any change.")
                 lanes.put(lane)
                 survivors = []
-                for mutant, is_noticed in pool.map(try_one, counted):
+                for mutant, is_noticed in pool.map(partial(try_one, runs=runs), counted):
                     if not is_noticed:
                         survivors.append(mutant)
                         print(f"  {mutant}", flush=True)

@@ -110,6 +110,19 @@ def write(page: Page, source: str) -> None:
     expect_rest(page)
 
 
+def inspect(page: Page, shown: tuple[str, ...]) -> None:
+    """Have Inspect show the newest run with a test set and a part."""
+    runs = page.get_by_role("combobox", name="Run")
+    repeat(lambda: runs.press("ArrowDown"), lambda: page.get_by_role("option").first.click(timeout=5_000))
+    expect_rest(page)
+    if "people" in shown:
+        page.get_by_role("radio", name="Drawn by people").click()
+        expect_rest(page)
+    tabs = {"most-wrong": "What it gets most wrong", "how-sure": "How sure, how right"}
+    for tab in set(shown) & tabs.keys():
+        page.get_by_role("tab", name=tabs[tab]).click()
+
+
 def do(page: Page, step: Step, place: int) -> None:
     """Do what a step asks for, on its page; what is drawn differs from step to step."""
     check = step.check
@@ -172,6 +185,8 @@ def do(page: Page, step: Step, place: int) -> None:
             train(page, Epochs=str(settings["epochs"]), **rate)
         case "opened":
             pass  # the page is
+        case "inspected":
+            inspect(page, check.shown)
         case unknown:
             raise AssertionError(f"no test does {unknown}")
 

@@ -189,7 +189,7 @@ def test_my_digits_are_a_test_set_here_and_on_compare(draw_page):
     keep(1, ONE)
     draw_page.run()
     (table,) = draw_page.table
-    assert table.value["My digits"].tolist() == ["100.00 % (1 of 1)"] * len(chosen(draw_page))
+    assert table.value["My digits"].tolist() == ["1 of 1"] * len(chosen(draw_page))
     compare = draw_page.switch_page("pages/compare.py").run()
     assert not compare.exception
     assert set(compare.dataframe[0].value["my_digits"]) == {100.0}

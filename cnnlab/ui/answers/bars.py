@@ -81,10 +81,12 @@ def answers_view(runs: Sequence[Run], prepared: Preparation | None, move: tuple[
     """
     answers: dict[str, list[Answer]] = {}
     refusals: dict[str, str] = {}
+    # What a network is asked about: the drawing as prepared, and as plainly shrunk.
+    images = np.stack([moved(prepared.centred, *move), shrink(prepared.drawn)]) if prepared else None
     for run in runs:
         try:
-            if prepared:
-                answers[run.id] = ask(answers_of, run, _inputs(prepared, move))
+            if images is not None:
+                answers[run.id] = ask(answers_of, run, images)
         except LabError as error:
             refusals[run.id] = str(error)
     labels = {run.id: label for run, label in zip(runs, labels_of(runs), strict=True)}
@@ -176,11 +178,6 @@ def _photo_steps(picture: "PictureSteps | None") -> list[tuple[str, str, np.ndar
         ("Kept", "darker, and of the digit", picture.kept),
     )
     return [(title, told, step[::3, ::3]) for title, told, step in shown]  # sent again with each stroke
-
-
-def _inputs(prepared: Preparation, move: tuple[int, int]) -> np.ndarray:
-    """Return what a network is asked about: the drawing as prepared, and as plainly shrunk. Shape (2, 28, 28)."""
-    return np.stack([moved(prepared.centred, *move), shrink(prepared.drawn)])
 
 
 def _card(

@@ -30,7 +30,7 @@ from cnnlab.wording import percent, plural
 from cnnlab.workers.scheduler import scheduler
 
 _REFRESH_SECONDS = 0.5
-_ENOUGH_TO_TELL = 30
+ENOUGH_TO_TELL = 30
 
 
 def held_out(run: Run, digits: MyDigits) -> MyDigits:
@@ -70,8 +70,9 @@ def fine_tuning_view(
 def _start_button(runs: Sequence[Run], digits: MyDigits, then: Callable[[Run], None]) -> None:
     to_train_on, kept_back = parted(digits.digits)
     st.write(
-        "A network goes on training for a few seconds, on your digits mixed with MNIST and other people's, and becomes "
-        "a new run. Every other of your ones, twos and so on is held out: on these one sees whether it helped."
+        "A network goes on training for a few seconds and becomes a new run: once over MNIST's images and digits that "
+        "other people drew, so that it forgets neither, with yours among them again and again. Every other of your "
+        "ones, twos and so on is held out: on these one sees whether it helped."
     )
     can_start = bool(runs and kept_back) and len(to_train_on) >= LEAST_DIGITS
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -115,10 +116,10 @@ def _result(run: Run, digits: MyDigits) -> None:
     answers = [_answers(run, unseen, moment) for moment in ("start", "newest")]
     st.table(_table(run, unseen, answers), hide_index=True)
     before, after = answers
-    if len(unseen) < _ENOUGH_TO_TELL:
+    if len(unseen) < ENOUGH_TO_TELL:
         st.warning(
             f"{plural(len(unseen), 'held-out digit')} are too few to tell whether it helped: of fewer than "
-            f"{_ENOUGH_TO_TELL}, a single one is over three points. Draw more: they are held out, too."
+            f"{ENOUGH_TO_TELL}, a single one is over three points. Draw more: they are held out, too."
         )
     elif before is not None and after is not None:
         verdict = compare_answers(unseen.labels, after, before)

@@ -15,7 +15,7 @@ from cnnlab.errors import LabError
 from cnnlab.inference.answers import right_of
 from cnnlab.runs.run import Run
 from cnnlab.ui.draw.canvas import clear_canvas, drawing_now
-from cnnlab.ui.draw.fine_tuning import held_out
+from cnnlab.ui.draw.fine_tuning import ENOUGH_TO_TELL, held_out
 from cnnlab.ui.frame.actions import attempt, show_error, succeeds
 from cnnlab.ui.frame.download import download_button
 from cnnlab.ui.frame.pictures import digit_gallery
@@ -65,7 +65,7 @@ def is_round() -> bool:
     return Key.ROUND in st.session_state
 
 
-def keep_choices(can_keep: bool) -> None:
+def keep_choices(can_keep: bool, is_on_picture: bool = False) -> None:
     """Let the person say what was meant; in a round, which knows, only that it is drawn."""
     if Key.TO_KEEP in st.session_state:
         _keep_when_all_has_arrived()
@@ -90,8 +90,10 @@ def keep_choices(can_keep: bool) -> None:
                 on_change=_keep_as_meant,
                 disabled=not can_keep,
                 wrap=True,
-                help="Keeps the drawing, with what you meant, among *my digits*. Only strokes on empty paper are kept.",
+                help="Keeps the drawing, with what you meant, among *my digits*.",
             )
+            if is_on_picture:
+                st.caption("Only strokes on empty paper are kept: *Clear* takes the picture away.")
         if kept := st.session_state.get(Key.KEPT):
             st.button(f"Take back the {kept[-1].digit}", icon=":material/undo:", on_click=_take_back)
     show_error(Key.MY_DIGITS_ERROR)
@@ -158,12 +160,17 @@ def _accuracy_table(digits: MyDigits, runs: Sequence[Run]) -> pd.DataFrame:
             {
                 "Run": as_text(label),
                 "MNIST's test images": percent(epoch.test_accuracy) if epoch else "–",
-                "My digits": f"{percent(share)} ({round(share * len(digits)):,} of {len(digits):,})"
-                if share is not None
-                else "–",
+                "My digits": _share_in_words(share, len(digits)),
             }
         )
     return pd.DataFrame(rows)
+
+
+def _share_in_words(share: float | None, count: int) -> str:
+    if share is None:
+        return "–"
+    told = f"{round(share * count):,} of {count:,}"
+    return told if count < ENOUGH_TO_TELL else f"{percent(share)} ({told})"  # 0 of 1 is no share that says anything
 
 
 def _keep_as_meant() -> None:
@@ -221,7 +228,6 @@ def _start_round() -> None:
 
 def _stop_round() -> None:
     st.session_state.pop(Key.ROUND, None)
-    st.session_state[Key.KEPT] = []
     st.session_state[Key.MY_DIGITS_CHANGED] = True  # the button that starts a round stands in another part of the page
 
 

@@ -87,7 +87,7 @@ def _panel(lesson: Lesson, page: str, looks: bool) -> None:
         st.markdown(f"**{as_text(lesson.title)}**")
         st.button("Close", icon=":material/close:", type="tertiary", key="close_lesson", on_click=leave_lesson)
     st.progress(place / count, text=f"Step {place + 1} of {count}" if place < count else "Done")
-    situation = situation_in(lesson)
+    situation = situation_in(lesson, page)
     if place < count:
         _step_view(lesson, place, book, situation, page)
     else:
@@ -112,6 +112,12 @@ def _attempt(action: Callable[..., object], *arguments: object) -> None:
     attempt(action, *arguments, error_key=Key.LESSON_ERROR)
 
 
+def _next_lesson(lesson: Lesson) -> Lesson | None:
+    lessons = all_lessons()[0]
+    names = [each.name for each in lessons]
+    return next(iter(lessons[names.index(lesson.name) + 1 :]), None)
+
+
 def _way_buttons(lesson: Lesson, place: int, book: Notebook) -> None:
     with st.container(horizontal=True, key="lesson_way"):
         st.button(
@@ -133,6 +139,16 @@ def _way_buttons(lesson: Lesson, place: int, book: Notebook) -> None:
                 args=(book.turn_to, lesson.name, place + 1),
             )
         else:
+            if following := _next_lesson(lesson):
+                st.button(
+                    "Next lesson",
+                    icon=":material/arrow_forward:",
+                    key="next_lesson",
+                    type="primary",
+                    help=as_text(following.title),
+                    on_click=_attempt,
+                    args=(begin_lesson, following),
+                )
             st.page_link("pages/lessons.py", label="All lessons", icon=":material/school:")
 
 

@@ -1,17 +1,22 @@
 """The lesson that a learner is in, and what he has done since he began it."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import streamlit as st
 
 from cnnlab.lessons.checks import Situation
 from cnnlab.lessons.lesson import Lesson
+from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import all_runs, reference_runs
 from cnnlab.storage.learners import is_same_learner
 from cnnlab.ui.draw.canvas import drawing_now
 from cnnlab.ui.draw.moving import move_now
 from cnnlab.ui.frame.session import Key
 from cnnlab.ui.learners.who import learner, notebook
+
+# What Inspect shows, from its own words to those of a lesson's file.
+_INSPECTED = {"pen": "people", "What it gets most wrong": "most-wrong", "How sure, how right": "how-sure"}
 
 
 def begin_lesson(lesson: Lesson, step: int | None = None, *, again: bool = False) -> None:
@@ -29,8 +34,14 @@ def leave_lesson() -> None:
     st.session_state[Key.LESSON] = None
 
 
-def situation_in(lesson: Lesson) -> Situation:
-    """Return what has been done since a lesson was begun: by whoever looks or, where no name was said, by anybody."""
+def situation_in(lesson: Lesson, page: str) -> Situation:
+    """Return what has been done since a lesson was begun: by whoever looks or, where no name was said, by anybody.
+
+    Parameters
+    ----------
+    page
+        The one that the lesson stands beside.
+    """
     begun, name = datetime.fromisoformat(notebook().begun[lesson.name]), learner()
     drawing, move, kept = drawing_now(), move_now(), tuple(st.session_state.get(Key.KEPT, ()))
     place = notebook().places.get(lesson.name)
@@ -42,15 +53,16 @@ def situation_in(lesson: Lesson) -> Situation:
     everyones = all_runs()
     answering = st.session_state.get(Key.ANSWERING, ())
     is_drawn = bool(drawing.strokes or drawing.picture)
+    # He may have said his name after he had begun.
+    own_runs = tuple(
+        run
+        for run in everyones
+        if run.created >= begun
+        and not run.fine_tuning  # lessons tell of runs that begin with random weights
+        and (None in (name, run.made_by) or is_same_learner(name, run.made_by))
+    )
     return Situation(
-        # He may have said his name after he had begun.
-        runs=tuple(
-            run
-            for run in everyones
-            if run.created >= begun
-            and not run.fine_tuning  # lessons tell of runs that begin with random weights
-            and (None in (name, run.made_by) or is_same_learner(name, run.made_by))
-        ),
+        runs=own_runs,
         strokes=drawing.strokes,
         strokes_before=before.strokes,
         is_on_picture=drawing.picture is not None,
@@ -62,4 +74,13 @@ def situation_in(lesson: Lesson) -> Situation:
         first_source=st.session_state.get(Key.LESSON_SOURCE, ""),
         step=st.session_state.get(Key.STEP, 0),
         pages=frozenset(st.session_state.get(Key.LESSON_PAGES, ())),
+        inspected=_inspected(own_runs) if page == "inspect" else None,
     )
+
+
+def _inspected(runs: Sequence[Run]) -> frozenset[str] | None:
+    """Return what Inspect shows of one of some runs; None if it shows another run."""
+    if st.session_state.get(Key.INSPECTED) not in [run.id for run in runs]:
+        return None
+    shown = st.session_state.get(Key.INSPECTED_SET), st.session_state.get(Key.INSPECTED_PART)
+    return frozenset(_INSPECTED[each] for each in shown if each in _INSPECTED)

@@ -21,6 +21,7 @@ from cnnlab.runs.log import Status
 from cnnlab.runs.queue import enqueue
 from cnnlab.runs.shelf import all_runs, create_run, find_run
 from cnnlab.runs.snapshots import kept_steps
+from cnnlab.sweeps.sweep import all_sweeps
 from cnnlab.training.recipe import TrainingConfig
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("kernels_at_hand")]
@@ -272,13 +273,16 @@ def test_a_sweep_trains_its_runs_and_no_others_and_prints_what_came_of_them(tmp_
     enqueue(other)
     plan = tmp_path / "plan.toml"
     plan.write_text('name = "Seeds"\nepochs = 1\nbatch_size = 60000\nthreads = 1\nseed = [0, 1]\n')
-    ended = subprocess.run([*TRAIN[:-1], "sweep", str(plan)], capture_output=True, text=True)
+    ended = subprocess.run([*TRAIN[:-1], "sweep", str(plan), "--learner", "Ada"], capture_output=True, text=True)
     assert ended.returncode == 0
     assert ended.stderr.startswith("Seeds (")
     header, *rows = [line.split("\t") for line in ended.stdout.splitlines()]
     assert header[:3] == ["run", "status", "seed"]
     assert [row[1:3] for row in rows] == [["finished", "0"], ["finished", "1"]]
     assert other.status is Status.QUEUED
+    assert {run.made_by for run in all_runs()} == {None, "Ada"}
+    refused = invoke("sweep", "--resume", all_sweeps()[0].id, "--learner", "Ada")
+    assert (refused.exit_code, "stay whose they are" in refused.stderr) == (2, True)
 
 
 def test_a_sweep_with_a_failed_run_fails(tmp_path):

@@ -7,6 +7,7 @@ from torch import nn
 
 from cnnlab.data.pen_digits import load_drawn
 from cnnlab.inference import unlike
+from cnnlab.inference.nearest import Directions
 from cnnlab.inference.unlike import answers_at_once, are_digits, distances_of
 from cnnlab.runs.shelf import find_run
 
@@ -74,13 +75,11 @@ def test_a_network_without_a_linear_layer_is_compared_by_its_logits():
 
 
 def test_a_distance_is_the_mean_to_the_five_nearest():
-    """On the unit circle: the chord of an angle a is 2 sin(a / 2)."""
-    angles = torch.tensor([0.1, -0.2, 0.3, 0.4, -0.5, 1.5, 3.0], dtype=torch.float64)
-    around = torch.stack([angles.cos(), angles.sin()], dim=1)
-    expected = (2 * torch.sin(angles.abs()[:5] / 2)).mean().item()
-    assert unlike._distances(torch.tensor([[1.0, 0.0]], dtype=torch.float64), around).tolist() == pytest.approx(
-        [expected]
-    )
+    first, second, third, _ = torch.eye(4)
+    half = torch.full((4,), 0.5)
+    kept = Directions(torch.stack([-first, third, half, -half, first, second, half * torch.tensor([1, -1, 1, 1])]))
+    nearest = [0, 1, 1, 2**0.5, 2**0.5]  # itself, those of half its direction, those at right angles
+    assert unlike._distances(first[None], kept).tolist() == pytest.approx([sum(nearest) / 5])
 
 
 def test_images_are_compared_by_what_the_first_linear_layer_is_given():

@@ -53,6 +53,12 @@ LINEAR = "nn.Sequential(nn.Flatten(), nn.Linear(784, 10))"
         ("moved 4", Situation(moved=3), Situation(moved=4)),
         ("stepped 11", Situation(step=10), Situation(step=12)),
         ("opened draw", Situation(pages=frozenset({"train"})), Situation(pages=frozenset({"draw"}))),
+        ("inspected", Situation(), Situation(inspected=frozenset())),
+        (
+            "inspected people how-sure",
+            Situation(inspected=frozenset({"people", "most-wrong"})),
+            Situation(inspected=frozenset({"people", "how-sure"})),
+        ),
         (
             "written",
             Situation(source=LINEAR, first_source=LINEAR),

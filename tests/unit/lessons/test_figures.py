@@ -1,13 +1,17 @@
 import pytest
 
+from cnnlab.inference.networks import newest_network_of
+from cnnlab.inference.test_set import images_of
 from cnnlab.lessons.checks import Situation
 from cnnlab.lessons.figures import FIGURES, NOT_YET, figure_in_words
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.models.sources import read_definition
-from cnnlab.runs.shelf import create_run
+from cnnlab.runs.shelf import create_run, find_run
 from cnnlab.runs.writer import RunWriter
+from cnnlab.training.evaluation import predict_logits
 from cnnlab.training.events import BatchEvent, EpochEvent
 from cnnlab.training.recipe import TrainingConfig
+from cnnlab.wording import percent
 
 
 def a_run(definition=DEFINITIONS["sequential"], *, losses=(2.3, 0.2, 0.1), accuracy=0.9, pen=None, **recipe):
@@ -69,6 +73,15 @@ def test_the_two_definitions_are_compared_where_their_recipes_are_one():
     assert told("definitions_apart", list_, class_) == "0"
     assert told("definitions_apart", list_, a_run(DEFINITIONS["module"], seed=4)) == NOT_YET
     assert told("definitions_apart", list_, a_run(DEFINITIONS["module"], seed=3, losses=(2.8, 0.2, 0.1))) == "0.5"
+
+
+def test_right_at_70_counts_the_answers_to_peoples_digits_that_are_given_with_60_to_80_percent():
+    run = find_run("reference-sequential")
+    images, labels = images_of("pen")
+    stated, answers = predict_logits(newest_network_of(run).module, images).softmax(dim=1).max(dim=1)
+    near = (stated >= 0.6) & (stated < 0.8)
+    share = float((answers[near] == labels[near]).double().mean())
+    assert told("right_at_70", run) == percent(share)
 
 
 def test_the_fewest_numbers_are_of_runs_with_98_percent():
