@@ -95,4 +95,4 @@ def test_the_table_of_my_digits_counts_right_answers(open_page):
     for digit, points in strokes.items():
         keep(digit, (Stroke(22, tuple((float(x), float(y)) for x, y in points)),))
     (table,) = open_page("draw", runs=",".join(RUNS)).table
-    assert table.value["My digits"].tolist() == ["66.67 % (2 of 3)"] * 2
+    assert table.value["My digits"].tolist() == ["2 of 3"] * 2
