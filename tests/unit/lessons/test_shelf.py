@@ -120,6 +120,20 @@ def test_a_small_digit_is_read_the_same_with_a_thin_pen_and_becomes_a_blob_with_
     assert share_read_alike(20) < 0.7
 
 
+def test_the_four_of_the_seventh_lesson_is_a_nine_to_the_tutorials_network_when_the_thickest_pen_goes_along_it():
+    assert "take 65,\na 4" in text_of(7)
+    image = images_of("mnist")[0][65, 0].numpy().repeat(10, axis=0).repeat(10, axis=1)
+    lines = [((125, 80), (120, 110), (110, 140), (107, 160)), ((110, 140), (170, 140)), ((167, 55), (165, 240))]
+    drawn = [image, ink_of([Stroke(40, line) for line in lines], image)]
+    images = np.stack([prepare(each).centred for each in drawn])
+
+    def digits(run):
+        return [each.digit for each in answers_of(find_run(run), images)]
+
+    assert digits("reference-sequential") == digits("reference-module") == [4, 9]
+    assert digits(DRAWING_RUN) == [4, 4]
+
+
 def test_moved_images_are_read_as_the_seventh_lesson_says():
     tutorial, drawing = find_run("reference-sequential"), find_run(DRAWING_RUN)
     assert drawing.config.shift == 1
