@@ -44,7 +44,7 @@ def draw_and_answer(run: Run) -> None:
             drawing = canvas(20)
             with st.container(horizontal=True, gap="small", vertical_alignment="center"):
                 canvas_tools()
-        with st.container(key="draw_answers"):
+        with st.container(key="home_answers"):
             st.header("Draw a digit", anchor=False)
             answers_view([run], prepare(drawing.ink()))
             st.write(

@@ -47,9 +47,9 @@ REFRESH_SECONDS = 1.0  # while a chosen run trains, so that one sees it learn
 @st.fragment
 def draw_and_answer(chosen: list[Run], keep_up: Callable[[Callable[[], None]], None]) -> None:
     with draw_row():
-        keep_up(partial(drawing_and_answers, chosen))
         with st.container(key="draw_tools", width=SHOWN_SIDE):
             tools()
+        keep_up(partial(drawing_and_answers, chosen))
         if chosen:
             network_diagram(looked_into(chosen).id)
 

@@ -1,4 +1,4 @@
-"""The nearest of many directions, exactly, and for a few questions without looking at all of each."""
+"""The nearest of many directions, for a few questions without looking at all numbers of each."""
 
 import torch
 from torch import Tensor
@@ -47,7 +47,7 @@ class Directions:
         Tensor
             Shape (N, count), float32.
         """
-        if len(directions) > _FEW:
+        if not 0 < len(directions) <= _FEW:
             return (directions @ self._all.float().T).topk(count, dim=1).values
         return torch.stack([self._nearest_to(direction, count) for direction in directions])
 

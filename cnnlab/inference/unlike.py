@@ -123,7 +123,7 @@ def _digits() -> Tensor:
 def _directions(module: nn.Module, images: Tensor) -> Tensor:
     """Return what a network's first linear layer is given for images, shape (N, features), each of length 1.
 
-    Of more than `_MOST_NUMBERS`, so many are taken.
+    Of more than `_MOST_NUMBERS`, so many are taken. What is not finite becomes 0.
     """
     first = next((layer for layer in module.modules() if isinstance(layer, nn.Linear)), None)
     given: list[Tensor] = []
@@ -135,7 +135,7 @@ def _directions(module: nn.Module, images: Tensor) -> Tensor:
                 given.append(answers)
     if hook:
         hook.remove()
-    return F.normalize(torch.cat(given), dim=1)
+    return F.normalize(torch.cat(given), dim=1).nan_to_num()
 
 
 def _some_of(numbers: Tensor) -> Tensor:

@@ -304,8 +304,8 @@ _DRAWINGS: dict[str, Callable[[Situation, int], bool]] = {
     "on-picture": lambda situation, _: situation.is_on_picture,
 }
 _DRAWING = r"(?P<word>thinner|thicker)=(?P<pixels>\d{1,3})|in-corner|on-picture"
-# Of Inspect: the test set of people's digits, and two of its tabs.
-INSPECTED = ("people", "most-wrong", "how-sure")
+# Of Inspect: the newest run, the test set of people's digits, and two of its tabs.
+INSPECTED = ("newest", "people", "most-wrong", "how-sure")
 PAGES = ("home", "write", "step", "train", "compare", "draw", "inspect", "sweep")
 CHECKS = {
     "trained": CheckKind(_trained, "trained [HOW MANY] [setting=value …]", ("settings", "count")),
@@ -324,5 +324,5 @@ CHECKS = {
     "own-network": CheckKind(_own_network, "own-network"),
     "stepped": CheckKind(_stepped, "stepped STEP", ("count",)),
     "opened": CheckKind(_opened, "opened PAGE", ("page",)),
-    "inspected": CheckKind(_inspected, "inspected [people] [most-wrong] [how-sure]", ("shown",)),
+    "inspected": CheckKind(_inspected, "inspected [newest] [people] [most-wrong] [how-sure]", ("shown",)),
 }

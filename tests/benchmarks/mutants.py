@@ -27,7 +27,7 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -136,7 +136,7 @@ class Mutant:
             for each in ast.walk(ast.parse(self.before))
             if isinstance(each, ast.stmt) and each.lineno <= self.line <= each.end_lineno
         ]
-        return self.line, max(each.lineno for each in around)
+        return self.line, max((each.lineno for each in around), default=self.line)
 
     @property
     def key(self) -> tuple[str, str, str, str]:
@@ -244,7 +244,10 @@ class Runs:
         """Return the tests that run a changed line, the quickest first."""
         by_line = self.tests.get(mutant.path, {})
         found = {test for line in mutant.lines for test in by_line.get(str(line), [])}
-        return sorted(found & self.seconds.keys(), key=self.seconds.__getitem__)
+        return self.quickest_first(found & self.seconds.keys())
+
+    def quickest_first(self, tests: Iterable[str]) -> list[str]:
+        return sorted(tests, key=self.seconds.__getitem__)
 
 
 _FORKING_SERVER = """
@@ -342,7 +345,8 @@ def main() -> None:
                     drawn = random.Random(chosen.seed).sample(found, min(chosen.most, len(found)))
                 counted = [mutant for mutant in drawn if not mutant.is_harmless]
                 started = time.monotonic()
-                if (runs := lane.runs(tests)) is None:
+                runs = lane.runs(tests)
+                if runs is None or not lane.passes(runs.quickest_first(runs.seconds)):
                     sys.exit(f"{room}: its tests fail without any change.")
                 lanes.put(lane)
                 survivors = []

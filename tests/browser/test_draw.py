@@ -120,6 +120,7 @@ def test_a_round_keeps_one_digit_after_the_other(open_page):
     expect(page.get_by_text("3 of 30")).to_be_visible()
     page.get_by_role("button", name="Stop", exact=True).click()
     expect(page.get_by_text("Draw a 2")).to_have_count(0)
+    expect(page.get_by_role("button", name="Take back the 1")).to_be_visible()
     assert my_digits().labels.tolist() == [0, 1]
 
 
@@ -201,3 +202,22 @@ def test_a_finger_draws_on_a_phone(look_at):
 
 def touch(session, kind: str, x: float, y: float) -> None:
     session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y}]})
+
+
+def test_the_tools_stand_below_the_canvas_and_the_answers_beside_or_below_both(open_page):
+    page = open_page(REFERENCE)
+    for width, is_wide in ((1280, True), (390, False)):
+        page.set_viewport_size({"width": width, "height": 844})
+        canvas_box, tools, answers, diagram = (
+            page.locator(f".st-key-{each}").bounding_box()
+            for each in ("draw_canvas", "draw_tools", "draw_answers", "network_diagram")
+        )
+        assert tools["y"] >= canvas_box["y"] + canvas_box["height"]
+        assert tools["x"] == canvas_box["x"]
+        if is_wide:
+            assert answers["x"] >= canvas_box["x"] + canvas_box["width"]
+            assert answers["y"] == canvas_box["y"]
+        else:
+            assert answers["y"] >= tools["y"] + tools["height"]
+        assert diagram["y"] >= answers["y"] + answers["height"]
+        assert diagram["y"] >= tools["y"] + tools["height"]

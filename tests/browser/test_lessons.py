@@ -240,6 +240,11 @@ def test_a_lesson_is_done_from_its_first_step_to_its_end(lesson, open_page):
     never_measured = 1 if lesson.name.startswith("8") else 0  # no network so small as this test's has 98 %
     expect(side.get_by_text("not measured yet")).to_have_count(never_measured)
     assert not page.get_by_test_id("stException").count()
+    if lesson is not LESSONS[-1]:
+        side.get_by_role("button", name="Next lesson").click()
+        expect(side.get_by_text("Step 1 of")).to_be_visible()
+    side.get_by_role("button", name="Close").click()
+    expect(side).to_have_count(0)
 
 
 def test_on_a_phone_a_lesson_is_a_sheet_below_the_page_and_stays_while_one_draws(open_page):

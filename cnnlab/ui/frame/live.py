@@ -5,13 +5,14 @@ import time
 from collections.abc import Callable, Mapping
 from functools import cache
 from threading import Lock
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import uuid4
+from weakref import WeakSet
 
 import streamlit as st
 from streamlit.proto.ClientState_pb2 import ClientState
 from streamlit.runtime.app_session import AppSession
-from streamlit.runtime.scriptrunner_utils.script_requests import ScriptRequestType
+from streamlit.runtime.scriptrunner.script_runner import ScriptRunner, ScriptRunnerEvent
 
 from cnnlab.errors import LabError
 from cnnlab.runs.folder import NoSuchRun
@@ -25,31 +26,43 @@ VIEWERS_SERVED_AT_ONCE = 4
 # Longer than any time between two updates: a viewer not seen for this long has left.
 _SEEN_SECONDS = 30.0
 
-# Until a script runner that has ended is asked about again.
-_ENDING_SECONDS = 0.002
-
 _seen: dict[str, float] = {}
 _lock = Lock()
 
 
 @cache
-def let_answers_arrive() -> None:
-    """Let what a press has changed reach the browser, however soon a timed part asks for itself after it.
+def hear_script_runners_out() -> None:
+    """Let all that a page or a part of it has shown reach the browser, however soon another part asks for itself.
 
-    Where a script runner has ended, Streamlit 1.67 answers the next request with a new one, and from then on drops
-    what the old one has said and its event loop has not yet taken: on a busy server, what a press shows was lost. So
-    the request for a part waits until the old one has been heard to its end.
+    Where a script runner has ended, Streamlit 1.67 answers the next request for a part with a new one, and from then on
+    drops what the old one has said and its event loop has not yet taken. On a busy server, what a press had changed was
+    never shown. Here the old one is heard, too.
     """
-    request_rerun = AppSession.request_rerun
+    request_rerun, handle = AppSession.request_rerun, AppSession._handle_scriptrunner_event_on_event_loop
+    ended: WeakSet[ScriptRunner] = WeakSet()
 
-    def request_in_turn(session: AppSession, client_state: ClientState | None) -> None:
-        runner = session._scriptrunner
-        if client_state and client_state.fragment_id and runner and runner._requests._state is ScriptRequestType.STOP:
-            session._event_loop.call_later(_ENDING_SECONDS, request_in_turn, session, client_state)
-        else:
-            request_rerun(session, client_state)
+    def request_and_note(session: AppSession, client_state: ClientState | None) -> None:
+        before = session._scriptrunner
+        request_rerun(session, client_state)
+        # For a part, Streamlit takes a new one only where the old one has ended.
+        if before and client_state and client_state.fragment_id and session._scriptrunner is not before:
+            ended.add(before)
 
-    AppSession.request_rerun = request_in_turn  # type: ignore[assignment, method-assign]
+    def handle_of_ended(
+        session: AppSession, sender: ScriptRunner | None, event: ScriptRunnerEvent, *content: Any
+    ) -> None:
+        current = session._scriptrunner
+        if sender is current or sender not in ended or event is ScriptRunnerEvent.SHUTDOWN:
+            handle(session, sender, event, *content)
+            return
+        session._scriptrunner = sender
+        try:
+            handle(session, sender, event, *content)
+        finally:
+            session._scriptrunner = current
+
+    AppSession.request_rerun = request_and_note  # type: ignore[assignment, method-assign]
+    AppSession._handle_scriptrunner_event_on_event_loop = handle_of_ended  # type: ignore[assignment, method-assign]
 
 
 def live(

@@ -11,7 +11,7 @@ import streamlit as st
 
 from cnnlab.runs.folder import run_ids_in, runs_folder
 from cnnlab.storage.home import HomeError, require_readable_home
-from cnnlab.ui.frame.live import let_answers_arrive
+from cnnlab.ui.frame.live import hear_script_runners_out
 from cnnlab.ui.frame.session import Key
 from cnnlab.ui.frame.wording import as_text
 from cnnlab.workers.scheduler import scheduler
@@ -65,7 +65,7 @@ h1#content:focus { outline: none; }
   background: #1c2333; color: #fff; outline: 3px solid #ffb454; }
 .st-key-recipe_first_fields { display: grid; grid-template-columns: 1fr 1fr; gap: .75rem; }
 .st-key-recipe_first_fields > * { width: 100%; }
-.st-key-draw_answers { flex: 1 1 21rem; min-width: min(100%, 21rem); }
+.st-key-home_answers { flex: 1 1 21rem; min-width: min(100%, 21rem); }
 @media (max-width: 1000px) { .st-key-projection_button { display: none; } }
 @media (min-width: 641px) and (max-width: 800px) { .st-key-navigation { gap: 0; } }
 @media (max-width: 640px) {
@@ -140,7 +140,7 @@ def begin_page(title: str) -> None:
     readers alone: the link in the navigation tells everybody else where they are.
     """
     scheduler()
-    let_answers_arrive()
+    hear_script_runners_out()
     _print_board_address()
     _spare_the_imported_modules(len(sys.modules))
     st.set_page_config(

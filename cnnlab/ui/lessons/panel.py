@@ -1,6 +1,7 @@
 """The lesson that is on, in a narrow panel beside the page on which it is done."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import streamlit as st
 
@@ -81,6 +82,8 @@ def _panel_or_error(lesson: Lesson, page: str, looks: bool) -> None:
 
 def _panel(lesson: Lesson, page: str, looks: bool) -> None:
     """Show the panel; `looks` says whether it is shown again each second."""
+    if st.session_state.get(Key.LESSON) != lesson.name:  # it was closed here, or the next one was begun
+        st.rerun()
     book = notebook()
     place, count = _place(lesson, book), len(lesson.steps)
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -113,9 +116,7 @@ def _attempt(action: Callable[..., object], *arguments: object) -> None:
 
 
 def _next_lesson(lesson: Lesson) -> Lesson | None:
-    lessons = all_lessons()[0]
-    names = [each.name for each in lessons]
-    return next(iter(lessons[names.index(lesson.name) + 1 :]), None)
+    return next((following for each, following in pairwise(all_lessons()[0]) if each.name == lesson.name), None)
 
 
 def _way_buttons(lesson: Lesson, place: int, book: Notebook) -> None:

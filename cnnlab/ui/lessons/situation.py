@@ -80,7 +80,9 @@ def situation_in(lesson: Lesson, page: str) -> Situation:
 
 def _inspected(runs: Sequence[Run]) -> frozenset[str] | None:
     """Return what Inspect shows of one of some runs; None if it shows another run."""
-    if st.session_state.get(Key.INSPECTED) not in [run.id for run in runs]:
+    names = [run.id for run in runs]
+    if (name := st.session_state.get(Key.INSPECTED)) not in names:
         return None
     shown = st.session_state.get(Key.INSPECTED_SET), st.session_state.get(Key.INSPECTED_PART)
-    return frozenset(_INSPECTED[each] for each in shown if each in _INSPECTED)
+    newest = {"newest"} if name == names[0] else set()
+    return frozenset(_INSPECTED[each] for each in shown if each in _INSPECTED) | newest

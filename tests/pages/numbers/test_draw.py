@@ -96,3 +96,10 @@ def test_the_table_of_my_digits_counts_right_answers(open_page):
         keep(digit, (Stroke(22, tuple((float(x), float(y)) for x, y in points)),))
     (table,) = open_page("draw", runs=",".join(RUNS)).table
     assert table.value["My digits"].tolist() == ["2 of 3"] * 2
+
+
+def test_of_thirty_digits_on_the_table_tells_the_share(open_page):
+    for number in range(30):
+        keep(1 if number < 21 else 7, (Stroke(22, ((140.0, 40.0), (140.0 + number / 10, 240.0))),))
+    (table,) = open_page("draw", runs=",".join(RUNS)).table
+    assert table.value["My digits"].tolist() == ["70.00 % (21 of 30)"] * 2

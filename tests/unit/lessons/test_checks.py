@@ -54,6 +54,7 @@ LINEAR = "nn.Sequential(nn.Flatten(), nn.Linear(784, 10))"
         ("stepped 11", Situation(step=10), Situation(step=12)),
         ("opened draw", Situation(pages=frozenset({"train"})), Situation(pages=frozenset({"draw"}))),
         ("inspected", Situation(), Situation(inspected=frozenset())),
+        ("inspected newest", Situation(inspected=frozenset()), Situation(inspected=frozenset({"newest"}))),
         (
             "inspected people how-sure",
             Situation(inspected=frozenset({"people", "most-wrong"})),

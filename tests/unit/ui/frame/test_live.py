@@ -1,17 +1,14 @@
-import asyncio
 import inspect
-from types import SimpleNamespace
 
 import pytest
 import streamlit as st
 from streamlit.proto.ClientState_pb2 import ClientState
 from streamlit.runtime.app_session import AppSession
-from streamlit.runtime.scriptrunner.script_runner import ScriptRunner
-from streamlit.runtime.scriptrunner_utils.script_requests import ScriptRequests
+from streamlit.runtime.scriptrunner.script_runner import ScriptRunnerEvent
 from streamlit.testing.v1 import AppTest
 
 from cnnlab.ui.frame import live
-from cnnlab.ui.frame.live import let_answers_arrive, refresh_seconds
+from cnnlab.ui.frame.live import hear_script_runners_out, refresh_seconds
 
 
 @pytest.fixture
@@ -73,54 +70,70 @@ def test_the_whole_page_runs_again_for_its_run_when_its_part_is_newer(what_happe
     assert [each.value for each in page.markdown] == ["The part"]
 
 
+class Runner:
+    """Stands for one of Streamlit's script runners."""
+
+
 class Session:
-    """Stands for Streamlit's: a script runner has ended, and what it has said last is not heard yet."""
+    """Stands for Streamlit's: it hears the script runner that it has now."""
 
     def __init__(self):
-        self._event_loop = asyncio.get_running_loop()
-        self._scriptrunner = SimpleNamespace(_requests=ScriptRequests())
-        self._scriptrunner._requests.request_stop()
-        self.begun = []
+        self._scriptrunner = Runner()
+        self.heard = []
+
+    def request_rerun(self, client_state):
+        if client_state.fragment_id != "taken":
+            self._scriptrunner = Runner()
+
+    def handle(self, sender, event, *content):
+        if sender is self._scriptrunner:
+            self.heard.append((event, content))
 
 
 @pytest.fixture
-def request_rerun(monkeypatch):
-    """Return what Streamlit calls for each message of a browser, with its own part left out but for a note of it."""
-    monkeypatch.setattr(AppSession, "request_rerun", lambda session, state: session.begun.append(state))
-    let_answers_arrive.cache_clear()
-    let_answers_arrive()
-    yield AppSession.request_rerun
-    let_answers_arrive.cache_clear()
+def session(monkeypatch):
+    """Return a session in which the lab lets script runners be heard out."""
+    monkeypatch.setattr(AppSession, "request_rerun", Session.request_rerun)
+    monkeypatch.setattr(AppSession, "_handle_scriptrunner_event_on_event_loop", Session.handle)
+    hear_script_runners_out.cache_clear()
+    hear_script_runners_out()
+    yield Session()
+    hear_script_runners_out.cache_clear()
 
 
-def test_a_part_is_asked_for_again_when_the_runner_before_it_has_been_heard_to_its_end(request_rerun):
-    asked = ClientState(fragment_id="part")
-
-    async def ask():
-        session = Session()
-        request_rerun(session, asked)
-        await asyncio.sleep(0)
-        assert session.begun == []
-        session._scriptrunner = None  # Streamlit does so when it hears the end
-        while not session.begun:
-            await asyncio.sleep(0)
-        assert session.begun == [asked]
-
-    asyncio.run(ask())
+def ask(session, part=""):
+    AppSession.request_rerun(session, ClientState(fragment_id=part))
 
 
-def test_a_whole_page_and_a_part_while_the_runner_runs_are_asked_for_at_once(request_rerun):
-    async def ask():
-        session = Session()
-        request_rerun(session, ClientState())
-        session._scriptrunner._requests = ScriptRequests()
-        request_rerun(session, ClientState(fragment_id="part"))
-        assert len(session.begun) == 2
-
-    asyncio.run(ask())
+def say(session, runner, event, *content):
+    AppSession._handle_scriptrunner_event_on_event_loop(session, runner, event, *content)
 
 
-def test_streamlit_still_has_what_this_goes_by():
+def test_a_script_runner_that_has_ended_is_heard_though_another_has_begun_for_a_part(session):
+    before = session._scriptrunner
+    ask(session, "part")
+    say(session, before, ScriptRunnerEvent.ENQUEUE_FORWARD_MSG, "what a press shows")
+    assert session.heard == [(ScriptRunnerEvent.ENQUEUE_FORWARD_MSG, ("what a press shows",))]
+    assert session._scriptrunner is not before
+    say(session, before, ScriptRunnerEvent.SHUTDOWN)  # its end is not the end of the other
+    assert len(session.heard) == 1
+
+
+def test_one_that_a_whole_page_has_stopped_is_not_heard(session):
+    before = session._scriptrunner
+    ask(session)
+    say(session, before, ScriptRunnerEvent.ENQUEUE_FORWARD_MSG)
+    assert session.heard == []
+
+
+def test_one_that_takes_the_request_is_heard_as_ever(session):
+    runner = session._scriptrunner
+    ask(session, "taken")
+    say(session, runner, ScriptRunnerEvent.SHUTDOWN)
+    assert session.heard == [(ScriptRunnerEvent.SHUTDOWN, ())]
+
+
+def test_streamlit_still_hears_only_the_script_runner_that_it_has_now():
     source = inspect.getsource(AppSession)
-    assert all(each in source for each in ("self._scriptrunner = None", "self._event_loop", "def request_rerun(self,"))
-    assert "self._requests" in inspect.getsource(ScriptRunner)
+    assert "sender is not self._scriptrunner" in source
+    assert "self._handle_scriptrunner_event_on_event_loop(" in source
