@@ -244,7 +244,7 @@ def test_a_lesson_is_done_from_its_first_step_to_its_end(lesson, open_page):
         side.get_by_role("button", name="Next lesson").click()
         expect(side.get_by_text("Step 1 of")).to_be_visible()
     side.get_by_role("button", name="Close").click()
-    expect(side).to_have_count(0)
+    expect(side).to_be_hidden()
 
 
 def test_on_a_phone_a_lesson_is_a_sheet_below_the_page_and_stays_while_one_draws(open_page):

@@ -77,6 +77,8 @@ h1#content:focus { outline: none; }
   .st-key-navigation a p { font-size: .8rem; }
   .st-key-navigation a > span:has([data-testid="stIconMaterial"]) { display: none; }
 }
+/* Where a lesson was closed, Streamlit leaves its place until another page is opened. */
+[data-testid="stSidebar"]:not(:has(.stElementContainer)) { display: none; }
 /* On a phone a lesson is a sheet below the page, so that one sees both. */
 @media (max-width: 767px) {
   [data-testid="stSidebar"][data-collapsed="false"] {
