@@ -37,8 +37,13 @@ def hear_script_runners_out() -> None:
     Where a script runner has ended, Streamlit 1.67 answers the next request for a part with a new one, and from then on
     drops what the old one has said and its event loop has not yet taken. On a busy server, what a press had changed was
     never shown. Here the old one is heard, too.
+
+    And where what one part has shown is not sent yet when the next begins, Streamlit tells the browser that the first
+    was broken off: what was no longer in it stayed there until it lost the focus, and whatever stood below then moved
+    away from under the pointer. Here only a whole page breaks off what is not sent yet.
     """
     request_rerun, handle = AppSession.request_rerun, AppSession._handle_scriptrunner_event_on_event_loop
+    clear_queue = AppSession._clear_queue
     ended: WeakSet[ScriptRunner] = WeakSet()
 
     def request_and_note(session: AppSession, client_state: ClientState | None) -> None:
@@ -61,6 +66,13 @@ def hear_script_runners_out() -> None:
         finally:
             session._scriptrunner = current
 
+    def clear_for_a_page(session: AppSession, fragment_ids_this_run: list[str] | None = None) -> None:
+        if fragment_ids_this_run:
+            session._browser_queue._delta_index_map.clear()  # what is not sent yet is not mixed with what comes now
+        else:
+            clear_queue(session)
+
+    AppSession._clear_queue = clear_for_a_page  # type: ignore[assignment, method-assign]
     AppSession.request_rerun = request_and_note  # type: ignore[assignment, method-assign]
     AppSession._handle_scriptrunner_event_on_event_loop = handle_of_ended  # type: ignore[assignment, method-assign]
 

@@ -3,7 +3,9 @@ import inspect
 import pytest
 import streamlit as st
 from streamlit.proto.ClientState_pb2 import ClientState
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.runtime.app_session import AppSession
+from streamlit.runtime.forward_msg_queue import ForwardMsgQueue
 from streamlit.runtime.scriptrunner.script_runner import ScriptRunnerEvent
 from streamlit.testing.v1 import AppTest
 
@@ -79,6 +81,7 @@ class Session:
 
     def __init__(self):
         self._scriptrunner = Runner()
+        self._browser_queue = ForwardMsgQueue()
         self.heard = []
 
     def request_rerun(self, client_state):
@@ -95,6 +98,7 @@ def session(monkeypatch):
     """Return a session in which the lab lets script runners be heard out."""
     monkeypatch.setattr(AppSession, "request_rerun", Session.request_rerun)
     monkeypatch.setattr(AppSession, "_handle_scriptrunner_event_on_event_loop", Session.handle)
+    monkeypatch.setattr(AppSession, "_clear_queue", AppSession._clear_queue)  # put back at the end
     hear_script_runners_out.cache_clear()
     hear_script_runners_out()
     yield Session()
@@ -131,6 +135,35 @@ def test_one_that_takes_the_request_is_heard_as_ever(session):
     ask(session, "taken")
     say(session, runner, ScriptRunnerEvent.SHUTDOWN)
     assert session.heard == [(ScriptRunnerEvent.SHUTDOWN, ())]
+
+
+def a_part_that_was_shown():
+    """Return what Streamlit sends of a part that was run to its end."""
+    element, finished = ForwardMsg(), ForwardMsg()
+    element.metadata.delta_path.extend([1, 0])
+    element.delta.fragment_id = "part"
+    element.delta.new_element.markdown.body = "shown"
+    finished.script_finished = ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY
+    return [element, finished]
+
+
+@pytest.mark.parametrize("following", ["part", "another part"])
+def test_what_a_part_has_shown_is_sent_whole_though_a_part_begins_before_that(session, following):
+    first, second = a_part_that_was_shown(), a_part_that_was_shown()
+    for message in first:
+        session._browser_queue.enqueue(message)
+    AppSession._clear_queue(session, [following])
+    for message in second:
+        session._browser_queue.enqueue(message)
+    assert session._browser_queue.flush() == [*first, *second]
+
+
+def test_a_whole_page_breaks_off_what_is_not_sent_yet(session):
+    for message in a_part_that_was_shown():
+        session._browser_queue.enqueue(message)
+    AppSession._clear_queue(session)
+    (finished,) = session._browser_queue.flush()
+    assert finished.script_finished == ForwardMsg.FINISHED_EARLY_FOR_RERUN
 
 
 def test_streamlit_still_hears_only_the_script_runner_that_it_has_now():
