@@ -1,8 +1,13 @@
 import pytest
 from app_pages import opened, press, said
+from trained import trained
 
 from cnnlab.lessons.notebook import notebook_of
 from cnnlab.lessons.shelf import own_lessons_folder
+from cnnlab.models.definitions import DEFINITIONS
+from cnnlab.runs.shelf import create_run
+from cnnlab.training.recipe import TrainingConfig
+from cnnlab.ui.frame.session import Key
 
 MINE = """---
 title: Mine <b>&
@@ -106,3 +111,17 @@ def test_an_answer_that_cannot_be_kept_is_said_to_be_so_and_stays_on_the_page(ap
     press(page, "Predict")
     assert any("home" in each.value for each in page.error)
     assert "You said **One**." in said(page)
+
+
+def test_a_lesson_sees_what_inspect_shows_of_ones_own_run(app, mnist):
+    page = opened(app, lesson="7-does-it-know-digits", step="4")
+    run = trained(create_run(DEFINITIONS["sequential"], TrainingConfig(epochs=1, threads=1)), mnist)
+    page = app.switch_page("pages/inspect.py")
+    page.session_state[Key.INSPECTED_SET] = "pen"
+    page.session_state[Key.INSPECTED_PART] = "What it gets most wrong"
+    page.query_params["run"] = "reference-sequential"
+    page.run()
+    assert not any("Done" in each for each in said(page))
+    page.selectbox(key=Key.INSPECTED).set_value(run.id).run()
+    assert any("Done" in each for each in said(page))
+    assert not page.exception
