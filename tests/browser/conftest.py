@@ -63,21 +63,12 @@ def started(home: Path, output: Path) -> Lab:
             stdout=file,
             stderr=file,
         )
-    keep_to_one_core(server.pid)
     lab = Lab(server, f"http://127.0.0.1:{port}", output)
     deadline = time.monotonic() + 60
     while not answers(f"{lab.url}/_stcore/health"):
         assert time.monotonic() < deadline, output.read_text(encoding="utf-8", errors="replace")
         time.sleep(0.05)
     return lab
-
-
-def keep_to_one_core(process: int) -> None:
-    """Let a server, and what it starts, use one core: else each run's two threads wait for the other tests' to end."""
-    if hasattr(os, "sched_setaffinity"):
-        cores = sorted(os.sched_getaffinity(0))
-        lane = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-        os.sched_setaffinity(process, {cores[lane % len(cores)]})
 
 
 @pytest.fixture
