@@ -297,7 +297,9 @@ def test_a_worker_is_ready_before_there_is_a_run_and_trains_it(wait_for, process
 def test_a_ready_worker_that_has_died_is_replaced(wait_for):
     scheduler()
     wait_for(lambda: len(workers()) == 1)
-    os.kill(workers()[0], signal.SIGKILL)
+    (worker,) = workers()
+    os.kill(worker, signal.SIGKILL)
+    os.waitid(os.P_PID, worker, os.WEXITED | os.WNOWAIT)
     run = new_run()
     scheduler().start(run)
     wait_for(has_trained(run))
