@@ -7,6 +7,9 @@ from playwright.sync_api import Locator, Page, expect
 
 from cnnlab.drawing.strokes import CANVAS_SIDE
 
+# A page that runs no script.
+AT_REST = "[data-testid=stApp][data-test-script-state=notRunning]"
+
 
 def canvas(page: Page) -> Locator:
     return page.locator("[class*='st-key-canvas_'] canvas.upper-canvas")

@@ -1,6 +1,6 @@
 """Takes the pictures of the README and of the tour, of a real run and of a real drawing.
 
-    PYTHONPATH=. python tests/browser/picture.py
+    PYTHONPATH=.:tests python tests/browser/picture.py
 
 It opens the lab on a free port, in a home of its own. For the one it trains with the tutorial's recipe, and takes the
 picture when the sixth epoch has arrived; for the other it draws a 3 that becomes an 8, and takes four, the pen down.
@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 from conftest import end_in_order, started
+from hand import AT_REST
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 from test_train import expect_epochs, expect_status, start
@@ -56,7 +57,7 @@ def take_pen(browser: Browser, url: str) -> None:
     page = browser.new_page(viewport={"width": 1280, "height": 960})
     page.goto(f"{url}/draw?runs=reference-drawing,reference-module")
     page.wait_for_selector("canvas.upper-canvas[aria-label]")
-    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
+    page.wait_for_selector(AT_REST)
     box = page.locator("canvas.upper-canvas").bounding_box()
     scale = box["width"] / 280
     shots = []

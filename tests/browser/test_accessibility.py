@@ -2,10 +2,10 @@
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from hand import AT_REST
 from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
-AT_REST = "[data-testid=stApp][data-test-script-state=notRunning]"
 # Streamlit's own, or Vega's, and why it stays: the guide's list of what is not promised.
 LEFT = {"color-contrast": ("It was a …", 'class="token'), "svg-img-alt": ("role-mark",)}
 PAGES = {

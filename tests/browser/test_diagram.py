@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from hand import AT_REST
 from playwright.sync_api import Page, expect
 
 from cnnlab.inference.networks import newest_network_of
@@ -12,7 +13,6 @@ from cnnlab.models.layers import follow
 from cnnlab.runs.shelf import find_run
 
 pytestmark = pytest.mark.browser
-AT_REST = "[data-testid=stApp][data-test-script-state=notRunning]"
 RUN = "reference-module"
 # All at once: where the page moves below the pointer, it soon points at another number.
 TOLD = """told => [".head", "figure .grid", ".steps", ".next .grid", ".next .grid i.marked"].map(

@@ -4,7 +4,7 @@ import re
 from itertools import pairwise
 
 import pytest
-from hand import canvas, draw, drawn_picture, run_of
+from hand import AT_REST, canvas, draw, drawn_picture, run_of
 from playwright.sync_api import Page, expect
 
 from cnnlab.data.mnist import load_test_set
@@ -17,7 +17,6 @@ SEVEN = [[(70, 70), (200, 70), (190, 90), (150, 160), (120, 240)]]
 FOUR = [[(90, 60), (80, 150), (200, 150)], [(170, 70), (165, 240)]]
 ONE = [[(145, 40), (140, 235)]]
 REFERENCE = "/draw?runs=reference-module"
-AT_REST = "[data-testid=stApp][data-test-script-state=notRunning]"
 PLACES = """() => ["draw_canvas", "draw_tools", "draw_answers", "network_diagram"].map(
   (key) => document.querySelector(`.st-key-${key}`).getBoundingClientRect().toJSON())"""
 

@@ -4,7 +4,7 @@ import re
 from contextlib import suppress
 
 import pytest
-from hand import run_of
+from hand import AT_REST, run_of
 from playwright.sync_api import Page, expect
 from playwright.sync_api import TimeoutError as NotInTime
 
@@ -14,7 +14,6 @@ from cnnlab.runs.writer import RunWriter
 from cnnlab.training.recipe import TrainingConfig
 
 pytestmark = pytest.mark.browser
-AT_REST = "[data-testid=stApp][data-test-script-state=notRunning]"
 PARTS = (".st-key-start_or_stop", ".st-key-run_header", "[data-testid=stProgress]", ".st-key-run_results")
 
 # What reaches over the edge of the window, or of a part that hides what is too wide, and cannot be scrolled to.

@@ -4,13 +4,13 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from hand import AT_REST
 from playwright.sync_api import Page, expect
 
 from cnnlab.drawing.preparation import prepare
 from cnnlab.drawing.strokes import CANVAS_SIDE, Stroke, ink_of
 
 pytestmark = pytest.mark.browser
-AT_REST = "[data-testid=stApp][data-test-script-state=notRunning]"
 TWO_RUNS = "/draw?runs=reference-module,reference-drawing"
 
 

@@ -5,6 +5,7 @@ import re
 import pytest
 import torch
 import torch.nn.functional as F
+from hand import AT_REST
 from playwright.sync_api import Page, expect
 
 from cnnlab.data import mnist as data
@@ -14,7 +15,6 @@ from cnnlab.stepping.stepper import Stepper
 from cnnlab.training.recipe import TrainingConfig
 
 pytestmark = pytest.mark.browser
-AT_REST = "[data-testid=stApp][data-test-script-state=notRunning]"
 LISTEN = """document.addEventListener("cnnlab:values", ({ detail }) => {
   window.seen = { image: [...detail.image], values: detail.values.map((each) => [...each]) };
 })"""

@@ -5,12 +5,12 @@ import re
 import signal
 
 import pytest
+from hand import AT_REST
 from playwright.sync_api import Page, expect
 
 from cnnlab.runs.shelf import all_runs
 
 pytestmark = pytest.mark.browser
-AT_REST = "[data-testid=stApp][data-test-script-state=notRunning]"
 
 
 def start(page: Page, epochs: int) -> None:
