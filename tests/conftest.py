@@ -58,23 +58,19 @@ def decoded_mnist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def compiled_kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder for the lab's kernels, each of which is compiled once for all that share it."""
+    """Return a folder for the lab's kernels, each of which is compiled once for the homes of all tests."""
     return tmp_path_factory.mktemp("kernels")
 
 
-@pytest.fixture
-def kernels_at_hand(lab_home: Path, compiled_kernels: Path) -> None:
-    """Spare what the test starts the compiling of kernels that another test's home had."""
-    if not (lab_home / "kernels").exists():  # where the test has trained before, it has its own
-        (lab_home / "kernels").symlink_to(compiled_kernels)
-
-
 @pytest.fixture(autouse=True)
-def lab_home(tmp_path: Path, decoded_mnist: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Give the test an empty home, and end what it started there."""
+def lab_home(
+    tmp_path: Path, decoded_mnist: Path, compiled_kernels: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """Give the test an empty home, with what takes long to make at hand, and end what it started there."""
     folder = tmp_path / "home"
     folder.mkdir()
     (folder / "mnist.safetensors").symlink_to(decoded_mnist)
+    (folder / "kernels").symlink_to(compiled_kernels)
     monkeypatch.setenv("CNNLAB_HOME", str(folder))
     yield folder
     torch.set_flush_denormal(False)  # what trains sets it for the whole process

@@ -3,13 +3,13 @@
     pip install cosmic-ray coverage
     python tests/benchmarks/mutants.py [ROOM ...] [--most 60] [--seed 0] [--again]
 
-Each change is one of cosmic-ray's (a comparison, a number, an operator, a constant turned round), or leaves a call out.
-It is tried in a copy of the project. The tests that run the changed line come first, the quickest before the others;
-then all of its room and of its pages, for some run it in processes of their own. The first that fails has noticed it,
-and so has one that does not come back in time. What no test noticed is printed as a line that says where it is and what
-was changed. Of the changes of a room, ``--most`` are drawn at random. With ``--again``, those are tried that no test
-noticed the last time. Changes that change nothing which a person or a program could see stand in
-``harmless.toml``, each with its reason, and are not counted.
+Each change is one of cosmic-ray's (a comparison, a number, an operator, a constant turned round), or leaves a call
+out. It is tried in a copy of the project. The tests of its room and its pages that run the changed line are run, the
+quickest first, and those that start processes which may run it. The first that fails has noticed it, and so has one
+that does not come back in time. What no test noticed is printed as a line that says where it is and what was changed.
+Of the changes of a room, ``--most`` are drawn at random. With ``--again``, those are tried that no test noticed the
+last time. Changes that change nothing which a person or a program could see stand in ``harmless.toml``, each with its
+reason, and are not counted.
 
 PyTorch and Streamlit are imported once: every change is tried in a fork.
 """
@@ -45,35 +45,41 @@ from parso.python.tree import Name
 ROOT = Path(__file__).parents[2]
 PAGES = "tests/pages"
 NUMBERS = "tests/pages/numbers"
-# What is changed, and the tests that should notice, the nearest first.
+# What is changed, the tests that should notice, and those of them that run it in processes of their own.
 ROOMS = {
     "training": (
         ["cnnlab/training"],
-        ["tests/unit/training", "tests/unit/bench/test_measure.py", f"{PAGES}/test_train.py"],
+        ["tests/unit/training", f"{PAGES}/test_train.py"],
+        [],
     ),
-    "data": (["cnnlab/data"], ["tests/unit/data", "tests/unit/storage", "tests/unit/training/test_loop.py"]),
+    "data": (["cnnlab/data"], ["tests/unit/data", "tests/unit/storage", "tests/unit/training/test_loop.py"], []),
     "drawing": (
         ["cnnlab/drawing"],
         ["tests/unit/drawing", "tests/unit/inference", f"{NUMBERS}/test_draw.py", f"{PAGES}/test_draw.py"],
+        [],
     ),
-    "runs": (["cnnlab/runs"], ["tests/unit/runs", "tests/unit/storage", f"{NUMBERS}/test_train.py", "tests/unit/cli"]),
-    "workers": (
-        ["cnnlab/workers"],
-        ["tests/unit/workers/test_scheduler.py", "tests/unit/workers", "tests/unit/cli"],
+    "runs": (
+        ["cnnlab/runs"],
+        ["tests/unit/runs", "tests/unit/storage", f"{NUMBERS}/test_train.py", "tests/unit/cli"],
+        ["tests/unit/cli"],
     ),
+    "workers": (["cnnlab/workers"], ["tests/unit/workers", "tests/unit/cli"], ["tests/unit/workers", "tests/unit/cli"]),
     "inference": (
         ["cnnlab/inference"],
         ["tests/unit/inference", "tests/unit/comparison", f"{NUMBERS}/test_inspect.py", f"{NUMBERS}/test_draw.py"],
+        [],
     ),
     "comparison": (
         ["cnnlab/comparison"],
         ["tests/unit/comparison", f"{NUMBERS}/test_compare.py", f"{PAGES}/test_compare.py"],
+        [],
     ),
     "sweeps": (
         ["cnnlab/sweeps"],
-        ["tests/unit/sweeps", f"{NUMBERS}/test_sweep.py", f"{PAGES}/test_sweep.py", "tests/unit/cli"],
+        ["tests/unit/sweeps", f"{NUMBERS}/test_sweep.py", f"{PAGES}/test_sweep.py"],
+        [],
     ),
-    "fused": (["cnnlab/fused"], ["tests/unit/fused", "tests/unit/training/test_loop.py"]),
+    "fused": (["cnnlab/fused"], ["tests/unit/fused", "tests/unit/training/test_loop.py"], []),
     "numbers": (
         ["cnnlab/wording.py", "cnnlab/charts", "cnnlab/ui/train/progress.py", "cnnlab/ui/compare", "cnnlab/ui/answers"],
         [
@@ -82,6 +88,7 @@ ROOMS = {
             NUMBERS,
             *(f"{PAGES}/test_{name}.py" for name in ("compare", "draw", "inspect", "train")),
         ],
+        [],
     ),
 }
 OPERATORS = [
@@ -92,7 +99,7 @@ OPERATORS = [
     *(f"ReplaceComparisonOperator_{pair}" for pair in ("Is_IsNot", "IsNot_Is")),
     *("ReplaceUnaryOperator_Delete_Not", "ReplaceUnaryOperator_USub_UAdd"),
 ]
-SECONDS = 900
+MOST_SECONDS = 900
 HARMLESS = tomllib.loads((Path(__file__).parent / "harmless.toml").read_text(encoding="utf-8"))
 
 
@@ -116,27 +123,34 @@ class LeaveCallOut(Operator):
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change of one file, and the tests that may notice it."""
+    """One change of one file."""
 
     path: str
     line: int
     before: str
     after: str
-    tests: tuple[str, ...]
 
     def __str__(self) -> str:
         _, function, before, after = self.key
         return f"{self.path}:{self.line} {function}: {before}  ->  {after}"
 
     @property
-    def lines(self) -> tuple[int, int]:
-        """The changed line, and the first of its statement: a test that runs either may notice it."""
-        around = [
-            each
-            for each in ast.walk(ast.parse(self.before))
-            if isinstance(each, ast.stmt) and each.lineno <= self.line <= each.end_lineno
-        ]
-        return self.line, max((each.lineno for each in around), default=self.line)
+    def lines(self) -> range:
+        """The lines of its statement, without those within it: a test that runs any of them may notice it."""
+        statements = [each for each in ast.walk(ast.parse(self.before)) if isinstance(each, ast.stmt)]
+        around = [each for each in statements if each.lineno <= self.line <= each.end_lineno]
+        statement = max(around, key=lambda each: each.lineno)
+        body = getattr(statement, "body", None)
+        end = max(body[0].lineno - 1, statement.lineno) if body else statement.end_lineno
+        return range(statement.lineno, end + 1)
+
+    @property
+    def is_in_a_function(self) -> bool:
+        return any(
+            node.body[0].lineno <= self.line <= node.end_lineno
+            for node in ast.walk(ast.parse(self.before))
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        )
 
     @property
     def key(self) -> tuple[str, str, str, str]:
@@ -164,7 +178,7 @@ def _function_at(source: str, line: int) -> str:
     return max(around, key=lambda node: node.lineno).name if around else ""
 
 
-def mutants_of(path: str, source: str, tests: list[str]) -> Iterator[Mutant]:
+def mutants_of(path: str, source: str) -> Iterator[Mutant]:
     operators = [*(get_operator(f"core/{name}")() for name in OPERATORS), LeaveCallOut()]
     for operator in operators:
         positions = [place for node in ast_nodes(get_ast(source)) for place in operator.mutation_positions(node)]
@@ -173,7 +187,7 @@ def mutants_of(path: str, source: str, tests: list[str]) -> Iterator[Mutant]:
                 continue  # the * of a signature is no product
             code = mutate_code(source, operator, occurrence)
             if code and code != source:
-                yield Mutant(path, line, source, code, tuple(tests))
+                yield Mutant(path, line, source, code)
 
 
 class Lane:
@@ -194,30 +208,30 @@ class Lane:
             env=os.environ | {"GOMP_SPINCOUNT": "2000", "PYTHONDONTWRITEBYTECODE": "1"},
         )
 
-    def notices(self, mutant: Mutant, nearest: Sequence[str]) -> bool:
-        """Return whether a test fails with a change, of the nearest or of all."""
+    def notices(self, mutant: Mutant, tests: Sequence[str], most_seconds: float) -> bool:
+        """Return whether a test fails with a change, or they do not end in time."""
         path = self.folder / mutant.path
         path.write_text(mutant.after, encoding="utf-8")
         try:
-            return bool(nearest and not self.passes(nearest)) or not self.passes(mutant.tests)
+            return bool(tests) and not self.passes(tests, most_seconds)
         finally:
             path.write_text(mutant.before, encoding="utf-8")
 
-    def passes(self, tests: Sequence[str], told: Path | None = None) -> bool:
-        """Return whether these tests pass with the files as they are; `told` is where `Runs` are written."""
-        self._server.stdin.write(json.dumps([SECONDS, told and str(told), *tests]) + "\n")
+    def passes(self, tests: Sequence[str], most_seconds: float = MOST_SECONDS, told: Path | None = None) -> bool:
+        """Return whether these tests pass in time with the files as they are; `told` is where `Runs` are written."""
+        self._server.stdin.write(json.dumps([most_seconds, told and str(told), *tests]) + "\n")
         self._server.stdin.flush()
         return self._server.stdout.readline().strip() == "0"
 
     def runs(self, tests: Sequence[str]) -> "Runs | None":
         """Return which lines each test runs; None if one fails."""
         told = self.folder / "runs.json"
-        return Runs(**json.loads(told.read_text(encoding="utf-8"))) if self.passes(tests, told) else None
+        return Runs(**json.loads(told.read_text(encoding="utf-8"))) if self.passes(tests, told=told) else None
 
     def files(self, source: str) -> dict[str, str]:
         """Return the content of a file, or of those in a folder, by their paths in the project."""
         path = self.folder / source
-        found = [path] if path.is_file() else sorted(path.glob("*.py"))
+        found = [path] if path.is_file() else sorted(path.rglob("*.py"))
         return {str(each.relative_to(self.folder)): each.read_text(encoding="utf-8") for each in found}
 
     def close(self) -> None:
@@ -240,11 +254,21 @@ class Runs:
     tests: dict[str, dict[str, list[str]]]
     seconds: dict[str, float]
 
-    def nearest(self, mutant: Mutant) -> list[str]:
-        """Return the tests that run a changed line, the quickest first."""
+    def of(self, mutant: Mutant) -> list[str]:
+        """Return the tests that run a changed line, the quickest first; all, where it is run when it is imported."""
+        if not mutant.is_in_a_function:
+            return self.quickest_first(self.seconds)
         by_line = self.tests.get(mutant.path, {})
         found = {test for line in mutant.lines for test in by_line.get(str(line), [])}
         return self.quickest_first(found & self.seconds.keys())
+
+    def within(self, paths: Sequence[str]) -> list[str]:
+        """Return the tests in some files and folders, the quickest first."""
+        return self.quickest_first(test for test in self.seconds if test.startswith(tuple(paths)))
+
+    def most_seconds(self, tests: Iterable[str]) -> float:
+        """Return after how long these tests will not come back."""
+        return 30 + 4 * sum(self.seconds[test] for test in tests)
 
     def quickest_first(self, tests: Iterable[str]) -> list[str]:
         return sorted(tests, key=self.seconds.__getitem__)
@@ -288,7 +312,8 @@ for line in sys.stdin:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(1, 2)
         sys.path.insert(0, os.getcwd())
-        code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests], [Tracing(path)] if path else [])
+        options = ["-x", "-q", "-p", "no:cacheprovider", "--timeout=90"]
+        code = pytest.main([*options, *tests], [Tracing(path)] if path else [])
         os._exit(int(code))
     deadline = time.monotonic() + seconds
     ended, code = 0, 0
@@ -325,19 +350,20 @@ def main() -> None:
         for number in range(chosen.lanes):
             lanes.put(Lane(Path(folder) / str(number)))
 
-        def try_one(mutant: Mutant, runs: Runs) -> tuple[Mutant, bool]:
+        def try_one(mutant: Mutant, runs: Runs, in_processes: list[str]) -> tuple[Mutant, bool]:
+            tests = list(dict.fromkeys([*runs.of(mutant), *runs.within(in_processes)]))
             lane = lanes.get()
             try:
-                return mutant, lane.notices(mutant, runs.nearest(mutant))
+                return mutant, lane.notices(mutant, tests, runs.most_seconds(tests))
             finally:
                 lanes.put(lane)
 
         with ThreadPoolExecutor(chosen.lanes) as pool:
             for room in chosen.rooms:
-                sources, tests = ROOMS[room]
+                sources, tests, in_processes = ROOMS[room]
                 lane = lanes.get()
                 files = {path: text for source in sources for path, text in lane.files(source).items()}
-                found = [mutant for path, text in files.items() for mutant in mutants_of(path, text, tests)]
+                found = [mutant for path, text in files.items() for mutant in mutants_of(path, text)]
                 kept = json.loads(chosen.survivors.read_text("utf-8")) if chosen.survivors.exists() else {}
                 if chosen.again:
                     drawn = [mutant for mutant in found if list(mutant.key) in kept.get(room, [])]
@@ -350,7 +376,9 @@ def main() -> None:
                     sys.exit(f"{room}: its tests fail without any change.")
                 lanes.put(lane)
                 survivors = []
-                for mutant, is_noticed in pool.map(partial(try_one, runs=runs), counted):
+                trying = pool.map(partial(try_one, runs=runs, in_processes=in_processes), counted)
+                for number, (mutant, is_noticed) in enumerate(trying, start=1):
+                    print(f"{number} of {len(counted)} tried\r", end="", file=sys.stderr, flush=True)
                     if not is_noticed:
                         survivors.append(mutant)
                         print(f"  {mutant}", flush=True)

@@ -101,7 +101,7 @@ def shared_lab(tmp_path_factory: pytest.TempPathFactory, decoded_mnist: Path, co
 
 
 @pytest.fixture
-def lab(shared_lab: Lab, kernels_at_hand: None, lab_home: Path, wait_for: Callable[..., None]) -> Iterator[Lab]:
+def lab(shared_lab: Lab, lab_home: Path, wait_for: Callable[..., None]) -> Iterator[Lab]:
     """Return the lab that such tests share, with this test's home; what trains there at the end is stopped."""
     link = shared_lab.output.with_name("home")
     move(link, lab_home)

@@ -65,6 +65,7 @@ def test_it_writes_to_its_home_and_nowhere_else(start_lab, open_tab, tmp_path, l
         folder = tmp_path / variable
         folder.mkdir()
         monkeypatch.setenv(variable, str(folder))
+    (lab_home / "kernels").unlink()  # those that it compiles itself
     lab = start_lab()
     enqueue(create_run(DEFINITIONS["sequential"], TrainingConfig(epochs=1)))
     for path in ("write", "step", "train", "compare", "draw", "inspect"):

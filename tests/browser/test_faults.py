@@ -21,7 +21,7 @@ def three_runs():
 
 
 @pytest.fixture
-def served(open_tab, start_lab, three_runs, lab_home, kernels_at_hand, wait_for):
+def served(open_tab, start_lab, three_runs, lab_home, wait_for):
     """Start a server that trains three runs at once, with a page of it open."""
     (lab_home / "settings.json").write_text('{"parallel_runs": 3}')
     for run in three_runs:

@@ -40,29 +40,21 @@ def start(page: Page) -> None:
     expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
 
 
-def expect_inside(page: Page, selector: str) -> None:
-    box = page.locator(selector).first.bounding_box()
-    size = page.viewport_size
-    assert box["y"] >= 0, selector
-    assert box["y"] + box["height"] <= size["height"], selector
-    assert box["x"] >= 0, selector
-    assert box["x"] + box["width"] <= size["width"], selector
-
-
 @pytest.mark.parametrize("runs", [0, 100], ids=["empty", "a hundred runs"])
-@pytest.mark.parametrize(("width", "height"), [(1280, 800), (1366, 768)])
-def test_after_start_the_run_its_numbers_and_its_chart_are_seen_without_scrolling(width, height, runs, open_page):
+def test_after_start_the_run_its_numbers_and_its_chart_are_seen_without_scrolling(runs, open_page):
     for number in range(runs):
         run = create_run(DEFINITIONS["module"], TrainingConfig(epochs=2, seed=number))
         with RunWriter.claim(run) as writer:
             writer.stopped()
-    page = open_page("/train", viewport={"width": width, "height": height})
+    page = open_page("/train", viewport={"width": 1280, "height": 800})
     start(page)
     loss = page.locator(".st-key-run_results [data-testid=stMetricValue]").first
     expect(loss).to_have_text(re.compile(r"\d\.\d{4}"), timeout=180_000)
-    for selector in (*PARTS, "[data-testid=stVegaLiteChart]"):
-        expect_inside(page, selector)
-    assert page.evaluate("scrollY") == 0
+    for width, height in ((1280, 800), (1366, 768)):
+        page.set_viewport_size({"width": width, "height": height})
+        for selector in (*PARTS, "[data-testid=stVegaLiteChart]"):
+            expect(page.locator(selector).first).to_be_in_viewport(ratio=0.999)
+        assert page.evaluate("scrollY") == 0
 
 
 def test_on_a_phone_start_brings_the_run_into_view_and_folds_the_fields(open_page):

@@ -177,6 +177,7 @@ def test_a_bad_recipe_is_refused(compare_page):
     assert all_runs() == []
 
 
+@pytest.mark.slow
 def test_missing_seeds_are_started_and_those_there_are_used(compare_page, wait_for):
     there = [ended_run("module", seed) for seed in (0, 2)]
     open_comparison(compare_page, there[0].id)

@@ -14,6 +14,8 @@ from cnnlab.training.events import EpochEvent
 from cnnlab.training.recipe import TrainingConfig
 from cnnlab.training.state import TrainingState
 
+pytestmark = pytest.mark.slow
+
 FILES = ["run.json", "events.jsonl", "weights.safetensors", "checkpoint.pt"]
 CONFIG = TrainingConfig(epochs=2, threads=1)
 

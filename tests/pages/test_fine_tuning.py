@@ -16,6 +16,8 @@ from cnnlab.training.evaluation import predict_logits
 from cnnlab.training.events import EpochEvent
 from cnnlab.wording import percent
 
+pytestmark = pytest.mark.slow
+
 REFERENCE = "reference-sequential"
 
 

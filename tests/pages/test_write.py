@@ -223,6 +223,7 @@ def test_what_a_list_cannot_say_and_from_there_to_train_it(write_page):
     assert next(each for each in write_page.selectbox if each.label == "Network").value == "residual"
 
 
+@pytest.mark.slow
 def test_the_page_has_the_proof_made_and_then_shows_it(write_page, wait_for):
     turn_to(write_page, "The proof")
     assert texts(write_page).count(":gray[Being computed …]") == 3
@@ -242,6 +243,7 @@ def test_the_page_has_the_proof_made_and_then_shows_it(write_page, wait_for):
     assert texts(write_page).count(":gray[Being computed …]") == 3
 
 
+@pytest.mark.slow
 def test_any_typed_pair_is_trained_over_100_steps_on_a_press(write_page, wait_for):
     type_in(write_page, EXAMPLES["LeNet-5"])
     button(write_page, "Train both for 100 steps").click().run()
@@ -258,6 +260,7 @@ def test_any_typed_pair_is_trained_over_100_steps_on_a_press(write_page, wait_fo
     assert shows(write_page, "nn.Module and nn.Sequential have the same loss at each of 100 steps")
 
 
+@pytest.mark.slow
 def test_a_proof_of_a_typed_pair_that_fails_says_why_and_can_be_made_again(write_page, wait_for, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setenv("PYTHONHOME", "/nowhere")  # Python itself does not find its library there

@@ -9,6 +9,7 @@ import pytest
 PROJECT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "not_needed"),
     [

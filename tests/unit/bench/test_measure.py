@@ -98,7 +98,7 @@ def test_ctrl_c_ends_all_processes(lab_home):
         process.communicate()
     assert process.returncode == 1
     assert not any(Path(f"/proc/{child}").exists() for child in children)
-    assert sorted(path.name for path in lab_home.iterdir()) == ["mnist.safetensors"]
+    assert sorted(path.name for path in lab_home.iterdir()) == ["kernels", "mnist.safetensors"]
 
 
 def test_the_tutorials_loop_and_the_labs_compute_the_same_losses():

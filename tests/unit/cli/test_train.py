@@ -24,7 +24,7 @@ from cnnlab.runs.snapshots import kept_steps
 from cnnlab.sweeps.sweep import all_sweeps
 from cnnlab.training.recipe import TrainingConfig
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("kernels_at_hand")]
+pytestmark = pytest.mark.slow
 
 TRAIN = [sys.executable, "-m", "cnnlab", "train"]
 

@@ -15,6 +15,8 @@ from cnnlab.runs.writer import RunWriter
 from cnnlab.training.recipe import TrainingConfig
 from cnnlab.wording import percent
 
+pytestmark = pytest.mark.slow
+
 DIGITS = images_and_labels()[1]
 NASTY = """<script>caught()</script><img src=x onerror="caught()">'&amp;"""
 

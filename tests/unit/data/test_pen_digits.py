@@ -1,9 +1,12 @@
 import numpy as np
 import pytest
+import torch
 
 from cnnlab.data import pen_digits
 from cnnlab.data.mnist import DataError
-from cnnlab.data.pen_digits import PARTS, TESTING_DIGITS, TRAINING_DIGITS, load_drawn, load_strokes
+from cnnlab.data.pen_digits import PARTS, TEST_BRUSHES, TESTING_DIGITS, TRAINING_DIGITS, load_drawn, load_strokes
+from cnnlab.drawing.pen import outlines_of, plain_drawings
+from cnnlab.fused.pen import drawn
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +54,14 @@ def test_the_drawings_are_of_the_strokes_of_their_part(part, parts):
     assert images.shape == (len(parts[part]), 1, 28, 28)
     assert labels.tolist() == parts[part].labels.tolist()
     assert (images.amax(dim=(1, 2, 3)) == 1).all()
+
+
+def test_the_drawings_are_drawn_with_one_brush_after_the_other(parts):
+    digits = parts["testing"].first(60)
+    drawings = plain_drawings(60, brush=1)
+    drawings[:, 6] = torch.tensor(TEST_BRUSHES * 20) / 2  # the brush's radius
+    images = drawn(outlines_of(digits), torch.arange(60), drawings)
+    assert (images - load_drawn("testing")[0][:60]).abs().max() <= 1 / 255
 
 
 @pytest.mark.usefixtures("unread")

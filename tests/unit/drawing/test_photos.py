@@ -198,6 +198,7 @@ def test_the_limits_are_what_the_refusals_say():
     assert others | {"JPEG": 50_000_000} == pictures.MOST_PIXELS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "mode", "pixels", "options"),
     [

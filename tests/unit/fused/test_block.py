@@ -12,6 +12,8 @@ from cnnlab.fused.compiler import CannotFuse
 from cnnlab.fused.rewrite import fuse
 from cnnlab.models.definitions import DEFINITIONS
 
+pytestmark = pytest.mark.slow
+
 
 def layers(inputs, outputs, kernel=3, padding=0, pool=2):
     pooling = [nn.MaxPool2d(pool)] if pool > 1 else []

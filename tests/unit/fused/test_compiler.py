@@ -14,7 +14,8 @@ FIRST_BLOCK = BlockSizes(height=28, width=28, inputs=1, outputs=8, kernel=3, pad
 
 
 @pytest.fixture
-def nothing_compiled():
+def nothing_compiled(lab_home):
+    (lab_home / "kernels").unlink()
     block.compiled.cache_clear()
     yield
     block.compiled.cache_clear()

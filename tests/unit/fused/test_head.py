@@ -83,6 +83,9 @@ def test_numbers_that_do_not_fit_are_refused():
     head, _ = head_and_layers([5, 2], ["none"], threads=1)
     with pytest.raises(CannotFuse, match=r"take 5 numbers of float32 are given torch.float32 of shape \(3, 4\)"):
         head(torch.rand(3, 4))
+    for unfit in (torch.rand(3, 5, dtype=torch.float64), torch.rand(1, 5, 3)):
+        with pytest.raises(CannotFuse):
+            head(unfit)
 
 
 def test_the_same_threads_give_the_same_bits():

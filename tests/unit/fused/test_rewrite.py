@@ -61,6 +61,7 @@ class Written(nn.Module):
         lambda convolution, x: F.max_pool2d(F.relu(convolution(x)), 2),
         lambda convolution, x: F.max_pool2d(torch.relu(convolution(x)), kernel_size=(2, 2), stride=2),
         lambda convolution, x: F.max_pool2d(convolution(x).relu(), 2, 2, 0),
+        lambda convolution, x: F.max_pool2d(F.relu(convolution(x)), [2, 2], [2, 2], [0, 0], [1, 1]),
         lambda convolution, x: torch.max_pool2d(input=F.relu(input=convolution(x)), kernel_size=2),
     ],
 )
@@ -77,6 +78,8 @@ def test_a_block_is_found_however_it_is_written(forward):
     [
         lambda convolution, x: F.max_pool2d(F.relu(convolution(x)), 3),
         lambda convolution, x: F.max_pool2d(F.relu(convolution(x)), 2, stride=1),
+        lambda convolution, x: F.max_pool2d(F.relu(convolution(x)), 2, stride=[2, 1]),
+        lambda convolution, x: F.max_pool2d(F.relu(convolution(x)), [2, 3], stride=2),
         lambda convolution, x: F.max_pool2d(F.relu(convolution(x)), 2, ceil_mode=True),
         lambda convolution, x: F.avg_pool2d(F.relu(convolution(x)), 2),
         lambda convolution, x: F.max_pool2d((y := F.relu(convolution(x))), 2) + y.mean(),
@@ -183,6 +186,22 @@ def test_a_layer_whose_numbers_go_to_two_places_is_not_of_the_head():
 
     network = fuse(TwoWays(), (1, 6, 6), threads=1)
     assert [len(head.linears) for head in heads_of(network)] == [1]
+
+
+def test_a_last_activation_whose_numbers_go_to_two_places_leaves_no_head():
+    class TwoWays(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = layers(1, 4), nn.Linear(16, 10)
+            self.seen = []
+
+        def forward(self, x):
+            y = self.last(self.first(x).flatten(1)).relu()
+            self.seen.append(y + 1)
+            return y
+
+    network = fuse(TwoWays(), (1, 6, 6), threads=1)
+    assert (len(blocks_of(network)), heads_of(network)) == (1, [])
 
 
 def test_code_that_asks_for_values_cannot_be_followed_and_says_so():

@@ -14,6 +14,8 @@ from cnnlab.runs.writer import RunWriter
 from cnnlab.training.events import EpochEvent
 from cnnlab.training.recipe import TrainingConfig
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def run():

@@ -11,6 +11,8 @@ from cnnlab.inference.nearest import Directions
 from cnnlab.inference.unlike import answers_at_once, are_digits, distances_of
 from cnnlab.runs.shelf import find_run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def run():
@@ -56,6 +58,9 @@ def test_networks_are_kept_up_to_a_size_those_asked_last(run, monkeypatch):
     assert answers_at_once(run)
     distances_of(other, image)
     assert [answers_at_once(each) for each in (run, other)] == [False, True]
+    monkeypatch.setattr(unlike, "_MOST_KEPT", size // 2)
+    distances_of(other, image)
+    assert answers_at_once(other)  # the last is kept whatever its size
 
 
 def test_of_a_layer_that_is_given_very_many_numbers_some_from_all_over_are_compared():
@@ -87,6 +92,7 @@ def test_images_are_compared_by_what_the_first_linear_layer_is_given():
     images = torch.rand(3, 1, 28, 28)
     given = module[1](module[0](images))
     torch.testing.assert_close(unlike._directions(module, images), given / given.norm(dim=1, keepdim=True))
+    assert not module[2]._forward_pre_hooks  # the network is as it was
 
 
 def test_an_image_at_the_threshold_is_still_a_digit(run, monkeypatch):

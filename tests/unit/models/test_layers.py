@@ -199,6 +199,7 @@ def test_black_pixels_speak_for_nothing():
     assert given.abs().sum(dim=0).nonzero().tolist() == [[10]]
 
 
+@pytest.mark.slow
 def test_to_count_operations_does_not_import_the_compiler():
     """It would take a second and 100 MB of the process that serves the pages."""
     count = (

@@ -26,6 +26,8 @@ from cnnlab.sweeps.sweep import all_sweeps
 from cnnlab.workers.scheduler import Scheduler
 from cnnlab.workers.work import work
 
+pytestmark = pytest.mark.slow
+
 CONTENT = Path(__file__).with_name("home-of-november-2026.zip")
 # Of a few days later, when runs had a format number, their logs sums, and none of them snapshots.
 BEFORE_SNAPSHOTS = Path(__file__).with_name("home-before-snapshots.zip")

@@ -52,6 +52,13 @@ def test_what_was_kept_is_read_again():
     assert read_snapshot(run, 3) == sealed_tensors(WEIGHTS, run=run.identity, step="3")
 
 
+def test_those_of_later_steps_are_dropped():
+    run = run_with(0, 3, 12, 13)
+    with RunWriter.claim(run) as writer:
+        writer.drop_snapshots_after(12)
+    assert kept_steps(run) == [0, 3, 12]
+
+
 def test_one_that_was_torn_is_left_out():
     run = run_with(1, 2)
     content = run.snapshot_path(2).read_bytes()
@@ -103,3 +110,8 @@ def test_a_network_that_is_too_large_is_named_as_the_reason():
 def test_a_number_of_snapshots_that_is_none_is_refused(snapshots):
     with pytest.raises(InvalidConfig, match="0, or a whole number from 2 to 100"):
         run_with(snapshots=snapshots)
+
+
+@pytest.mark.parametrize("snapshots", [0, 2, 100])
+def test_the_fewest_and_the_most_snapshots_are_allowed(snapshots):
+    assert run_with(snapshots=snapshots).snapshots == snapshots

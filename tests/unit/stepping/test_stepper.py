@@ -18,6 +18,8 @@ from cnnlab.training.loop import Diverged, train
 from cnnlab.training.recipe import PRESETS, InvalidConfig, TrainingConfig
 from cnnlab.workers.scheduler import scheduler
 
+pytestmark = pytest.mark.slow
+
 ALL = 48
 
 
@@ -43,7 +45,6 @@ def test_each_preset_is_stepped_as_it_is_trained(stepper, mnist, pen, preset):
     assert [stepped.step(number).loss for number in range(1, 21)] == losses_of_run(mnist, config, pen=pen, count=20)
 
 
-@pytest.mark.slow
 def test_two_hundred_steps_have_the_losses_that_a_worker_logs(wait_for):
     config = TrainingConfig(epochs=1, device="cpu")
     run = create_run(DEFINITIONS["module"], config)

@@ -14,6 +14,8 @@ from cnnlab.storage.files import identifier_after, remove_unfinished, replacing
 from cnnlab.storage.home import HomeError, home, require_home, require_readable_home, writing_to_home
 from cnnlab.training.recipe import TrainingConfig
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_home_is_the_variable_or_a_folder_here(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)

@@ -21,6 +21,10 @@ def test_whole_numbers_between_two_are_counted_with_both_ends():
         Plan({"epochs": Between(2, 5)}, draws=5).recipes()
 
 
+def test_a_search_may_keep_as_few_images_for_validation_as_one():
+    Plan({"epochs": 1, "validation": Between(1, 5_000)}, search=Search(2)).recipes()
+
+
 def test_a_searchs_recipes_are_the_ends_of_what_it_tries_with_images_kept_for_validation():
     plan = Plan({"learning_rate": Between(0.001, 0.1), "epochs": (1, 2, 3)}, search=Search(7))
     assert plan.count == 7

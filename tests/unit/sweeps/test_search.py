@@ -8,7 +8,7 @@ from cnnlab.runs.log import Status
 from cnnlab.runs.writer import RunWriter
 from cnnlab.sweeps import search
 from cnnlab.sweeps.plan import Between, InvalidSweep, Plan, Search
-from cnnlab.sweeps.search import advance_searches, proposal
+from cnnlab.sweeps.search import _study_of, advance_searches, proposal
 from cnnlab.sweeps.sweep import Sweep, find_sweep
 from cnnlab.training.events import EpochEvent
 from cnnlab.workers.scheduler import scheduler
@@ -174,6 +174,36 @@ def test_an_ended_search_makes_no_further_runs_until_it_is_resumed():
     assert len(find_sweep(sweep.id).run_ids) == 1
 
 
+def test_to_resume_what_has_ended_or_is_no_search_begins_no_search():
+    search_of_one = Sweep.start(Plan(RATES, search=Search(1)))
+    finish_next_run(search_of_one, lambda config: 0.9)
+    advance_searches()
+    for sweep in (find_sweep(search_of_one.id), Sweep.start(Plan({"seed": (0, 1)}))):
+        sweep.resume()
+        assert not sweep.is_searching
+
+
+def test_the_sampler_is_told_how_each_run_ended():
+    sweep = Sweep.start(Plan(RATES, search=Search(5, at_once=5)))
+    finish_next_run(sweep, lambda config: 0.8)
+    for _ in range(3):
+        advance_searches()
+    _, training, failed, pruned = find_sweep(sweep.id).runs()
+    for run, end in ((training, RunWriter.interrupted), (failed, RunWriter.failed), (pruned, RunWriter.stopped)):
+        with RunWriter.claim(run) as writer:
+            tell(writer, 0.5)
+            end(writer, *(["a reason"] if run is not pruned else []))
+    found = find_sweep(sweep.id)
+    found.pruned_ids.append(pruned.id)
+    study, _ = _study_of(found)
+    assert [(trial.state.name, trial.value) for trial in study.trials] == [
+        ("COMPLETE", 0.8),
+        ("RUNNING", None),
+        ("FAIL", None),
+        ("PRUNED", None),
+    ]
+
+
 def test_nothing_is_added_to_a_search():
     sweep = Sweep.start(Plan(RATES, search=Search(3)))
     with pytest.raises(InvalidSweep, match="decides itself"):
@@ -181,7 +211,7 @@ def test_nothing_is_added_to_a_search():
 
 
 @pytest.mark.slow
-def test_the_scheduler_makes_and_trains_them(wait_for, kernels_at_hand):
+def test_the_scheduler_makes_and_trains_them(wait_for):
     settings = {**RATES, "epochs": 1, "batch_size": 512, "optimizer": "nesterov"}
     sweep = Sweep.start(Plan(settings, search=Search(3, at_once=2)))
     scheduler()

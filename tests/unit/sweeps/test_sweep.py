@@ -154,6 +154,18 @@ def test_a_sweep_queues_its_runs_in_order_and_is_found_again():
         find_sweep("../sweeps")
 
 
+@pytest.mark.parametrize(
+    ("plan", "name"),
+    [
+        (Plan({"epochs": 1, "seed": (1, 2), "batch_size": (64, 128)}), "Sweep over seed, batch size"),
+        (Plan({"epochs": 1}), "Sweep over one run"),
+        (Plan({"epochs": 1, "optimizer": ("sgd", "adam")}, search=Search(2)), "Search over optimizer"),
+    ],
+)
+def test_a_sweep_without_a_name_is_called_what_it_tries(plan, name):
+    assert Sweep.start(plan).name == name
+
+
 def test_values_can_be_added_and_what_is_there_is_not_made_again():
     sweep = Sweep.start(Plan({"epochs": 1, "seed": (0, 1)}))
     assert sweep.add(Plan({"epochs": 1, "seed": (1, 2), "learning_rate": (0.001, 0.01)})) == 3
@@ -302,6 +314,7 @@ def test_a_sweep_that_fails_while_it_is_made_leaves_nothing(lab_home, monkeypatc
     assert (all_runs(), all_sweeps()) == ([], [])
 
 
+@pytest.mark.slow
 def test_a_sweep_whose_process_was_killed_while_it_was_made_is_cleared_away_at_the_next_start():
     code = """
 import os

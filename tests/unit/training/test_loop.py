@@ -421,6 +421,7 @@ def test_images_for_validation_are_not_trained_on_and_are_what_it_is_measured_on
     assert [each.loss for each in batches] == [each.loss for each in others]
 
 
+@pytest.mark.slow
 def test_training_leaves_pytorchs_compiler_out():
     code = """
 import sys

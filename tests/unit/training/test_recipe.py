@@ -33,6 +33,15 @@ def test_every_setting_has_a_label_a_help_and_a_default_that_it_allows(name):
     assert setting.help.endswith(".")
     assert setting.allows(getattr(TrainingConfig(), name))
     assert all(setting.allows(value) for value in setting.tried)
+    assert len(set(setting.tried)) == len(setting.tried)
+    if isinstance(setting, Number):
+        assert 0 < setting.step < setting.high - setting.low
+
+
+def test_a_batch_larger_than_what_validation_leaves_is_refused():
+    TrainingConfig(validation=20_000, batch_size=40_000)
+    with pytest.raises(InvalidConfig, match="batch_size is 40001; allowed is at most 40,000 images"):
+        TrainingConfig(validation=20_000, batch_size=40_001)
 
 
 def test_no_two_settings_have_one_label():

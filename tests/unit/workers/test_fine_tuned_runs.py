@@ -31,6 +31,8 @@ from cnnlab.workers import work as module
 from cnnlab.workers.work import Order
 from tests.unit.runs.transfer.test_archive import files_of, zipped
 
+pytestmark = pytest.mark.slow
+
 DIGITS = [MyDigit(each % 10, (Stroke(20, ((100.0 + each, 50.0), (110.0, 230.0))),)) for each in range(12)]
 
 

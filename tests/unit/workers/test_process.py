@@ -1,9 +1,12 @@
+import pytest
+
 from cnnlab.fused.compiler import CannotFuse
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.workers import process
 from cnnlab.workers.process import get_ready
 
 
+@pytest.mark.slow
 def test_each_network_is_made_ready_once_until_there_is_a_run_to_train(monkeypatch):
     built = []
     state = process.TrainingState

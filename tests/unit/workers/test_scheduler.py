@@ -21,7 +21,7 @@ from cnnlab.training.recipe import TrainingConfig
 from cnnlab.workers import child, processes
 from cnnlab.workers.scheduler import scheduler
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("kernels_at_hand")]
+pytestmark = pytest.mark.slow
 
 
 def new_run(epochs=50, threads=1, **recipe):
@@ -132,7 +132,7 @@ def test_a_killed_worker_leaves_an_interrupted_run_that_goes_on_bit_for_bit(wait
 
 @pytest.mark.timeout(3600)
 def test_a_run_killed_again_and_again_is_that_of_an_undisturbed_one_bit_for_bit(wait_for, process_of, soak):
-    kills, epochs = (50, 20) if soak else (5, 4)
+    kills, epochs = (50, 20) if soak else (3, 2)
     chance = random.Random(0)
     run, undisturbed = new_run(epochs), new_run(epochs)
     repeated = []

@@ -78,7 +78,7 @@ def test_a_run_that_was_cut_off_has_the_film_of_one_that_was_not(mnist, no_limit
 
 
 @pytest.mark.slow
-def test_one_that_is_killed_has_whole_snapshots_and_goes_on_to_the_film_of_one_that_was_not(wait_for, kernels_at_hand):
+def test_one_that_is_killed_has_whole_snapshots_and_goes_on_to_the_film_of_one_that_was_not(wait_for):
     command = [sys.executable, "-m", "cnnlab", "train", "--epochs", "4", "--threads", "1", "--snapshots", "100"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_for(all_runs)

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from hostile_sources import SOURCES
 
+pytestmark = pytest.mark.slow
+
 _READ_ALL = """
 import json, sys, tracemalloc
 from cnnlab.models.reading.network import CannotRead

@@ -239,6 +239,7 @@ def test_another_way_to_pack_is_refused(method):
     refuse(content.getvalue(), "a link, encrypted, or packed")
 
 
+@pytest.mark.slow
 def test_a_gigabyte_of_zeros_is_refused_before_it_is_unpacked(run):
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as file, file.open("events.jsonl", "w") as bomb:
@@ -263,6 +264,7 @@ def test_very_many_files_are_refused_before_they_are_listed(monkeypatch):
     refuse(content, "lists 20,000 files")
 
 
+@pytest.mark.slow
 def test_the_form_of_archives_with_more_than_65535_files_is_refused(monkeypatch):
     content = zipped({f"{number}": b"" for number in range(70_000)})
     monkeypatch.setattr(archive.zipfile, "ZipFile", None)
@@ -419,6 +421,7 @@ def test_a_checkpoint_leaves_the_random_numbers_of_this_process_alone(run):
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.floats(0, 1, exclude_max=True), bits=st.integers(1, 255), cut=st.booleans())
 def test_an_archive_with_any_byte_changed_is_refused_or_the_same_run(run, place, bits, cut):
