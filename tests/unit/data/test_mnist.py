@@ -44,7 +44,7 @@ def test_a_damaged_decoded_file_is_made_again(lab_home):
     decoded.write_bytes(b"half of something")
     assert len(data.load().train_labels) == 60_000
     assert decoded.stat().st_size > 50_000_000
-    assert {path.name for path in lab_home.iterdir()} == {"mnist.safetensors", ".mnist.lock"}
+    assert {path.name for path in lab_home.iterdir()} == {"mnist.safetensors", ".mnist.lock", "kernels"}
 
 
 @pytest.mark.parametrize("place", [200, -30_000_000, -1])
@@ -83,4 +83,11 @@ def test_a_missing_archive_is_named_when_the_mirrors_do_not_answer(own_archives,
     (own_archives / "train-images-idx3-ubyte.gz").unlink()
     with pytest.raises(data.DataError, match=r"train-images-idx3-ubyte\.gz is missing"):
         data.load()
-    assert [path.name for path in lab_home.iterdir()] == [".mnist.lock"]
+    assert sorted(path.name for path in lab_home.iterdir()) == [".mnist.lock", "kernels"]
+
+
+def test_what_torchvision_is_given_are_the_archives_and_afterwards_they_are_gone(lab_home):
+    with data.torchvision_root() as root:
+        given = {path.name: path.read_bytes() for path in (root / "MNIST" / "raw").iterdir()}
+        assert given == {path.name: path.read_bytes() for path in data.ARCHIVES.glob("*.gz")} != {}
+    assert not root.exists()

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from cnnlab.models.definitions import DEFINITIONS
+from cnnlab.runs import shelf
 from cnnlab.runs.folder import FORMAT, BlockedRun, NewerRun
 from cnnlab.runs.queue import enqueue
 from cnnlab.runs.shelf import all_runs, create_run, delete_unreadable_run, unreadable_runs
@@ -33,6 +34,16 @@ def test_a_run_of_a_newer_version_is_not_called_damaged_and_nobody_is_told_to_de
     assert isinstance(newer, NewerRun)
     assert "made by a newer version of the lab" in str(newer)
     assert "Nothing is wrong with it" in str(newer)
+
+
+def test_a_run_that_cannot_be_made_leaves_nothing(lab_home, monkeypatch):
+    def refuse(folder):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(shelf, "move_in", refuse)
+    with pytest.raises(HomeError, match="is full"):
+        create_run(DEFINITIONS["module"], TrainingConfig(threads=1))
+    assert list((lab_home / "runs").iterdir()) == []
 
 
 def test_a_run_of_a_newer_version_is_deleted_where_a_person_wants_it(run):

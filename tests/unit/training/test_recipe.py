@@ -38,6 +38,13 @@ def test_every_setting_has_a_label_a_help_and_a_default_that_it_allows(name):
         assert 0 < setting.step < setting.high - setting.low
 
 
+def test_powers_of_ten_matter_where_a_number_says_how_strongly():
+    assert {name for name, setting in SETTINGS.items() if isinstance(setting, Number) and setting.is_logarithmic} == {
+        "learning_rate",
+        "weight_decay",
+    }
+
+
 def test_a_batch_larger_than_what_validation_leaves_is_refused():
     TrainingConfig(validation=20_000, batch_size=40_000)
     with pytest.raises(InvalidConfig, match="batch_size is 40001; allowed is at most 40,000 images"):
