@@ -41,6 +41,10 @@ def test_at_the_limit_itself_chance_explains_it():
     assert "no more than chance would explain, p = 0.05." in Verdict(10, 22, 40, 0.05).sentence("A", "B")
 
 
+def test_where_both_are_right_as_often_it_is_for_none():
+    assert [Verdict(first, second, 40, 1.0).is_for_first for first, second in ((11, 10), (10, 10))] == [True, False]
+
+
 def test_of_three_runs_those_images_count_on_which_any_differs():
     answers = ([1, 2, 3, 4], [1, 2, 3, 5], [1, 7, 3, 4])
     sure = ([0.9, 0.2, 0.9, 0.5], [0.9, 0.2, 0.9, 0.5], [0.9, 0.9, 0.9, 0.5])

@@ -122,6 +122,16 @@ def test_of_other_kinds_it_is_said_what_they_are(content, told):
 def test_a_grey_picture_may_use_any_of_its_16_bits(bits):
     levels = (scan().astype(np.uint32) * (2**bits - 1) // 255).astype(np.uint16)
     assert digit_read(picture_on_canvas(file_of(levels))) == 7
+    assert np.abs(pictures._pixels(file_of(levels)).astype(int) - pictures._pixels(file_of(scan()))).max() <= 1
+
+
+def test_a_picture_keeps_its_colours():
+    assert pictures._pixels(file_of(np.full((40, 40, 3), (200, 100, 50), np.uint8)))[0, 0].tolist() == [
+        200,
+        100,
+        50,
+        255,
+    ]
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])

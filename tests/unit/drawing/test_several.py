@@ -22,3 +22,10 @@ def test_strokes_that_lie_above_each_other_are_of_one_digit():
     drawn = np.zeros((280, 280), np.float32)
     drawn[60:80, 100:200] = drawn[200:220, 100:200] = 1
     assert digits_side_by_side(drawn) == 1
+
+
+@pytest.mark.parametrize(("height", "gap", "count"), [(56, 10, 2), (54, 10, 1), (100, 2, 2), (100, 1, 1)])
+def test_a_part_counts_from_a_share_of_the_height_and_a_gap_of_two_pixels_on(height, gap, count):
+    drawn = np.zeros((100, 60), np.float32)
+    drawn[:, :10] = drawn[:height, 10 + gap : 30] = 1
+    assert digits_side_by_side(drawn) == count

@@ -215,6 +215,13 @@ def test_a_file_that_is_there_twice_is_refused(run):
     refuse(content.getvalue(), "twice")
 
 
+def test_an_encrypted_file_is_refused(run):
+    content = bytearray(zipped({"run.json": b"{}"}))
+    content[6] |= 1  # where the file begins
+    content[content.index(b"PK\x01\x02") + 8] |= 1  # and in the list of files
+    refuse(bytes(content), "a link, encrypted, or packed")
+
+
 @pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFIFO, stat.S_IFDIR, stat.S_IFCHR])
 def test_a_link_or_another_special_file_is_refused(kind, run):
     content = io.BytesIO()
@@ -489,8 +496,12 @@ def test_a_file_larger_than_any_run_has_is_refused(name, content, run):
 
 
 def test_a_log_of_more_lines_than_any_run_has_is_refused_before_it_is_read(run, monkeypatch):
-    monkeypatch.setattr(importing, "_MOST_LINES", 4)
-    refuse(export_run(run), r"events\.jsonl is damaged")
+    content = export_run(run)
+    lines = len(run.log_path.read_bytes().splitlines())
+    monkeypatch.setattr(importing, "_MOST_LINES", lines - 1)
+    refuse(content, r"events\.jsonl is damaged")
+    monkeypatch.setattr(importing, "_MOST_LINES", lines)
+    assert import_run(content).history().batches.equals(run.history().batches)
 
 
 def test_weights_of_very_many_tensors_are_refused_before_they_are_read(run):
