@@ -60,8 +60,11 @@ ROOMS = {
     ),
     "runs": (
         ["cnnlab/runs"],
-        ["tests/unit/runs", "tests/unit/storage", f"{NUMBERS}/test_train.py", "tests/unit/cli"],
-        ["tests/unit/cli"],
+        [
+            *("tests/unit/runs", "tests/unit/storage", "tests/unit/workers/test_work.py"),
+            *("tests/unit/workers/test_snapshots.py", f"{NUMBERS}/test_train.py"),
+        ],
+        [],
     ),
     "workers": (["cnnlab/workers"], ["tests/unit/workers", "tests/unit/cli"], ["tests/unit/workers", "tests/unit/cli"]),
     "inference": (
@@ -83,8 +86,7 @@ ROOMS = {
     "numbers": (
         ["cnnlab/wording.py", "cnnlab/charts", "cnnlab/ui/train/progress.py", "cnnlab/ui/compare", "cnnlab/ui/answers"],
         [
-            "tests/unit/test_wording.py",
-            "tests/unit/charts",
+            *("tests/unit/test_wording.py", "tests/unit/charts", "tests/unit/ui/answers"),
             NUMBERS,
             *(f"{PAGES}/test_{name}.py" for name in ("compare", "draw", "inspect", "train")),
         ],

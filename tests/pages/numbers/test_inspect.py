@@ -110,6 +110,11 @@ def test_a_filter_is_coloured_by_the_sign_of_its_weights_and_full_at_its_largest
     inspect_page = turned_to("Its filters")
     shown = [image for caption, image in images_in(inspect_page, html) if caption.isdigit() and image.ndim == 3]
     first, second = weights(RUN)[0], weights(RUN)[2]
+    titles = [title.value for title in inspect_page.markdown if title.value.startswith("**Convolution")]
+    assert [re.sub("·.*· ", "", title) for title in titles[:2]] == [
+        "**Convolution 1** 8 filters of 1 × 3 × 3",
+        "**Convolution 2** 16 filters of 8 × 3 × 3",
+    ]
     assert [image.shape for image in shown] == [(3, 3, 4)] * 8 + [(3, 8 * 4 - 1, 4)] * 16
     for filters, pictures in ((first, shown[:8]), (second, shown[8:])):
         for own, image in zip(filters, pictures, strict=True):

@@ -107,3 +107,13 @@ def test_a_digit_that_was_likely_once_is_named_where_it_was_likeliest():
     )
     named = answers_chart(answers, 100).points.dropna(subset="label")
     assert named[["step", "label"]].values.tolist() == [[5, "4"], [100, "5"]]
+
+
+def test_each_digit_that_is_named_has_a_colour_of_its_own():
+    answers = pd.DataFrame({"step": [0] * 10, "digit": range(10), "probability": [0.9] * 10})
+    colors = answers_chart(answers, 100).spec["layer"][0]["encoding"]["color"]["scale"]["range"]
+    assert len(set(colors)) == 10
+    answers["probability"] = [0.9] * 9 + [0.0]
+    nine = answers_chart(answers, 100).spec["layer"][0]["encoding"]["color"]["scale"]["range"]
+    assert nine[:9] == colors[:9]
+    assert nine[9] not in colors

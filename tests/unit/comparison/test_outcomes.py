@@ -74,6 +74,11 @@ def test_the_smaller_rate_is_one_that_does_not_explode_too(optimizer, learning_r
     assert collapse_of(run).smaller_rate == pytest.approx(smaller)
 
 
+@pytest.mark.parametrize(("loss", "has_exploded"), [(4.59, False), (4.61, True)])
+def test_a_loss_has_exploded_from_twice_that_of_guessing_on(loss, has_exploded):
+    assert collapse_of(run_with([0.1010, 0.1010], [2.3, loss])).has_exploded == has_exploded
+
+
 def test_a_loss_that_never_moved_asks_for_another_learning_rate():
     collapse = collapse_of(run_with([0.1135], [2.31, 2.30], learning_rate=1e-7))
     assert not collapse.has_exploded

@@ -5,7 +5,7 @@ import pytest
 
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs.folder import FORMAT, DamagedRun, NewerRun
-from cnnlab.runs.log import line_of
+from cnnlab.runs.log import Line, line_of
 from cnnlab.runs.shelf import create_run
 from cnnlab.runs.writer import RunWriter
 from cnnlab.training.events import BatchEvent, EpochEvent
@@ -28,6 +28,12 @@ def run():
 def told(run):
     history = run.history()
     return history.batches.to_dict(), history.epochs.to_dict(), history.starts, history.reason, run.status
+
+
+def test_a_learning_rate_may_change_from_the_first_step_on(run):
+    with RunWriter.claim(run) as writer:
+        writer.append(Line.LEARNING_RATE, step=1, learning_rate=0.01)
+    assert run.learning_rates == {1: 0.01}
 
 
 def test_each_line_ends_with_the_sum_of_what_it_says(run):

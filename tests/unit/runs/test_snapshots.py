@@ -6,7 +6,14 @@ import torch
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs.folder import DamagedRun
 from cnnlab.runs.shelf import create_run, find_run
-from cnnlab.runs.snapshots import kept_steps, read_snapshot, snapshot_steps, snapshots_that_fit, why_no_film
+from cnnlab.runs.snapshots import (
+    kept_steps,
+    read_snapshot,
+    snapshot_steps,
+    snapshots_that_fit,
+    snapshots_worth_while,
+    why_no_film,
+)
 from cnnlab.runs.writer import RunWriter
 from cnnlab.storage.checksums import sealed_tensors
 from cnnlab.training.recipe import InvalidConfig, TrainingConfig
@@ -44,6 +51,10 @@ def test_none_are_kept_where_none_are_wanted():
 
 def test_large_networks_keep_fewer():
     assert snapshots_that_fit(120_000) > 100 > snapshots_that_fit(4_000_000) > snapshots_that_fit(13_000_000) == 0
+
+
+def test_a_run_keeps_no_more_than_are_worth_their_time():
+    assert [snapshots_worth_while(images) for images in (5_000, 60_000, 600_000)] == [2, 10, 100]
 
 
 def test_what_was_kept_is_read_again():
