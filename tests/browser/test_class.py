@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from hand import run_of
 from playwright.sync_api import Page, expect
 
 from cnnlab.runs.log import Status
@@ -64,7 +65,8 @@ def test_a_learner_is_known_again_and_sees_ones_own_runs_and_the_teacher_sees_th
     teacher.get_by_role("tab", name="How to come in").click()
     expect(teacher.get_by_text("Only this machine can open the lab now")).to_be_visible()
     teacher.get_by_role("button", name="Stop all").click()
-    teacher.get_by_role("button", name="Stop all runs").click()
+    with run_of(teacher):
+        teacher.get_by_role("button", name="Stop all runs").click()
     with teacher.expect_download() as download:
         teacher.keyboard.press("Escape")
         teacher.get_by_role("button", name="Answers (CSV)").click()

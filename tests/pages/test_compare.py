@@ -31,12 +31,12 @@ def texts(page):
     return [each.value for kind in (page.markdown, page.caption, page.subheader) for each in kind]
 
 
-def ended_run(model, seed, answers_of=None):
-    """Return a finished run of one epoch; with answers that another run has already, the page need not compute them."""
-    run = create_run(DEFINITIONS[model], TrainingConfig(epochs=1, seed=seed, threads=1))
+def ended_run(model, seed, answers_of=None, epochs=1):
+    """Return a finished run; with answers that another run has already, the page need not compute them."""
+    run = create_run(DEFINITIONS[model], TrainingConfig(epochs=epochs, seed=seed, threads=1))
     with RunWriter.claim(run) as writer:
         writer.started(step=0, device="cpu")
-        writer.append_training(EpochEvent(1, 469, 0.2 + seed / 10, 0.2, 0.95, 3.0, 20_000.0))
+        writer.append_training(EpochEvent(epochs, 469 * epochs, 0.2 + seed / 10, 0.2, 0.95, 3.0, 20_000.0))
         writer.save_weights(DEFINITIONS[model].build(seed).state_dict())
         writer.finished()
     if answers_of:
@@ -179,7 +179,7 @@ def test_a_bad_recipe_is_refused(compare_page):
 
 @pytest.mark.slow
 def test_missing_seeds_are_started_and_those_there_are_used(compare_page, wait_for):
-    there = [ended_run("module", seed) for seed in (0, 2)]
+    there = [ended_run("module", seed, epochs=100) for seed in (0, 2)]  # so many that the third still trains below
     open_comparison(compare_page, there[0].id)
     next(each for each in compare_page.number_input if "Seeds" in each.label).set_value(3)
     compare_page.run()
@@ -189,7 +189,7 @@ def test_missing_seeds_are_started_and_those_there_are_used(compare_page, wait_f
     assert started.model == "module"
     assert chosen(compare_page) == [there[0].id, started.id, there[1].id]
     assert any("Over the seeds" in text for text in texts(compare_page))
-    assert "Module · 1 epoch · seeds 0, 2" in compare_page.table[0].value.to_string().replace("\\", "")
+    assert "Module · 100 epochs · seeds 0, 2" in compare_page.table[0].value.to_string().replace("\\", "")
     button(compare_page, "Stop").click().run()
     wait_for(lambda: started.status is Status.STOPPED)
 

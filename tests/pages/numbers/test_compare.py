@@ -36,6 +36,7 @@ def test_a_curve_is_what_it_is_called_against_what_its_axis_says(measure, axis, 
 def test_a_curve_of_batches_is_the_running_mean_of_their_losses(compare_page, drawn):
     compare_page.session_state["measure"] = "batch_loss"
     (points,) = drawn(compare_page.run())
+    assert compare_page.select_slider(key="smoothing").options == ["1", "10", "30", "100", "300", "1000"]
     losses = [batch["loss"] for batch in events(REFERENCE / FIRST, "batch")]
     own = points[points["label"] == points["label"].iloc[0]].dropna()
     assert len(own) > 1000

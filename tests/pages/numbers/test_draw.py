@@ -55,8 +55,13 @@ def drawn_page(open_page, ink):
     return page
 
 
+def read_out(page, html):
+    """Return what is read out to those who do not see the cards."""
+    return re.search(r'<p class="unseen" role="status">(.*?)</p>', html(page))[1]
+
+
 def test_each_card_says_what_the_weights_answer_to_the_drawing_as_prepared_and_as_plainly_shrunk(
-    drawn_page, cards, ink
+    drawn_page, cards, ink, html
 ):
     found = cards(drawn_page)
     assert list(found) == RUNS
@@ -70,6 +75,7 @@ def test_each_card_says_what_the_weights_answer_to_the_drawing_as_prepared_and_a
             "heights": [percent(share).replace(" ", "") for share in for_prepared],
             "shrunk": f"After a plain shrink: {for_shrunk.argmax()}, {percent(for_shrunk.max())}",
         }
+        assert f": 9, {percent(for_prepared[9])}." in read_out(drawn_page, html)
     assert found[RUNS[0]]["large"] == "9 96.2 %"
     assert found[RUNS[0]]["shrunk"] == "After a plain shrink: 1, 40.8 %"
 

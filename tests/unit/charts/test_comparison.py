@@ -33,6 +33,14 @@ def test_a_comparison_chart_can_be_drawn_before_and_after_the_first_point(measur
         assert len(chart["layer"]) == 4
 
 
+def test_a_band_is_seen_through_and_goes_with_its_hidden_curve():
+    data = points(a=[1.0, 0.5])
+    chart = comparison_chart(data, ["a"], "train_loss", "epoch", end=2, is_logarithmic=True).to_dict()
+    (band,) = (layer for layer in chart["layer"] if layer["mark"]["type"] == "area")
+    assert 0 < band["encoding"]["opacity"]["value"] < 0.5
+    assert band["encoding"]["opacity"]["condition"] == {"param": "hidden", "value": 0.0, "empty": False}
+
+
 def test_a_curve_of_one_epoch_has_a_point_to_see():
     chart = comparison_chart(points(a=[1.0]), ["a"], "train_loss", "epoch", end=2, is_logarithmic=True).to_dict()
     assert {"type": "point", "filled": True, "size": 60} in [layer["mark"] for layer in chart["layer"]]

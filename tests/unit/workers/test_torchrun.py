@@ -66,10 +66,10 @@ def trained_by_one_process(**recipe):
 
 
 def test_two_processes_of_which_one_is_killed_have_the_losses_of_one(start_torchrun, wait_for):
-    torchrun = start_torchrun("--epochs", "2", "--batch-size", "512")
+    torchrun = start_torchrun("--epochs", "2")
     wait_for(all_runs)
     (run,) = all_runs()
-    wait_for(lambda: run.history().step > run.steps_per_epoch + 20)
+    wait_for(lambda: run.history().step > run.steps_per_epoch + 100)
     os.kill(processes_of(torchrun)[-1], signal.SIGKILL)
     output, _ = torchrun.communicate(timeout=120)
 
@@ -80,7 +80,7 @@ def test_two_processes_of_which_one_is_killed_have_the_losses_of_one(start_torch
     assert len(history.starts) == 2
     assert history.starts[1] >= run.steps_per_epoch
     assert history.batches["step"].tolist() == list(range(1, run.total_steps + 1))
-    alone = trained_by_one_process(epochs=1, batch_size=512)
+    alone = trained_by_one_process(epochs=1)
     assert abs(history.epochs["train_loss"][0] - alone.epochs["train_loss"][0]) < 1e-3
     assert history.batches["loss"][:20].tolist() == pytest.approx(alone.batches["loss"][:20].tolist(), rel=1e-3)
     assert [each.id for each in all_runs()][1:] == [run.id], "the restart made another run"

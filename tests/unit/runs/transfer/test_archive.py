@@ -610,3 +610,18 @@ def test_a_run_whose_accuracy_on_pen_digits_was_measured_after_its_last_epoch_al
         writer.stopped()
     imported = import_run(export_run(run))
     assert [event.pen_accuracy for event in imported.epochs()] == [None, 0.8]
+
+
+@pytest.mark.parametrize(
+    ("found", "is_like"),
+    [
+        ([1.5, "other"], True),
+        ([1.5], False),
+        ([1.5, "a", "b"], False),
+        ([float("nan"), "a"], False),
+        ([1, "a"], False),
+        ((1.5, "a"), False),
+    ],
+)
+def test_a_list_in_a_checkpoint_is_as_long_as_it_should_be_of_the_same_types_and_of_sound_numbers(found, is_like):
+    assert importing._is_like(found, [0.5, "a"]) == is_like
