@@ -82,6 +82,7 @@ def test_what_was_answered_before_a_name_was_said_is_kept_under_it_also_under_on
     assert notebook_of("Ada").begun["2-two-ways"] == NOW
 
 
+@pytest.mark.slow
 def test_a_run_a_sweep_a_network_and_a_drawing_are_whose_who_made_them(app):
     give_name(app, "Ada")
     press(opened(app, "train"), "Start training")
@@ -92,6 +93,7 @@ def test_a_run_a_sweep_a_network_and_a_drawing_are_whose_who_made_them(app):
     assert [kept.made_by for kept in kept_networks()] == ["Ada"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page_name", ["compare", "draw"])
 def test_ones_own_runs_are_listed_and_everyones_if_asked_for(app, look, page_name):
     adas, bobs = a_run("Ada"), a_run("Bob")
@@ -180,6 +182,7 @@ def test_the_board_opens_on_the_lesson_that_most_are_in(app):
     assert page.dataframe[0].value["learner"].tolist() == ["Ada", "Bob"]
 
 
+@pytest.mark.slow
 def test_the_teacher_stops_all_that_can_be_stopped_and_is_told_what_cannot(app):
     runs = [create_run(DEFINITIONS["module"], TrainingConfig(), made_by="Ada") for _ in range(3)]
     for run in runs:

@@ -51,6 +51,7 @@ def open_comparison(page, *run_ids):
     return page.run()
 
 
+@pytest.mark.slow
 def test_at_first_the_newest_pair_of_the_two_definitions_is_chosen(app):
     pair = [ended_run("sequential", 1), ended_run("module", 1)]
     ended_run("module", 2)
@@ -60,6 +61,7 @@ def test_at_first_the_newest_pair_of_the_two_definitions_is_chosen(app):
     assert page.query_params["runs"] in (",".join(chosen(page)), [",".join(chosen(page))])
 
 
+@pytest.mark.slow
 def test_the_address_chooses_the_runs_and_says_which_are_gone(compare_page):
     run = ended_run("module", 1)
     open_comparison(compare_page, run.id, "20200101-000000-000")
@@ -95,6 +97,7 @@ def test_the_choice_outlasts_a_visit_to_another_page(compare_page):
     assert chosen(compare_page) == [run.id]
 
 
+@pytest.mark.slow
 def test_a_run_deleted_elsewhere_leaves_the_comparison(compare_page):
     kept, deleted = ended_run("module", 1), ended_run("module", 2)
     open_comparison(compare_page, kept.id, deleted.id)
@@ -109,6 +112,7 @@ def test_runs_that_answer_alike_are_said_to(compare_page):
     assert any("give the same answer to every test image: they are one network" in text for text in texts(compare_page))
 
 
+@pytest.mark.slow
 def test_two_networks_that_differ_get_a_verdict_and_images(compare_page):
     first, second = ended_run("module", 1), ended_run("module", 2)
     open_comparison(compare_page, first.id, second.id)

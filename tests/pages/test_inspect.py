@@ -174,6 +174,7 @@ def test_a_run_that_trains_is_shown_with_its_newest_weights(app):
     assert page.info[0].value == "It is running: its newest weights are shown, 1 of 4 epochs done."
 
 
+@pytest.mark.slow
 def test_each_part_shows_the_network_as_it_was_at_the_moment_of_the_slider(app):
     run = run_of("module", "finished")
     with RunWriter.claim(run) as writer:
@@ -195,6 +196,7 @@ def test_each_part_shows_the_network_as_it_was_at_the_moment_of_the_slider(app):
     assert page.metric[0].value == now
 
 
+@pytest.mark.slow
 def test_the_newest_is_shown_until_somebody_turns_back_and_again_when_he_asks_for_it(app):
     run = run_of("module")
     with RunWriter.claim(run) as writer:

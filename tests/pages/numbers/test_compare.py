@@ -92,6 +92,7 @@ def test_accuracies_are_written_as_percentages_and_losses_with_four_decimals(com
     }
 
 
+@pytest.mark.slow
 def test_the_verdict_counts_the_images_that_only_one_gets_right(compare_page):
     labels = images_and_labels()[1]
     first, second = (answers(REFERENCE / run_id)[0] == labels for run_id in (FIRST, SECOND))

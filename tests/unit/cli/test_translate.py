@@ -42,6 +42,7 @@ def test_what_no_list_can_say_is_refused_with_its_line(call):
     )
 
 
+@pytest.mark.slow
 def test_a_network_and_its_other_form_are_proved_to_be_one(call, decoded_mnist):
     told = call(DEFINITIONS["module"].source, "--steps", "2", command="equivalence")
     assert told.exit_code == 0
@@ -50,6 +51,7 @@ def test_a_network_and_its_other_form_are_proved_to_be_one(call, decoded_mnist):
     assert "nn.Module and nn.Sequential have the same loss at each of 2 steps, to the last bit." in trained
 
 
+@pytest.mark.slow
 def test_two_files_are_named_where_their_forms_are_the_same(call, decoded_mnist, tmp_path):
     other = tmp_path / "other.py"
     other.write_text(DEFINITIONS["module"].source.replace("conv1", "first"), encoding="utf-8")

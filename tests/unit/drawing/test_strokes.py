@@ -73,6 +73,7 @@ def test_strokes_lie_on_a_picture_and_the_eraser_takes_that_away_too():
 places = st.tuples(st.floats(-3000, 3000), st.floats(-3000, 3000))
 
 
+@pytest.mark.slow
 @given(st.lists(st.builds(Stroke, st.floats(1, 100), st.lists(places, min_size=1, max_size=20).map(tuple)), max_size=3))
 def test_any_strokes_can_be_drawn(strokes):
     ink = ink_of(strokes)

@@ -75,6 +75,7 @@ def test_a_snapshot_that_comes_is_in_the_film(run, image):
     np.testing.assert_allclose(answers[answers["step"] == 1]["probability"], asked(9, image), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_what_a_network_answers_after_a_step_is_what_its_weights_then_answer(run, image):
     images, _ = images_of("mnist")
     network = DEFINITIONS["module"].build(5).eval()

@@ -134,6 +134,7 @@ def test_the_four_of_the_seventh_lesson_is_a_nine_to_the_tutorials_network_when_
     assert digits(DRAWING_RUN) == [4, 4]
 
 
+@pytest.mark.slow
 def test_moved_images_are_read_as_the_seventh_lesson_says():
     tutorial, drawing = find_run("reference-sequential"), find_run(DRAWING_RUN)
     assert drawing.config.shift == 1

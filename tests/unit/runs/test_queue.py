@@ -82,6 +82,7 @@ def test_those_without_a_name_are_as_one(wait):
     assert wait.queue() == "-1 A1 -2 -3"
 
 
+@pytest.mark.slow
 def test_thirty_who_wait_each_get_a_turn_before_one_of_a_hundred_runs_a_second():
     for number in range(100):
         enqueue(create_run(DEFINITIONS["module"], TrainingConfig(seed=number), made_by="Ada"))

@@ -68,6 +68,7 @@ def decades_from_a_hundredth(config):
     return abs(math.log10(config.learning_rate) + 2)
 
 
+@pytest.mark.slow
 def test_proposals_draw_nearer_than_chance_to_what_did_best_on_the_images_for_validation():
     def mean_distance(sampler):
         sweep = Sweep.start(Plan(RATES, search=Search(30, at_once=1, sampler=sampler)))

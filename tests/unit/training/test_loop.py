@@ -149,6 +149,7 @@ def test_the_losses_are_those_of_a_loop_written_by_hand_bit_for_bit(mnist):
     assert losses(train(build(), mnist, replace(CONFIG, kernels="torch"))) == by_hand
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernels", SETTINGS["kernels"].choices)
 def test_the_losses_are_those_of_the_plainest_loop_but_for_rounding(kernels, mnist):
     # Adam's steps hardly depend on rounding. RMSprop's first ones do: it divides each gradient by its size, so that

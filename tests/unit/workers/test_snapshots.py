@@ -49,6 +49,7 @@ def are_equal(some, others):
     return some.keys() == others.keys() and all(torch.equal(some[name], others[name]) for name in some)
 
 
+@pytest.mark.slow
 def test_a_snapshot_holds_the_weights_after_its_step(mnist, no_limit):
     run = trained(mnist)
     model = DEFINITIONS["module"].build(CONFIG.seed)

@@ -54,6 +54,7 @@ def losses_of(run):
     return run.history().batches["loss"].tolist()
 
 
+@pytest.mark.slow
 def test_a_wish_holds_from_a_step_that_the_log_names(run, mnist):
     plain = create_run(DEFINITIONS["module"], CONFIG)
     trained(plain, mnist)

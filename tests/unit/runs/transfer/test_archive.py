@@ -123,6 +123,7 @@ def test_two_folders_or_files_beside_one_are_no_run(run):
     refuse(zipped({f"mine/deeper/{name}": content for name, content in files.items()}), "no run has")
 
 
+@pytest.mark.slow
 def test_one_import_knows_nothing_of_the_one_before():
     archives = [export_run(run) for run in reference_runs()]
     for content, run in zip([*archives, *archives], [*reference_runs(), *reference_runs()], strict=True):
