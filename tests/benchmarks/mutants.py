@@ -4,12 +4,13 @@
     python tests/benchmarks/mutants.py [ROOM ...] [--most 60] [--seed 0] [--again]
 
 Each change is one of cosmic-ray's (a comparison, a number, an operator, a constant turned round), or leaves a call
-out. It is tried in a copy of the project. The tests of its room and its pages that run the changed line are run, the
-quickest first, and those that start processes which may run it. The first that fails has noticed it, and so has one
-that does not come back in time. What no test noticed is printed as a line that says where it is and what was changed.
-Of the changes of a room, ``--most`` are drawn at random. With ``--again``, those are tried that no test noticed the
-last time. Changes that change nothing which a person or a program could see stand in ``harmless.toml``, each with its
-reason, and are not counted.
+out. It is tried in a copy of the project. Of the tests of its room and its pages, those that run the changed line are
+run first, the quickest before the others, with those that start processes which may run it; then the rest. The first
+that fails has noticed it (killed the mutant), and so has one that does not come back in time. What no test noticed is
+printed as a line that says where it is and what was changed. Of the changes of a room, ``--most`` are drawn at
+random. With ``--again``, those are tried that no test noticed the last time. Changes that change nothing which a
+person or a program could see (equivalent mutants) stand in ``harmless.toml``, each with its reason, and are not
+counted.
 
 PyTorch and Streamlit are imported once: every change is tried in a fork.
 """
@@ -167,9 +168,16 @@ class Mutant:
         path, _, before, after = self.key
         listed = {(each["file"], each["function"], each["line"], each["changed"]) for each in HARMLESS["change"]}
         return self.key in listed or any(
-            fnmatch(path, kind["files"]) and re.search(kind["line"], before) and re.search(kind["changed"], after)
+            fnmatch(path, kind["files"])
+            and _without(kind["line"], before) == _without(kind["changed"], after) is not None
             for kind in HARMLESS["kind"]
         )
+
+
+def _without(pattern: str, line: str) -> str | None:
+    """Return a line without what a pattern matches, and without blanks; None if it matches nothing."""
+    rest, count = re.subn(pattern, "", line)
+    return re.sub(r"\s", "", rest) if count else None
 
 
 def _function_at(source: str, line: int) -> str:
@@ -202,7 +210,7 @@ class Lane:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
         self._server = subprocess.Popen(
-            [sys.executable, "-c", _FORKING_SERVER],
+            [sys.executable, str(Path(__file__).with_name("mutants_forks.py"))],
             cwd=folder,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -210,20 +218,30 @@ class Lane:
             env=os.environ | {"GOMP_SPINCOUNT": "2000", "PYTHONDONTWRITEBYTECODE": "1"},
         )
 
-    def notices(self, mutant: Mutant, tests: Sequence[str], most_seconds: float) -> bool:
-        """Return whether a test fails with a change, or they do not end in time."""
+    def notices(self, mutant: Mutant, runs: "Runs", in_subprocesses: list[str]) -> bool:
+        """Return whether a test fails with a change, or does not end in time: first those that run the line."""
+        near = list(dict.fromkeys([*runs.of(mutant), *runs.within(in_subprocesses)]))
+        # What is cached runs in the first test alone that asks for it.
+        others = runs.quickest_first(runs.seconds.keys() - set(near))
         path = self.folder / mutant.path
         path.write_text(mutant.after, encoding="utf-8")
         try:
-            return bool(tests) and not self.passes(tests, most_seconds)
+            return any(self.fails(tests, runs.most_seconds(tests)) for tests in (near, others) if tests)
         finally:
             path.write_text(mutant.before, encoding="utf-8")
 
     def passes(self, tests: Sequence[str], most_seconds: float = MOST_SECONDS, told: Path | None = None) -> bool:
         """Return whether these tests pass in time with the files as they are; `told` is where `Runs` are written."""
+        return self._exit_code(tests, most_seconds, told) == 0
+
+    def fails(self, tests: Sequence[str], most_seconds: float) -> bool:
+        """Return whether one of these tests fails, cannot be imported, or does not end in time."""
+        return self._exit_code(tests, most_seconds, None) in (1, 2, -signal.SIGKILL)
+
+    def _exit_code(self, tests: Sequence[str], most_seconds: float, told: Path | None) -> int:
         self._server.stdin.write(json.dumps([most_seconds, told and str(told), *tests]) + "\n")
         self._server.stdin.flush()
-        return self._server.stdout.readline().strip() == "0"
+        return int(self._server.stdout.readline())
 
     def runs(self, tests: Sequence[str]) -> "Runs | None":
         """Return which lines each test runs; None if one fails."""
@@ -269,67 +287,11 @@ class Runs:
         return self.quickest_first(test for test in self.seconds if test.startswith(tuple(paths)))
 
     def most_seconds(self, tests: Iterable[str]) -> float:
-        """Return after how long these tests will not come back."""
+        """Return how long these tests may take."""
         return 30 + 4 * sum(self.seconds[test] for test in tests)
 
     def quickest_first(self, tests: Iterable[str]) -> list[str]:
         return sorted(tests, key=self.seconds.__getitem__)
-
-
-_FORKING_SERVER = """
-import json, os, signal, sys, time
-import coverage
-import altair, click, hypothesis, numpy, optuna, pandas, PIL.Image, plotly.graph_objects, pytest
-import safetensors.torch, streamlit, streamlit.testing.v1, torch, torch.fx
-told = os.dup(1)
-os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-
-class Tracing:
-    def __init__(self, path):
-        self.path, self.seconds = path, {}
-        self.coverage = coverage.Coverage(data_file=None, source=["cnnlab"], config_file=False)
-        self.coverage.start()
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_protocol(self, item):
-        self.coverage.switch_context(item.nodeid)
-        began = time.monotonic()
-        try:
-            return (yield)
-        finally:
-            self.seconds[item.nodeid] = time.monotonic() - began
-
-    def pytest_sessionfinish(self):
-        self.coverage.stop()
-        data = self.coverage.get_data()
-        tests = {os.path.relpath(file): data.contexts_by_lineno(file) for file in data.measured_files()}
-        with open(self.path, "w") as file:
-            json.dump({"tests": tests, "seconds": self.seconds}, file)
-
-for line in sys.stdin:
-    seconds, path, *tests = json.loads(line)
-    child = os.fork()
-    if child == 0:
-        os.setsid()
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.dup2(1, 2)
-        sys.path.insert(0, os.getcwd())
-        options = ["-x", "-q", "-p", "no:cacheprovider", "--timeout=90"]
-        code = pytest.main([*options, *tests], [Tracing(path)] if path else [])
-        os._exit(int(code))
-    deadline = time.monotonic() + seconds
-    ended, code = 0, 0
-    while not ended:
-        ended, code = os.waitpid(child, os.WNOHANG)
-        if not ended and time.monotonic() > deadline:
-            os.killpg(child, signal.SIGKILL)
-        time.sleep(0.02)
-    try:
-        os.killpg(child, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-    os.write(told, f"{code}\\n".encode())
-"""
 
 
 def main() -> None:
@@ -352,17 +314,16 @@ def main() -> None:
         for number in range(chosen.lanes):
             lanes.put(Lane(Path(folder) / str(number)))
 
-        def try_one(mutant: Mutant, runs: Runs, in_processes: list[str]) -> tuple[Mutant, bool]:
-            tests = list(dict.fromkeys([*runs.of(mutant), *runs.within(in_processes)]))
+        def try_one(mutant: Mutant, runs: Runs, in_subprocesses: list[str]) -> tuple[Mutant, bool]:
             lane = lanes.get()
             try:
-                return mutant, lane.notices(mutant, tests, runs.most_seconds(tests))
+                return mutant, lane.notices(mutant, runs, in_subprocesses)
             finally:
                 lanes.put(lane)
 
         with ThreadPoolExecutor(chosen.lanes) as pool:
             for room in chosen.rooms:
-                sources, tests, in_processes = ROOMS[room]
+                sources, tests, in_subprocesses = ROOMS[room]
                 lane = lanes.get()
                 files = {path: text for source in sources for path, text in lane.files(source).items()}
                 found = [mutant for path, text in files.items() for mutant in mutants_of(path, text)]
@@ -378,7 +339,7 @@ def main() -> None:
                     sys.exit(f"{room}: its tests fail without any change.")
                 lanes.put(lane)
                 survivors = []
-                trying = pool.map(partial(try_one, runs=runs, in_processes=in_processes), counted)
+                trying = pool.map(partial(try_one, runs=runs, in_subprocesses=in_subprocesses), counted)
                 for number, (mutant, is_noticed) in enumerate(trying, start=1):
                     print(f"{number} of {len(counted)} tried\r", end="", file=sys.stderr, flush=True)
                     if not is_noticed:

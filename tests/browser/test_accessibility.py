@@ -21,7 +21,7 @@ PAGES = {
 
 
 # Dark differs from light in its colours alone.
-RULES = {"light": {}, "dark": {"runOnly": ["color-contrast"]}}
+RULES = {"light": {}, "dark": {"runOnly": ["color-contrast", "link-in-text-block"]}}
 
 
 @pytest.mark.parametrize("theme", RULES)

@@ -86,7 +86,7 @@ def test_a_missing_archive_is_named_when_the_mirrors_do_not_answer(own_archives,
     assert sorted(path.name for path in lab_home.iterdir()) == [".mnist.lock", "kernels"]
 
 
-def test_what_torchvision_is_given_are_the_archives_and_afterwards_they_are_gone(lab_home):
+def test_torchvision_is_given_the_archives_which_are_gone_afterwards(lab_home):
     with data.torchvision_root() as root:
         given = {path.name: path.read_bytes() for path in (root / "MNIST" / "raw").iterdir()}
         assert given == {path.name: path.read_bytes() for path in data.ARCHIVES.glob("*.gz")} != {}

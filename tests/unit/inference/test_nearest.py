@@ -21,6 +21,10 @@ def test_the_nearest_of_few_and_of_many_questions_are_those_of_all_products(feat
     assert torch.allclose(found.nearest_cosines(asked[:3], 5), expected[:3], atol=1e-6)
 
 
+def test_without_a_question_there_is_no_answer():
+    assert Directions(directions(50, 20, 3)).nearest_cosines(torch.empty(0, 20), 5).shape == (0, 5)
+
+
 def test_what_is_kept_itself_is_its_own_nearest():
     kept = directions(50, 400, 10)
     assert Directions(kept).nearest_cosines(kept[7:8], 1).item() == pytest.approx(1, abs=1e-3)

@@ -56,9 +56,10 @@ def test_a_run_is_written_with_what_it_has_learned(run_id, images):
     assert_answers_as(newest_network_of(run).module, session_of(run_as_onnx(run)), images)
 
 
-def test_the_file_names_what_goes_in_and_out_and_says_nothing_of_this_machine():
+def test_the_file_names_what_goes_in_and_out_and_says_nothing_of_this_machine(capsys):
     run = find_run("reference-module")
     content = run_as_onnx(run)
+    assert capsys.readouterr().out == ""  # PyTorch would tell of its work, also in a terminal
     session = session_of(content)
     (given,), (answered,) = session.get_inputs(), session.get_outputs()
     assert (given.name, given.shape, given.type) == ("images", ["N", 1, 28, 28], "tensor(float)")

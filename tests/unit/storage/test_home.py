@@ -14,8 +14,6 @@ from cnnlab.storage.files import identifier_after, remove_unfinished, replacing
 from cnnlab.storage.home import HomeError, home, require_home, require_readable_home, writing_to_home
 from cnnlab.training.recipe import TrainingConfig
 
-pytestmark = pytest.mark.slow
-
 
 def test_the_home_is_the_variable_or_a_folder_here(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
@@ -86,6 +84,7 @@ def bad_home(request, tmp_path, decoded_mnist):
     subprocess.run(["umount", str(folder)], check=True)
 
 
+@pytest.mark.slow
 def test_the_command_line_says_in_one_sentence_that_the_home_is_bad(bad_home):
     folder, words = bad_home
     command = [sys.executable, "-m", "cnnlab", "train", "--epochs", "1"]
@@ -142,6 +141,7 @@ def test_a_home_that_is_not_there_yet_is_no_problem_and_is_not_made(tmp_path, mo
     assert (tmp_path / "new").is_dir()
 
 
+@pytest.mark.slow
 def test_without_fcntl_one_sentence_says_where_the_lab_runs():
     code = (
         "import runpy, sys; sys.modules['fcntl'] = None; sys.argv = ['cnnlab', 'runs']; "

@@ -62,6 +62,11 @@ def test_a_plan_is_the_same_after_it_was_kept():
         assert plan_from_json(plan_as_json(plan)) == plan
 
 
+def test_a_search_may_say_all_that_it_can():
+    told = "learning_rate = {low = 0.1, high = 0.2}\n[search]\nruns = 7\nat_once = 2\nsampler = 'random'\nseed = 3"
+    assert plan_in(told.encode())[1].search == Search(7, at_once=2, sampler="random", seed=3)
+
+
 def test_a_plan_in_toml_is_read_as_it_is_written():
     content = b'name = "rates"\nepochs = [1, 2]\nlearning_rate = {low = 0.01, high = 0.1, log = true}\n'
     settings = {"epochs": (1, 2), "learning_rate": Between(0.01, 0.1, is_logarithmic=True)}

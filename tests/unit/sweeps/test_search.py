@@ -175,7 +175,7 @@ def test_an_ended_search_makes_no_further_runs_until_it_is_resumed():
     assert len(find_sweep(sweep.id).run_ids) == 1
 
 
-def test_to_resume_what_has_ended_or_is_no_search_begins_no_search():
+def test_resuming_an_ended_search_or_a_plain_sweep_starts_no_search():
     search_of_one = Sweep.start(Plan(RATES, search=Search(1)))
     finish_next_run(search_of_one, lambda config: 0.9)
     advance_searches()

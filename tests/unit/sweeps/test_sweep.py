@@ -253,6 +253,14 @@ def rewrite(sweep, lab_home, **changes):
 GONE = object()
 
 
+@pytest.mark.parametrize("name", [".20261129-080000-000.json", "notes.txt"])
+def test_other_files_are_no_sweeps(name, lab_home):
+    sweep = Sweep.start(Plan({"seed": (0, 1)}))
+    (lab_home / "sweeps" / name).write_bytes((lab_home / "sweeps" / f"{sweep.id}.json").read_bytes())
+    assert [each.id for each in all_sweeps()] == [sweep.id]
+    assert unreadable_sweeps() == []
+
+
 def test_a_damaged_sweep_is_named(lab_home):
     sweep = Sweep.start(Plan({"seed": (0, 1)}))
     path = lab_home / "sweeps" / f"{sweep.id}.json"
@@ -345,12 +353,12 @@ def test_a_sweep_that_was_made_and_not_yet_queued_is_queued_at_the_next_start(mo
     assert [run.id for run in waiting_runs()] == sweep.run_ids
 
 
-def test_a_sweep_that_another_process_is_making_is_left_alone():
-    sweep = Sweep.start(Plan({"seed": (0, 1)}))
-    run = create_run(DEFINITIONS["module"], TrainingConfig(), sweep_id=sweep.id)
-    with sweep.changing():
+def test_a_sweep_that_another_process_is_making_is_left_alone_and_the_others_are_settled():
+    sweeps = [Sweep.start(Plan({"seed": (0, 1)})) for _ in range(3)]
+    first, run, last = (create_run(DEFINITIONS["module"], TrainingConfig(), sweep_id=sweep.id) for sweep in sweeps)
+    with sweeps[1].changing():
         settle_sweeps()
-    assert run.folder.exists()
+    assert [each.folder.exists() for each in (first, run, last)] == [False, True, False]
     settle_sweeps()
     assert not run.folder.exists()
 

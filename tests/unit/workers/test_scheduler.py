@@ -132,7 +132,7 @@ def test_a_killed_worker_leaves_an_interrupted_run_that_goes_on_bit_for_bit(wait
 
 @pytest.mark.timeout(3600)
 def test_a_run_killed_again_and_again_is_that_of_an_undisturbed_one_bit_for_bit(wait_for, process_of, soak):
-    kills, epochs = (50, 20) if soak else (3, 2)
+    kills, epochs = (50, 20) if soak else (3, 4)
     chance = random.Random(0)
     run, undisturbed = new_run(epochs), new_run(epochs)
     repeated = []
@@ -150,6 +150,7 @@ def test_a_run_killed_again_and_again_is_that_of_an_undisturbed_one_bit_for_bit(
     scheduler().start(undisturbed)
     wait_for(lambda: {run.status, undisturbed.status} == {Status.FINISHED}, seconds=600)
     assert len(run.history().starts) == kills + 1
+    assert max(run.history().starts) >= run.steps_per_epoch
     assert run.history().batches["loss"].equals(undisturbed.history().batches["loss"])
     columns = ["train_loss", "test_loss", "test_accuracy"]
     assert run.history().epochs[columns].equals(undisturbed.history().epochs[columns])
