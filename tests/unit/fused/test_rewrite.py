@@ -7,7 +7,7 @@ from torch import nn
 from cnnlab.fused.block import FusedBlock
 from cnnlab.fused.compiler import CannotFuse
 from cnnlab.fused.head import FusedHead
-from cnnlab.fused.rewrite import count_blocks, fuse, fuses_all_convolutions, left_to_pytorch
+from cnnlab.fused.rewrite import _are_alike, count_blocks, fuse, fuses_all_convolutions, left_to_pytorch
 from cnnlab.models.definitions import DEFINITIONS
 
 
@@ -202,6 +202,13 @@ def test_a_last_activation_whose_numbers_go_to_two_places_leaves_no_head():
 
     network = fuse(TwoWays(), (1, 6, 6), threads=1)
     assert (len(blocks_of(network)), heads_of(network)) == (1, [])
+
+
+def test_a_gradient_that_one_of_two_networks_has_makes_them_differ():
+    there = torch.ones(2)
+    assert [_are_alike(None, None), _are_alike(None, there), _are_alike(there, None)] == [True, False, False]
+    assert _are_alike(there, there + 1e-5)
+    assert not _are_alike(there, there + 1e-2)
 
 
 def test_code_that_asks_for_values_cannot_be_followed_and_says_so():

@@ -132,6 +132,32 @@ def test_a_network_with_anything_else_in_it_takes_its_steps_by_autograd(build):
     assert TrainingState(built(build), replace(CONFIG, kernels="auto")).whole_step is None
 
 
+class Flattening(nn.Module):
+    """Linear layers behind a flattening that a test gives."""
+
+    def __init__(self, flatten):
+        super().__init__()
+        self.flatten, self.last = flatten, nn.Linear(784, 10)
+
+    def forward(self, x):
+        return self.last(self.flatten(x))
+
+
+@pytest.mark.parametrize(
+    ("flatten", "is_whole"),
+    [
+        (lambda x: torch.flatten(x, 1), True),
+        (lambda x: torch.flatten(x, start_dim=1), True),
+        (lambda x: x.flatten(1, -1), True),
+        (lambda x: x.flatten(1).flatten(1), False),
+        (lambda x: x.flatten(1, 2).flatten(1), False),
+    ],
+)
+def test_a_step_is_taken_whole_however_one_flattening_is_written(flatten, is_whole):
+    state = TrainingState(built(lambda: Flattening(flatten)), replace(CONFIG, kernels="auto"))
+    assert (state.whole_step is not None) == is_whole
+
+
 def with_one_layer_twice():
     layer = nn.Linear(10, 10)
     return nn.Sequential(nn.Flatten(), nn.Linear(784, 10), nn.ReLU(), layer, nn.ReLU(), layer)
