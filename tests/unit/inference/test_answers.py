@@ -52,13 +52,14 @@ def test_a_network_is_loaded_once_and_again_when_its_weights_are_newer(run, monk
     assert len(loaded) == 2
 
 
-def test_only_so_many_networks_stay_in_memory(run, monkeypatch):
+def test_only_so_many_networks_stay_in_memory_those_asked_last(run, monkeypatch):
     monkeypatch.setattr(networks, "_MOST_NETWORKS", 2)
     monkeypatch.setattr(networks, "_networks", type(networks._networks)())
+    asked = []
     for seed in range(4):
         save_weights(run, seed)
-        newest_network_of(run)
-    assert len(networks._networks) == 2
+        asked.append(newest_network_of(run).module)
+    assert list(networks._networks.values()) == asked[-2:]
 
 
 def test_a_run_that_trains_answers_with_its_checkpoint_before_its_first_epoch_has_ended(run):

@@ -87,6 +87,14 @@ def test_a_distance_is_the_mean_to_the_five_nearest():
     assert unlike._distances(first[None], kept).tolist() == pytest.approx([sum(nearest) / 5])
 
 
+def test_a_cosine_that_rounding_takes_above_one_is_no_distance():
+    class Rounded:
+        def nearest_cosines(self, directions, count):
+            return torch.full((len(directions), count), 1 + 1e-6)
+
+    assert unlike._distances(torch.eye(3), Rounded()).tolist() == [0, 0, 0]
+
+
 def test_images_are_compared_by_what_the_first_linear_layer_is_given():
     module = nn.Sequential(nn.Conv2d(1, 2, 28), nn.Flatten(), nn.Linear(2, 7), nn.Linear(7, 10))
     images = torch.rand(3, 1, 28, 28)
