@@ -87,7 +87,7 @@ ROOMS = {
     "numbers": (
         ["cnnlab/wording.py", "cnnlab/charts", "cnnlab/ui/train/progress.py", "cnnlab/ui/compare", "cnnlab/ui/answers"],
         [
-            *("tests/unit/test_wording.py", "tests/unit/charts", "tests/unit/ui/answers"),
+            *("tests/unit/test_wording.py", "tests/unit/charts", "tests/unit/ui/answers", "tests/unit/ui/compare"),
             NUMBERS,
             *(f"{PAGES}/test_{name}.py" for name in ("compare", "draw", "inspect", "train")),
         ],

@@ -6,7 +6,7 @@ import pytest
 from cnnlab.data.mnist import load_test_set
 from cnnlab.inference import test_set as predictions
 from cnnlab.inference.networks import NoPredictions
-from cnnlab.inference.test_set import images_of, pen_accuracy_of, predictions_of
+from cnnlab.inference.test_set import images_of, moved_accuracy_of, pen_accuracy_of, predictions_of
 from cnnlab.models.definitions import DEFINITIONS, Net
 from cnnlab.runs.folder import DamagedRun
 from cnnlab.runs.shelf import create_run, reference_runs
@@ -73,6 +73,13 @@ def test_the_accuracy_on_what_people_drew_is_the_logs_or_else_asked_of_the_weigh
 
 def test_the_accuracy_on_what_people_drew_is_unknown_without_weights():
     assert pen_accuracy_of(create_run(DEFINITIONS["module"], TrainingConfig())) is None
+
+
+def test_moved_by_nothing_images_are_read_as_they_are_and_far_moved_ones_as_chance_has_it():
+    run = reference_runs()[0]
+    assert moved_accuracy_of(run, 0) == pytest.approx(run.last_epoch().test_accuracy, abs=1e-4)
+    assert moved_accuracy_of(run, 3) < moved_accuracy_of(run, 1) < moved_accuracy_of(run, 0)
+    assert moved_accuracy_of(run, 28) < 0.12  # nothing is left of them: one digit is answered to all
 
 
 def test_new_weights_give_new_answers(run):
