@@ -64,6 +64,13 @@ def test_a_new_style_adds_ink_and_takes_none(digit, edit, batch):
     assert (edited.sum(dim=(1, 2, 3)) >= of_digit.sum(dim=(1, 2, 3))).all()
 
 
+def test_an_image_without_ink_stays_without_numbers_that_are_none():
+    empty = torch.zeros(3, 1, 28, 28)
+    for change in (add_flag, add_bar, add_hook, distort, thicken):
+        assert change(empty, generator()).isfinite().all()
+    assert recentre(empty).isfinite().all()
+
+
 def test_a_line_is_as_wide_as_it_shall_be():
     line = draw(
         torch.zeros(1, 1, 28, 28), [torch.tensor([[14.0, 4.0]]), torch.tensor([[14.0, 23.0]])], torch.tensor([1.5])
