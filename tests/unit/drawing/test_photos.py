@@ -126,12 +126,8 @@ def test_a_grey_picture_may_use_any_of_its_16_bits(bits):
 
 
 def test_a_picture_keeps_its_colours():
-    assert pictures._pixels(file_of(np.full((40, 40, 3), (200, 100, 50), np.uint8)))[0, 0].tolist() == [
-        200,
-        100,
-        50,
-        255,
-    ]
+    orange = np.full((40, 40, 3), (200, 100, 50), np.uint8)
+    assert pictures._pixels(file_of(orange))[0, 0].tolist() == [200, 100, 50, 255]
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])

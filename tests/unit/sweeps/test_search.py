@@ -190,10 +190,15 @@ def test_the_sampler_is_told_how_each_run_ended():
     for _ in range(3):
         advance_searches()
     _, training, failed, pruned = find_sweep(sweep.id).runs()
-    for run, end in ((training, RunWriter.interrupted), (failed, RunWriter.failed), (pruned, RunWriter.stopped)):
+    endings = (
+        (training, RunWriter.interrupted, "a reason"),
+        (failed, RunWriter.failed, "a reason"),
+        (pruned, RunWriter.stopped),
+    )
+    for run, end, *reason in endings:
         with RunWriter.claim(run) as writer:
             tell(writer, 0.5)
-            end(writer, *(["a reason"] if run is not pruned else []))
+            end(writer, *reason)
     found = find_sweep(sweep.id)
     found.pruned_ids.append(pruned.id)
     study, _ = _study_of(found)

@@ -355,12 +355,12 @@ def test_a_sweep_that_was_made_and_not_yet_queued_is_queued_at_the_next_start(mo
 
 def test_a_sweep_that_another_process_is_making_is_left_alone_and_the_others_are_settled():
     sweeps = [Sweep.start(Plan({"seed": (0, 1)})) for _ in range(3)]
-    first, run, last = (create_run(DEFINITIONS["module"], TrainingConfig(), sweep_id=sweep.id) for sweep in sweeps)
+    first, held, last = (create_run(DEFINITIONS["module"], TrainingConfig(), sweep_id=sweep.id) for sweep in sweeps)
     with sweeps[1].changing():
         settle_sweeps()
-    assert [each.folder.exists() for each in (first, run, last)] == [False, True, False]
+    assert [run.folder.exists() for run in (first, held, last)] == [False, True, False]
     settle_sweeps()
-    assert not run.folder.exists()
+    assert not held.folder.exists()
 
 
 def test_runs_of_a_sweep_are_whose_plan_it_was_and_a_deleted_one_leaves_its_runs():
