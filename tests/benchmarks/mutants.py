@@ -103,6 +103,7 @@ OPERATORS = [
     *("ReplaceUnaryOperator_Delete_Not", "ReplaceUnaryOperator_USub_UAdd"),
 ]
 MOST_SECONDS = 900
+PYTEST_OUTPUT = "pytest.txt"
 HARMLESS = tomllib.loads((Path(__file__).parent / "harmless.toml").read_text(encoding="utf-8"))
 
 
@@ -210,7 +211,7 @@ class Lane:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
         self._server = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("mutants_forks.py"))],
+            [sys.executable, str(Path(__file__).with_name("mutants_forks.py")), str(self.folder / PYTEST_OUTPUT)],
             cwd=folder,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -253,6 +254,10 @@ class Lane:
         path = self.folder / source
         found = [path] if path.is_file() else sorted(path.rglob("*.py"))
         return {str(each.relative_to(self.folder)): each.read_text(encoding="utf-8") for each in found}
+
+    def output(self) -> str:
+        """Return the end of what pytest has said of the last tests."""
+        return (self.folder / PYTEST_OUTPUT).read_text(encoding="utf-8", errors="replace")[-3_000:]
 
     def close(self) -> None:
         self._server.stdin.close()
@@ -336,7 +341,7 @@ def main() -> None:
                 started = time.monotonic()
                 runs = lane.runs(tests)
                 if runs is None or not lane.passes(runs.quickest_first(runs.seconds)):
-                    sys.exit(f"{room}: its tests fail without any change.")
+                    sys.exit(f"{lane.output()}\n{room}: its tests fail without any change.")
                 lanes.put(lane)
                 survivors = []
                 trying = pool.map(partial(try_one, runs=runs, in_subprocesses=in_subprocesses), counted)

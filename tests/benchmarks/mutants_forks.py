@@ -1,7 +1,8 @@
 """Runs tests for `mutants.py`, each time in a fork of a process that has imported what takes long.
 
 It reads lines of JSON, of the seconds that the tests may take, a path or null, and the tests; and answers each with
-their exit code. Where there is a path, it writes there which tests run which lines, and how long each takes.
+their exit code; what pytest says of them is in the file that is named when this is started. Where there is a path, it
+writes there which tests run which lines, and how long each takes.
 """
 
 # ruff: noqa: F401
@@ -59,6 +60,7 @@ def run_tests(tests: list[str], path: str | None) -> int:
     """Run tests, in a group of processes of its own, and return pytest's exit code."""
     os.setsid()
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
     os.dup2(1, 2)
     sys.path.insert(0, str(Path.cwd()))
     options = ["-x", "-q", "-p", "no:cacheprovider", "--timeout=90"]
@@ -80,14 +82,12 @@ def exit_code_of(child: int, most_seconds: float) -> int:
 
 
 def main() -> None:
-    told = os.dup(1)
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     for line in sys.stdin:
         seconds, path, *tests = json.loads(line)
         child = os.fork()
         if child == 0:
             os._exit(run_tests(tests, path))
-        os.write(told, f"{exit_code_of(child, seconds)}\n".encode())
+        os.write(1, f"{exit_code_of(child, seconds)}\n".encode())
 
 
 if __name__ == "__main__":

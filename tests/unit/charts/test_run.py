@@ -2,11 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cnnlab.charts.network import equivalence_chart, network_graph
 from cnnlab.charts.run import BATCH_POINTS, accuracy_chart, answers_chart, batch_curve, film_chart, loss_chart
-from cnnlab.models.definitions import DEFINITIONS
-from cnnlab.models.layers import layers_of_definition
-from cnnlab.proof.equivalence import TrainedBoth
 
 BATCHES = pd.DataFrame({"step": range(1, 4691), "loss": [2.0, 0.0] * 2345})
 EPOCHS = pd.DataFrame(
@@ -65,27 +61,6 @@ def test_the_accuracy_axis_reaches_down_to_a_bad_run():
     assert accuracy_chart(NO_EPOCHS, 10).spec["layer"][0]["encoding"]["y"]["scale"]["domain"] == [0.9, 1.0]
 
 
-def test_the_graph_has_shapes_on_its_arrows_and_the_way_round_the_branch():
-    lines = network_graph(layers_of_definition(DEFINITIONS["residual"])).splitlines()
-    assert '"the image" -> "conv1" [label="  1 × 28 × 28"]' in lines
-    assert '"max_pool2d" -> "branch" [label="  8 × 13 × 13"]' in lines
-    assert '"max_pool2d" -> "add" [label="  8 × 13 × 13"]' in lines
-    assert any(line.startswith('"the logits" [label="10 logits"') for line in lines)
-
-
-@pytest.mark.parametrize("count", [0, 1, 2])
-def test_the_losses_of_the_proof_are_drawn_on_axes_that_stay(count):
-    trained = [
-        TrainedBoth("A", "B", 0, False, [2.3, 2.2], [2.3, 2.2], None),
-        TrainedBoth("B", "C", 0, False, [2.3, 2.2], [2.2, 2.1], 1),
-    ]
-    chart = equivalence_chart(trained[:count], ["A", "B", "C"], steps=2).to_dict()
-    assert chart["layer"][0]["encoding"]["x"]["scale"]["domain"] == [1, 2]
-    assert chart["layer"][0]["encoding"]["color"]["scale"]["domain"] == ["A", "B", "C"]
-    (rows,) = chart["datasets"].values()
-    assert [row["curve"] for row in rows] == ["A", "A", "B", "B", "C", "C"][: 0 if count == 0 else 2 + 2 * count]
-
-
 def test_the_curve_beside_a_film_has_early_steps_one_by_one_and_marks_the_moment():
     batches = pd.DataFrame({"step": range(1, 4_691), "loss": [1 / step for step in range(1, 4_691)]})
     chart = film_chart(batches, 12, 4_690)
@@ -117,3 +92,116 @@ def test_each_digit_that_is_named_has_a_colour_of_its_own():
     nine = answers_chart(answers, 100).spec["layer"][0]["encoding"]["color"]["scale"]["range"]
     assert nine[:9] == colors[:9]
     assert nine[9] not in colors
+
+
+def layers_of(chart, mark):
+    """Return the layers of a chart that are drawn with a kind of mark."""
+    return [layer for layer in chart.spec["layer"] if layer["mark"]["type"] == mark]
+
+
+def by_curve(chart, channel):
+    """Return how each curve of a chart of losses is drawn."""
+    scale = layers_of(chart, "line")[0]["encoding"][channel]["scale"]
+    return dict(zip(scale["domain"], scale["range"], strict=True))
+
+
+def test_the_losses_of_batches_lie_faint_and_thin_behind_those_of_epochs_and_the_tutorials_are_dotted():
+    chart = loss_chart(BATCHES, EPOCHS, (0.23, 0.08), steps_per_epoch=469, total_steps=4690)
+    opacities, widths, dashes = (by_curve(chart, name) for name in ("opacity", "strokeWidth", "strokeDash"))
+    assert opacities.pop("batch loss") < 0.5 < 1 == min(opacities.values())
+    assert max(widths, key=widths.get) == "train loss"
+    assert min(widths, key=widths.get) == "batch loss"
+    assert dashes.pop("tutorial")[1] > 0
+    assert all(gap == 0 for _, gap in dashes.values())
+    colors = by_curve(chart, "color")
+    assert colors["batch loss"] == colors["train loss"]
+    assert len(set(colors.values())) == 3
+
+
+def test_the_chart_shows_no_epoch_of_the_tutorial_that_the_run_has_not_planned():
+    chart = loss_chart(BATCHES[:9], NO_EPOCHS, (0.23, 0.08, 0.06), steps_per_epoch=469, total_steps=938)
+    tutorial = chart.points[chart.points["curve"] == "tutorial"]
+    assert tutorial[["epoch", "loss"]].to_numpy().tolist() == [[1, 0.23], [2, 0.08]]
+
+
+def test_a_changed_rate_is_a_line_where_the_step_before_it_was_done():
+    sizes = {"steps_per_epoch": 469, "total_steps": 4690}
+    chart = loss_chart(BATCHES, EPOCHS, (), **sizes, learning_rates={470: 0.002, 939: 0.01}, rate_name="highest rate")
+    (line,) = layers_of(chart, "rule")
+    assert line["data"]["values"] == [
+        {"epoch": 1, "told": "highest rate 0.002"},
+        {"epoch": 2, "told": "highest rate 0.01"},
+    ]
+    assert line["encoding"]["x"]["field"] == "epoch"
+    assert not layers_of(loss_chart(BATCHES, EPOCHS, (), **sizes), "rule")
+
+
+def test_epochs_and_steps_are_told_without_a_fraction_and_losses_with_four_digits():
+    answers = pd.DataFrame({"step": [0], "digit": [1], "probability": [0.9]})
+    told = [
+        entry
+        for chart in (
+            loss_chart(BATCHES, EPOCHS, (), steps_per_epoch=469, total_steps=4690),
+            accuracy_chart(EPOCHS, 10),
+            film_chart(BATCHES, 12, 4690),
+            answers_chart(answers, 4690),
+        )
+        for layer in chart.spec["layer"]
+        for entry in layer["encoding"].get("tooltip", ())
+    ]
+    formats = {(entry["field"], entry.get("format")) for entry in told}
+    assert formats == {
+        ("curve", None),
+        ("epoch", ".0f"),
+        ("loss", ".4f"),
+        ("written", None),
+        ("step", ",.0f"),
+        ("digit", None),
+        ("probability", ".1%"),
+    }
+
+
+def test_the_point_of_an_epoch_says_its_loss_and_that_of_a_batch_is_none():
+    chart = loss_chart(BATCHES, EPOCHS, (), steps_per_epoch=469, total_steps=4690)
+    (dots,) = layers_of(chart, "point")
+    assert dots["transform"] == [{"filter": "(datum.curve !== 'batch loss')"}]
+    assert dots["mark"]["filled"]
+
+
+def test_an_accuracy_is_told_as_the_pages_write_it():
+    chart = accuracy_chart(EPOCHS, 10)
+    assert chart.points["written"].tolist() == ["90.00 %", "97.00 %"]
+    assert chart.spec["layer"][0]["encoding"]["y"]["axis"]["labelExpr"] == "format(100 * datum.value, '.0f') + ' %'"
+    assert chart.spec["layer"][0]["encoding"]["x"]["scale"] == {"domain": [0, 10], "nice": False}
+
+
+def test_the_axis_of_steps_has_a_place_for_the_start_and_each_power_of_ten_up_to_the_end():
+    axis = film_chart(BATCHES, 12, 1_000).spec["layer"][0]["encoding"]["x"]
+    assert axis["axis"]["values"] == [0, 1, 10, 100, 1_000]
+    assert axis["scale"] == {"type": "symlog", "constant": 1, "domain": [0, 1_000], "nice": False}
+    assert film_chart(BATCHES, 12, 999).spec["layer"][0]["encoding"]["x"]["axis"]["values"][-1] == 100
+
+
+def test_the_curve_beside_a_film_is_coloured_and_the_moment_stands_out_from_it():
+    chart = film_chart(BATCHES, 12, 4_690)
+    (line,), (moment,) = layers_of(chart, "line"), layers_of(chart, "rule")
+    assert line["mark"]["color"] != moment["mark"]["color"]
+    assert (line["encoding"]["x"]["field"], moment["encoding"]["x"]["field"]) == ("step", "moment")
+    assert [layer["transform"] for layer in (line, moment)] == [
+        [{"filter": "isValid(datum.loss)"}],
+        [{"filter": "isValid(datum.moment)"}],
+    ]
+    ticks = line["encoding"]["y"]["axis"]["values"]
+    assert [tick for tick in ticks if 0.005 < tick < 50] == pytest.approx([0.01, 0.1, 1, 10])
+
+
+def test_a_digit_that_was_never_likely_is_faint_and_grey():
+    answers = pd.DataFrame({"step": [0] * 10, "digit": range(10), "probability": [0.2] * 9 + [0.9]})
+    spec = answers_chart(answers, 100).spec
+    opacity = spec["layer"][0]["encoding"]["opacity"]
+    assert opacity["condition"] == {"test": {"field": "digit", "oneOf": ["9"]}, "value": 1}
+    assert opacity["value"] < 0.5
+    colors = spec["layer"][0]["encoding"]["color"]["scale"]["range"]
+    assert len(set(colors)) == 2
+    assert colors[9] not in colors[:9]
+    assert spec["layer"][0]["encoding"]["y"]["scale"]["domain"][0] == 0

@@ -46,3 +46,9 @@ def test_attributions_colour_the_ink_and_leave_the_rest():
 
 def test_a_blank_image_of_which_nothing_can_be_said_is_black():
     assert on_ink(np.zeros((28, 28)), np.zeros((28, 28)))[..., :3].max() == 0
+
+
+def test_what_is_stronger_than_the_strongest_has_the_full_colour_and_no_more():
+    over, full = signed(np.array([6.0, 2.0]), strongest=2.0)
+    assert over.tolist() == full.tolist()
+    assert signed(np.zeros(1), strongest=0.0)[0, 3] < 0.2
