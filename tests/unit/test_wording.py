@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cnnlab.wording import ago, duration, in_one_line, percent, plural
+from cnnlab.wording import ago, as_line, duration, in_one_line, loss_text, percent, percent_range, plural, shape_text
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(7.6, "8 s"), (65, "1 min 5 s"), (7380, "2 h 3 min")])
@@ -65,3 +65,20 @@ def test_an_age_counts_what_is_full(seconds, words):
 
 def test_none_is_many():
     assert plural(0, "run") == "0 runs"
+
+
+@pytest.mark.parametrize(
+    ("loss", "written"), [(0.04306, "0.0431"), (999.99, "999.9900"), (1000.0, "1e+03"), (248_123.0, "2.48e+05")]
+)
+def test_a_loss_that_has_exploded_is_short(loss, written):
+    assert loss_text(loss) == written
+
+
+def test_shapes_and_intervals():
+    assert shape_text((8, 26, 1_024)) == "8 × 26 × 1,024"
+    assert percent_range(0.98184, 0.98656) == "98.18 % to 98.66 %"
+
+
+def test_what_cannot_be_printed_is_replaced_and_a_family_stays_together():
+    assert as_line("a\tb\u202ec") == "a\ufffdb\ufffdc"
+    assert as_line("👩\u200d👧") == "👩\u200d👧"
