@@ -40,6 +40,12 @@ def drawn() -> Callable[[AppTest], list[pd.DataFrame]]:
 
 
 @pytest.fixture
+def spec() -> Callable[[AppTest], dict]:
+    """Return a function that tells how the first Altair chart of a page is drawn, in Vega-Lite's language."""
+    return lambda page: json.loads(page.get("vega_lite_chart")[0].proto.spec)
+
+
+@pytest.fixture
 def figures() -> Callable[[AppTest], list[dict]]:
     """Return a function that tells the Plotly figures of a page."""
     return lambda page: [json.loads(chart.proto.spec) for chart in page.get("plotly_chart")]

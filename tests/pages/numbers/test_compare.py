@@ -8,7 +8,7 @@ from truth import REFERENCE, answers, counted, events, images_and_labels, mcnema
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs.shelf import create_run
 from cnnlab.runs.writer import RunWriter
-from cnnlab.training.events import EpochEvent
+from cnnlab.training.events import BatchEvent, EpochEvent
 from cnnlab.training.recipe import TrainingConfig
 
 FIRST, SECOND = "reference-sequential", "reference-drawing"
@@ -172,3 +172,116 @@ def test_what_differs_are_the_settings_in_which_the_recipes_differ(compare_page)
         "Learning rate": "0.1",
         "Epochs": "15",
     }
+
+
+def shown_images(page, html):
+    """Return the digit and the answers of each image in the first gallery of a page."""
+    gallery = re.search(r'<div class="digits">(.*?)</div>', html(page))[1]
+    captions = [caption.split("<br>") for caption in re.findall(r"<figcaption>(.*?)</figcaption>", gallery)]
+    return [(digit, *(re.search(r": (\d) \(", answer)[1] for answer in told)) for digit, *told in captions]
+
+
+@pytest.mark.parametrize("which", ["first", "second", "difference"])
+def test_behind_a_cell_are_the_images_that_are_so_answered(which, compare_page, html):
+    labels = images_and_labels()[1]
+    by_first, by_second = (answers(REFERENCE / run_id)[0] == 9 for run_id in (FIRST, SECOND))
+    behind = {"first": by_first, "second": by_second, "difference": by_first | by_second}[which]
+    count = int((behind & (labels == 4)).sum())
+    compare_page.session_state["confusion_cell"] = (which, 4, 9)
+    page = compare_page.run()
+    heading = next(each.value for each in page.markdown if each.value.startswith("**4 answered as 9** by "))
+    assert (" or " in heading) is (which == "difference")
+    images = shown_images(page, html)
+    assert len(images) == count
+    assert {digit for digit, *_ in images} == {"Digit 4"}
+    asked = {"first": [1], "second": [2], "difference": [1, 2]}[which]
+    assert all("9" in [image[place] for place in asked] for image in images)
+
+
+def test_the_matrices_of_runs_that_answer_alike_are_one(open_page, figures):
+    page = open_page("compare", runs=f"{FIRST},reference-module")
+    assert len(figures(page)) == 1
+    assert any(each.value.count("Reference") == 2 for each in page.markdown if " and " in each.value)
+    assert "Both have the same confusion matrix." in [each.value for each in page.markdown]
+
+
+def test_the_strongest_colour_is_the_largest_number_of_errors_in_a_cell_of_any_of_the_two(compare_page, figures):
+    labels = images_and_labels()[1]
+    counts = [np.array(counted(labels, answers(REFERENCE / run_id)[0])) for run_id in (FIRST, SECOND)]
+    highest = max(int((each * (1 - np.eye(10, dtype=int))).max()) for each in counts)
+    assert [(figure["data"][0]["zmin"], figure["data"][0]["zmax"]) for figure in figures(compare_page)] == [
+        (0, highest),
+        (0, highest),
+        (-highest, highest),
+    ]
+
+
+def test_of_three_runs_any_two_matrices_can_be_held_against_each_other(open_page, figures):
+    page = open_page("compare", runs=f"{FIRST},reference-module,{SECOND}")
+    assert len(figures(page)) == 1  # the first two are one network
+    page.selectbox(key="second_confused").select_index(2).run()
+    first, second, difference = (figure["data"][1]["text"] for figure in figures(page))
+    assert first[11] == str(counted(images_and_labels()[1], answers(REFERENCE / FIRST)[0])[1][1])
+    assert int(difference[11] or 0) == int(second[11]) - int(first[11])
+
+
+@pytest.mark.parametrize(("axis", "end"), [("epoch", 15), ("step", 27_060), ("seconds", None)])
+def test_the_axis_reaches_to_the_end_of_the_longest_run_where_that_is_known(axis, end, compare_page, spec):
+    compare_page.session_state["axis"] = axis
+    assert {name: events(REFERENCE / SECOND, "epoch")[-1][name] for name in ("epoch", "step")} == {
+        "epoch": 15,
+        "step": 27_060,
+    }
+    places = spec(compare_page.run())["layer"][0]["encoding"]["x"]["scale"]
+    assert places.get("domain") == (None if end is None else [0, end])
+
+
+def test_a_loss_has_a_logarithmic_axis_unless_somebody_turns_it_off_and_an_accuracy_never(compare_page, spec):
+    def kind():
+        return spec(compare_page.run())["layer"][1]["encoding"]["y"]["scale"]["type"]
+
+    assert kind() == "log"
+    compare_page.toggle(key="logarithmic").set_value(False)
+    assert kind() == "linear"
+    compare_page.toggle(key="logarithmic").set_value(True)
+    compare_page.session_state["measure"] = "test_accuracy"
+    assert kind() == "linear"
+
+
+def test_the_tutorials_losses_are_drawn_beside_train_losses_alone(compare_page, spec):
+    def layers(**state):
+        for name, value in state.items():
+            compare_page.session_state[name] = value
+        return len(spec(compare_page.run())["layer"])
+
+    assert layers() == 7  # a line, and a name for each of the two tables
+    assert layers(axis="step") == 7
+    assert layers(axis="seconds") == 4
+    assert layers(axis="epoch", measure="test_loss") == 4
+    assert layers(measure="train_loss", with_tutorial=False) == 4
+
+
+def test_how_the_sources_differ_is_shown_line_by_line(open_page):
+    page = open_page("compare", runs=f"{FIRST},reference-module")
+    (changes,) = [each for each in page.code if each.language == "diff"]
+    removed, added = ([line for line in changes.value.splitlines() if line.startswith(sign)] for sign in "-+")
+    assert any("nn.Sequential" in line for line in removed)
+    assert any("nn.Module" in line for line in added)
+    (expander,) = [each.label for each in page.expander if "The source of" in each.label]
+    assert re.fullmatch(r"The source of .*Sequential.* \(−\) and of .*Module.* \(\+\)", expander)
+
+
+def test_a_run_that_trains_says_how_much_longer_once_that_is_known(open_page):
+    run = create_run(DEFINITIONS["module"], TrainingConfig(epochs=1, batch_size=600))
+    with RunWriter.claim(run) as writer:
+        writer.started(step=0, device="cpu")
+        page = open_page("compare", runs=run.id)
+        assert page.dataframe[0].value["status"].tolist() == ["running"]
+        for step in range(1, 41):
+            writer.append_training(BatchEvent(step, 1, 0.5, 0.5 * step))
+        table = page.run().dataframe[0].value
+        assert table["status"].tolist() == ["running, 30 s left"]
+        assert table["progress"].tolist() == [40]
+        assert table["interval"].tolist() == [None]  # of an accuracy that is not known yet
+        writer.stopped()
+    assert page.run().dataframe[0].value["status"].tolist() == ["stopped"]

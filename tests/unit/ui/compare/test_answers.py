@@ -1,7 +1,10 @@
+import numpy as np
 import pytest
 
+from cnnlab.comparison.statistics import compare_answers
 from cnnlab.ui.compare import answers
 from cnnlab.ui.frame.session import Key
+from cnnlab.ui.frame.wording import in_cell
 
 
 @pytest.fixture
@@ -23,3 +26,13 @@ def test_a_cell_of_another_matrix_takes_the_place_of_the_first_whose_figure_is_m
     answers._keep_cell("first", 1, 2)
     answers._keep_cell("second", 1, 2)
     assert len({at_first[0], then, answers._figure_key("first")}) == 3
+
+
+def test_the_table_of_verdicts_has_a_row_for_each_two_runs():
+    digits = np.array([1, 2, 3, 4])
+    of_a, of_b = np.array([1, 2, 3, 0]), np.array([1, 0, 0, 4])
+    table = answers._verdict_table({(0, 1): compare_answers(digits, of_a, of_b)}, ["A*", "B"])
+    (row,) = table.to_dict("records")
+    assert (row["first"], row["second"]) == (in_cell("A*"), "B")
+    assert (row["only_first"], row["only_second"], row["p_value"]) == (2, 1, 1.0)
+    assert row["verdict"] == in_cell(compare_answers(digits, of_a, of_b).sentence("A*", "B"))
