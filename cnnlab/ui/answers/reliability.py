@@ -43,10 +43,13 @@ def reliability_view(run: Run, moment: Moment) -> None:
 
 
 def _sentence(found: Calibration) -> str:
+    temperature = f"{found.temperature:.2f}"
     way = "too sure of itself" if found.temperature > 1 else "not sure enough of itself"
+    if temperature == "1.00":
+        way = "as sure of itself as it is right"
     does_help = found.error_after < found.error_before
     helps = "" if does_help else " Here that does not help: the number was found on the drawings of other people."
     return (
-        f"**It is {way}: its temperature is {found.temperature:.2f}.** What it states and how often it is right lie "
+        f"**It is {way}: its temperature is {temperature}.** What it states and how often it is right lie "
         f"{found.error_before:.1%} apart in the mean; divided by the temperature, {found.error_after:.1%}.{helps}"
     ).replace("%", "\N{NO-BREAK SPACE}%")

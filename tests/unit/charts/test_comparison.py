@@ -182,3 +182,17 @@ def test_a_curve_that_begins_later_has_a_dash_before():
     late = points(b=[1.0, 2.0]).assign(x=[3.0, 4.0])
     table = hover_table(pd.concat([points(a=[0.5]), late]), "{:.1f}".format)
     assert table["b"].tolist() == ["–", "1.0", "2.0"]
+
+
+@pytest.mark.parametrize(
+    ("measure", "usual"),
+    [
+        ("train_loss", [0.03, 0.3]),
+        ("test_loss", [0.03, 0.3]),
+        ("batch_loss", [0.03, 3.0]),
+        ("test_accuracy", [0.96, 1.0]),
+    ],
+)
+def test_the_axis_holds_what_is_usual_from_the_start(measure, usual):
+    scale = drawn(["a"], measure)[0]["line"]["encoding"]["y"]["scale"]
+    assert (scale["domain"], scale["nice"]) == ({"unionWith": usual}, True)

@@ -26,6 +26,7 @@ def test_the_losses_of_the_proof_are_drawn_on_axes_that_stay(count):
     assert chart["layer"][0]["encoding"]["color"]["scale"]["domain"] == ["A", "B", "C"]
     (rows,) = chart["datasets"].values()
     assert [row["curve"] for row in rows] == ["A", "A", "B", "B", "C", "C"][: 0 if count == 0 else 2 + 2 * count]
+    assert {row["step"] for row in rows} == ({1, 2} if count else set())
 
 
 def test_a_layer_with_weights_says_how_many_and_has_a_colour_of_its_own():
