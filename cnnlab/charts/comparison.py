@@ -98,7 +98,7 @@ def comparison_chart(
     at_pointer = alt.selection_point(
         name="at_pointer", fields=["x"], nearest=True, on="pointermove", clear="pointerout", empty=False
     )
-    widths = [max(1.5, 6.0 - 4.5 * index / max(1, len(labels) - 1)) for index in range(len(labels))]
+    widths = [6.0 - 4.5 * index / max(1, len(labels) - 1) for index in range(len(labels))]
     places = alt.Scale(nice=False, domain=[0, end]) if end else alt.Scale(nice=False, zero=True)
     x = alt.X("x:Q", title=_AXIS_TITLES[axis], scale=places, axis=alt.Axis(tickMinStep=1, format="~s"))
     usual = alt.DomainUnionWith(unionWith=_USUAL_VALUES[measure])

@@ -9,7 +9,7 @@ def test_what_is_stated_and_what_is_right_are_drawn_over_the_line_on_which_both_
     curve = pd.DataFrame(
         {
             "scaled": [False, False, False, True],
-            "answers": [10, 0, 20, 30],
+            "answers": [1, 0, 20, 30],
             "stated": [0.5, 0.6, 0.95, 0.9],
             "right": [0.4, np.nan, 0.9, 0.91],
         }
@@ -17,7 +17,7 @@ def test_what_is_stated_and_what_is_right_are_drawn_over_the_line_on_which_both_
     equal, as_it_answers, with_its_temperature = reliability_figure(curve, text_color="black").data
     assert equal.x == equal.y == (0.3, 1)
     assert as_it_answers.name == "as it answers"
-    assert list(as_it_answers.customdata) == [10, 20]
+    assert list(as_it_answers.customdata) == [1, 20]
     assert (list(as_it_answers.x), list(as_it_answers.y)) == ([0.5, 0.95], [0.4, 0.9])
     assert (list(with_its_temperature.x), list(with_its_temperature.y)) == ([0.9], [0.91])
 
@@ -75,6 +75,13 @@ def test_nothing_but_the_numbers_and_colours_of_the_cells_is_drawn():
     for axis in (figure.layout.xaxis, figure.layout.yaxis):
         assert (axis.showgrid, axis.zeroline) == (False, False)
     assert (figure.layout.showlegend, figure.data[0].showscale) == (False, False)
+
+
+def test_the_names_of_the_curves_stand_in_a_row_above_them():
+    nothing = pd.DataFrame(columns=["scaled", "answers", "stated", "right"])
+    legend = reliability_figure(nothing, text_color="black").layout.legend
+    assert (legend.orientation, legend.yanchor, legend.x) == ("h", "bottom", 0)
+    assert 1 <= legend.y < 1.1
 
 
 def test_both_axes_of_the_probabilities_are_in_percent_and_end_just_above_all():

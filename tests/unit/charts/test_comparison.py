@@ -160,9 +160,9 @@ def test_what_the_curves_are_held_against_is_dotted_and_named_at_its_end_one_bel
     line, low, high = chart["layer"][4:]
     assert line["mark"]["strokeDash"][1] > 0
     assert line["encoding"]["detail"]["field"] == "label"
-    assert [(rows(chart, each)[0]["label"], rows(chart, each)[0]["x"]) for each in (low, high)] == [
-        ("low", 2),
-        ("high", 2),
+    assert [[(row["label"], row["x"]) for row in rows(chart, each)] for each in (low, high)] == [
+        [("low", 2)],
+        [("high", 2)],
     ]
     assert low["mark"]["dy"] > 0 > high["mark"]["dy"]
     assert low["mark"]["dx"] < 0
