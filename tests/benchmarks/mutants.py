@@ -93,6 +93,16 @@ ROOMS = {
         ],
         [],
     ),
+    "steps": (
+        ["cnnlab/stepping", "cnnlab/ui/step"],
+        ["tests/unit/stepping", f"{NUMBERS}/test_step.py", f"{PAGES}/test_step.py"],
+        [],
+    ),
+    "conclusions": (
+        ["cnnlab/conclusions", "cnnlab/ui/sweep/results.py"],
+        ["tests/unit/conclusions", f"{NUMBERS}/test_sweep.py", f"{PAGES}/test_sweep.py", f"{NUMBERS}/test_compare.py"],
+        [],
+    ),
 }
 OPERATORS = [
     *("AddNot", "NumberReplacer", "ReplaceAndWithOr", "ReplaceOrWithAnd", "ZeroIterationForLoop"),
