@@ -48,7 +48,7 @@ def hover_table(points: pd.DataFrame, written: Callable[[float], str]) -> pd.Dat
     if len(places) > _HOVER_PLACES:
         places = np.linspace(places[0], places[-1], _HOVER_PLACES)
     table = pd.DataFrame({"x": places})
-    for label, own in points.groupby("label", sort=False):
+    for label, own in points.groupby("label"):
         found = np.searchsorted(own["x"], places, side="right") - 1
         has_value = (found >= 0) & (places <= own["x"].max())
         values = own["value"].to_numpy()[found]
