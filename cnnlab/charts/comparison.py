@@ -158,7 +158,7 @@ def _reference_layers(references: pd.DataFrame, x: alt.X, scale: alt.Scale) -> l
         .mark_line(color=TUTORIAL_COLOR, strokeWidth=2, strokeDash=[2, 3])
         .encode(x=x, y=alt.Y("value:Q", scale=scale), detail="label:N")
     )
-    ends = references.groupby("label", sort=False).tail(1).sort_values("value")
+    ends = references.groupby("label").tail(1).sort_values("value")
     texts = [
         alt.Chart(ends[place : place + 1])
         .mark_text(color=TUTORIAL_COLOR, align="right", dx=-4, dy=14 if place == 0 else -14, fontSize=12)

@@ -1,6 +1,9 @@
+import math
+
 import pytest
 
 from cnnlab.charts.network import equivalence_chart, network_graph
+from cnnlab.charts.palette import TRAIN_COLOR
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.models.layers import layers_of_definition
 from cnnlab.proof.equivalence import TrainedBoth
@@ -35,7 +38,7 @@ def test_a_layer_with_weights_says_how_many_and_has_a_colour_of_its_own():
     assert "\\n80 parameters" in with_weights
     assert "parameters" not in without
     colors = [line.partition("fillcolor=")[2] for line in (with_weights, without)]
-    assert colors[0] != colors[1]
+    assert colors[0] == f'"{TRAIN_COLOR}"]' != colors[1]
 
 
 def test_the_first_curve_is_so_broad_that_it_shows_on_both_sides_of_one_upon_it():
@@ -56,4 +59,7 @@ def test_the_losses_of_a_step_are_told_where_they_are_and_nothing_more_is_seen_t
 def test_the_axis_of_one_step_has_a_length():
     spec = equivalence_chart([], ["A", "B", "C"], steps=1).to_dict()["layer"][0]["encoding"]
     assert spec["x"]["scale"] == {"domain": [1, 2], "nice": False}
-    assert spec["y"]["scale"]["domain"]["unionWith"][0] == 0
+    lowest, highest = spec["y"]["scale"]["domain"]["unionWith"]
+    assert lowest == 0
+    assert math.log(10) < highest < 3  # the loss of ten equal probabilities
+    assert spec["color"]["legend"]["labelLimit"] == 0  # names are shown whole

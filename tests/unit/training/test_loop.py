@@ -223,13 +223,16 @@ def test_read_at_once_as_on_a_gpu_the_losses_are_the_same_and_a_checkpoint_after
     monkeypatch.setitem(STEPS_AT_ONCE, "cpu", 3)
     model = build()
     state = TrainingState(model, CONFIG)
-    found, checkpoint = [], None
+    found, seconds, checkpoint = [], [], None
     for event in train(model, mnist, CONFIG, state):
         if isinstance(event, BatchEvent):
             found.append(event.loss)
+            seconds.append(event.seconds)
             if event.step == state.step == 6:
                 checkpoint = deepcopy(state.state_dict())
     assert found == expected
+    assert seconds == sorted(seconds)
+    assert seconds[-1] == state.seconds
     other = build(seed=1)
     resumed = TrainingState(other, CONFIG)
     resumed.load_state_dict(checkpoint)
