@@ -263,12 +263,6 @@ def test_a_worker_whose_server_is_killed_ends_with_a_checkpoint(wait_for, start_
     assert run.load_checkpoint()["position"]["step"] == run.history().step
 
 
-@pytest.mark.parametrize("settings", ["", "{", "[]", '{"parallel_runs": "many"}', '{"parallel_runs": 0}'])
-def test_unreadable_settings_leave_it_to_the_cores(settings, lab_home):
-    (lab_home / "settings.json").write_text(settings)
-    assert scheduler().parallel_runs is None
-
-
 def test_a_worker_that_cannot_start_shows_its_error_lines(wait_for, monkeypatch):
     monkeypatch.setenv("PYTHONHOME", "/nowhere")  # Python itself does not find its library there
     run = new_run()
