@@ -20,6 +20,7 @@ def test_the_graph_has_shapes_on_its_arrows_and_the_way_round_the_branch():
     assert '"max_pool2d" -> "branch" [label="  8 × 13 × 13"]' in lines
     assert '"max_pool2d" -> "add" [label="  8 × 13 × 13"]' in lines
     assert any(line.startswith('"the logits" [label="10 logits"') for line in lines)
+    assert [line for line in lines if line.endswith('-> "the logits"')] == ['"fc3" -> "the logits"']
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
