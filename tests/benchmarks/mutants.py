@@ -67,7 +67,7 @@ ROOMS = {
         ],
         [],
     ),
-    "workers": (["cnnlab/workers"], ["tests/unit/workers", "tests/unit/cli"], ["tests/unit/workers", "tests/unit/cli"]),
+    "workers": (["cnnlab/workers"], ["tests/unit/workers"], ["tests/unit/workers"]),
     "inference": (
         ["cnnlab/inference"],
         ["tests/unit/inference", "tests/unit/comparison", f"{NUMBERS}/test_inspect.py", f"{NUMBERS}/test_draw.py"],
