@@ -54,12 +54,17 @@ def test_each_curve_is_labelled_with_its_newest_loss_and_no_label_covers_another
     labelled = chart.points.dropna(subset="label").sort_values("label_loss")
     assert set(labelled["label"]) == {"batch 0.8000", "train 0.1000", "test 0.1000", "tutorial 0.1000"}
     assert labelled["label_loss"].iloc[0] == 0.1
+    (widest,) = [layer for layer in layers_of(chart, "text") if "value" in layer["encoding"]["text"]]
+    assert widest["encoding"]["opacity"] == {"value": 0}  # it only keeps the room
+    assert len(widest["encoding"]["text"]["value"]) >= labelled["label"].str.len().max()
     assert (labelled["label_loss"] / labelled["label_loss"].shift(1)).dropna().min() == pytest.approx(1.6)
 
 
 def test_the_accuracy_axis_reaches_down_to_a_bad_run():
     bad = EPOCHS.assign(test_accuracy=[0.12, 0.1])
     assert accuracy_chart(bad, 10).spec["layer"][0]["encoding"]["y"]["scale"]["domain"] == [0.1, 1.0]
+    fair = EPOCHS.assign(test_accuracy=[0.95, 0.85])
+    assert accuracy_chart(fair, 10).spec["layer"][0]["encoding"]["y"]["scale"]["domain"] == [0.8, 1.0]
     assert accuracy_chart(NO_EPOCHS, 10).spec["layer"][0]["encoding"]["y"]["scale"]["domain"] == [0.9, 1.0]
 
 

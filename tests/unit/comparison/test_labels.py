@@ -85,6 +85,13 @@ def test_a_group_is_called_by_its_recipe_and_its_seeds():
     assert labels_of_groups(groups) == ["Module · seeds 0 to 2, 5", "Sequential · 3 epochs"]
 
 
+def test_the_seeds_of_a_group_are_named_once_where_those_of_another_are_others():
+    groups = [
+        [run_with(name, seed=seed) for seed in seeds] for name, seeds in (("module", (0, 1)), ("sequential", (2, 3)))
+    ]
+    assert labels_of_groups(groups) == ["Module · seeds 0, 1", "Sequential · seeds 2, 3"]
+
+
 def test_groups_that_differ_in_their_threads_are_told_apart():
     groups = [[run_with(seed=seed, threads=threads) for seed in (0, 1)] for threads in (1, 2)]
     assert labels_of_groups(groups) == ["Sequential · 1 thread · seeds 0, 1", "Sequential · 2 threads · seeds 0, 1"]

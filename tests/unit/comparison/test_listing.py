@@ -124,3 +124,11 @@ def test_a_run_that_is_deleted_meanwhile_leaves_the_others_their_row(swept):
     delete_run(runs[0])
     assert labels_in_list(runs) == [run.id for run in runs]
     assert len(shown(Order.NAME, runs[1:])) == 2
+
+
+def test_a_damaged_run_of_a_sweep_is_neither_collapsed_nor_at_work(swept):
+    best = max(swept.runs(), key=lambda run: run.last_epoch().test_accuracy)
+    best.log_path.write_bytes(b'{"event": "epoch"}\n' + best.log_path.read_bytes())
+    (row,) = [row for row in rows_of(all_runs(), all_sweeps()) if isinstance(row, SweepRow)]
+    assert row.in_words() == "Over seeds · 3 runs · best 95.00 % · 1 collapsed"
+    assert not row.is_active
