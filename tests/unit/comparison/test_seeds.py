@@ -140,3 +140,8 @@ def test_a_p_value_at_the_limit_is_not_more_than_chance():
     assert not Difference(0.01, 0.05, 3).is_more_than_chance
     assert Difference(0.01, 0.0499, 3).is_more_than_chance
     assert Difference(0.01, 0.3, None).in_words().endswith("p = 0.3")
+
+
+def test_the_group_with_the_best_mean_comes_first_and_of_equals_the_earlier():
+    groups = [OverSeeds((0.97, 0.96)), OverSeeds((0.99, 0.98)), OverSeeds((0.995, 0.1)), OverSeeds((0.96, 0.97))]
+    assert best_first(groups) == [1, 0, 3, 2]
