@@ -87,7 +87,7 @@ ROOMS = {
     "numbers": (
         ["cnnlab/wording.py", "cnnlab/charts", "cnnlab/ui/train/progress.py", "cnnlab/ui/compare", "cnnlab/ui/answers"],
         [
-            *("tests/unit/test_wording.py", "tests/unit/charts", "tests/unit/ui/answers", "tests/unit/ui/compare"),
+            *("tests/unit/test_wording.py", "tests/unit/charts", "tests/unit/ui"),
             NUMBERS,
             *(f"{PAGES}/test_{name}.py" for name in ("compare", "draw", "inspect", "train")),
         ],
@@ -204,7 +204,7 @@ def mutants_of(path: str, source: str) -> Iterator[Mutant]:
     for operator in operators:
         positions = [place for node in ast_nodes(get_ast(source)) for place in operator.mutation_positions(node)]
         for occurrence, ((line, column), _) in enumerate(positions):
-            if source.splitlines()[line - 1][column + 1 : column + 2] == ",":
+            if source.splitlines()[line - 1][column:].startswith("*,"):
                 continue  # the * of a signature is no product
             code = mutate_code(source, operator, occurrence)
             if code and code != source:

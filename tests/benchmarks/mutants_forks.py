@@ -60,7 +60,7 @@ def run_tests(tests: list[str], path: str | None) -> int:
     """Run tests, in a group of processes of its own, and return pytest's exit code."""
     os.setsid()
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.dup2(os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
+    os.dup2(os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), 1)
     os.dup2(1, 2)
     sys.path.insert(0, str(Path.cwd()))
     options = ["-x", "-q", "-p", "no:cacheprovider", "--timeout=90"]

@@ -44,9 +44,12 @@ def reliability_view(run: Run, moment: Moment) -> None:
 
 def _sentence(found: Calibration) -> str:
     temperature = f"{found.temperature:.2f}"
-    way = "too sure of itself" if found.temperature > 1 else "not sure enough of itself"
     if temperature == "1.00":
-        way = "as sure of itself as it is right"
+        way = "neither too sure of itself nor not sure enough"
+    elif found.temperature > 1:
+        way = "too sure of itself"
+    else:
+        way = "not sure enough of itself"
     does_help = found.error_after < found.error_before
     helps = "" if does_help else " Here that does not help: the number was found on the drawings of other people."
     return (

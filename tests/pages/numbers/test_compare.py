@@ -221,8 +221,9 @@ def test_of_three_runs_any_two_matrices_can_be_held_against_each_other(open_page
     assert len(figures(page)) == 1  # the first two are one network
     page.selectbox(key="second_confused").select_index(2).run()
     first, second, difference = (figure["data"][1]["text"] for figure in figures(page))
-    assert first[11] == str(counted(images_and_labels()[1], answers(REFERENCE / FIRST)[0])[1][1])
-    assert int(difference[11] or 0) == int(second[11]) - int(first[11])
+    labels = images_and_labels()[1]
+    of_first, of_second = (counted(labels, answers(REFERENCE / run_id)[0])[1][1] for run_id in (FIRST, SECOND))
+    assert (first[11], second[11], int(difference[11] or 0)) == (str(of_first), str(of_second), of_second - of_first)
 
 
 @pytest.mark.parametrize(("axis", "end"), [("epoch", 15), ("step", 27_060), ("seconds", None)])

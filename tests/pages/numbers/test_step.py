@@ -13,7 +13,7 @@ from cnnlab.training.recipe import TrainingConfig
 LINEAR = "11.weight"  # ten outputs, the logits
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def stepper():
     """Return the tutorial's run, taken step by step beside the page."""
     network, config = DEFINITIONS["sequential"].build(0), TrainingConfig(device="cpu")
@@ -23,7 +23,6 @@ def stepper():
 @pytest.fixture
 def station(app):
     """Return a function that opens the Step page at a station, with what a person has chosen before."""
-
     page = app.switch_page("pages/step.py").run()
 
     def opened(part, **state):
@@ -58,11 +57,11 @@ def losses_of(step):
     return np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(labels)), labels]
 
 
-@pytest.mark.parametrize(("number", "image"), [(1, 0), (2, 6), pytest.param(470, 127, marks=pytest.mark.slow)])
-def test_an_image_of_the_batch_is_said_to_be_the_one_it_is(number, image, station, stepper):
-    stepper.reach(number)
-    step = stepper.step(number)
-    page = station("1 Batch", step=number, step_image=image)
+@pytest.mark.parametrize(("step_number", "image"), [(1, 0), (2, 6), pytest.param(470, 127, marks=pytest.mark.slow)])
+def test_an_image_of_the_batch_is_said_to_be_the_one_it_is(step_number, image, station, stepper):
+    stepper.reach(step_number)
+    step = stepper.step(step_number)
+    page = station("1 Batch", step=step_number, step_image=image)
     mnist = data.load()
     place = int(step.places[image])
     assert np.array_equal(step.images[image].numpy(), mnist.train_images[place].numpy())
@@ -70,7 +69,7 @@ def test_an_image_of_the_batch_is_said_to_be_the_one_it_is(number, image, statio
         f"Its label is **{mnist.train_labels[place]}**. It is number {place:,} of MNIST's training images, counted "
         "from 0."
     )
-    epoch, first = (2, 1) if number == 470 else (1, 128 * (number - 1) + 1)
+    epoch, first = (2, 1) if step_number == 470 else (1, 128 * (step_number - 1) + 1)
     assert f"These are numbers {first} to {first + 127} in that of epoch {epoch}." in sentence(page, "An epoch takes")
     assert "60,000 images once, in an order that the seed, 0," in sentence(page, "An epoch takes")
 
@@ -88,7 +87,7 @@ def test_an_image_of_the_batch_is_said_to_be_the_one_it_is(number, image, statio
         ),
     ],
 )
-def test_what_is_no_image_of_mnist_or_a_changed_one_is_said_to_be(recipe, told, station):
+def test_a_pen_digit_and_a_changed_image_are_said_to_be_such(recipe, told, station):
     found = set()
     for image in range(0, 128, 16):
         sentence_of_image = sentence(station("1 Batch", step_image=image, **recipe), "Its label is")

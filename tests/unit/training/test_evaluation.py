@@ -3,9 +3,6 @@ import torch
 from torch import nn
 
 from cnnlab.training.evaluation import evaluate, predict_logits
-from cnnlab.training.events import BatchEvent, EpochEvent
-from cnnlab.training.loop import train
-from cnnlab.training.recipe import TrainingConfig
 
 
 def test_loss_and_accuracy_of_known_logits():
@@ -38,22 +35,3 @@ def test_predicting_leaves_a_model_in_evaluation_mode_there_and_keeps_no_gradien
     model = nn.Sequential(nn.Flatten(), nn.Linear(10, 10)).eval()
     assert not predict_logits(model, torch.ones(3, 1, 1, 10)).requires_grad
     assert not model.training
-
-
-def test_a_network_that_was_made_in_evaluation_mode_trains_in_training_mode(mnist):
-    modes = []
-
-    class Noting(nn.Module):
-        def forward(self, x):
-            modes.append(self.training)
-            return x
-
-    model = nn.Sequential(nn.Flatten(), Noting(), nn.Linear(784, 10)).eval()
-    events = train(model, mnist, TrainingConfig(epochs=1, batch_size=100, threads=1, kernels="torch"))
-    next(events)
-    modes.clear()  # of what was tried before the first step
-    assert isinstance(next(events), BatchEvent)
-    assert set(modes) == {True}
-    *_, last = events
-    assert isinstance(last, EpochEvent)
-    assert modes[-1] is False

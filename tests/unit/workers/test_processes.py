@@ -1,6 +1,7 @@
 import signal
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -35,7 +36,8 @@ def test_a_kill_for_lack_of_memory_says_what_to_do():
     ("counters", "kills"), [("nr_free_pages 5\noom_kill 7\n", 7), ("nr_free_pages 5\n", 0), ("no counters here", 0)]
 )
 def test_kills_for_lack_of_memory_are_counted_where_the_system_tells(counters, kills, monkeypatch):
-    monkeypatch.setattr(Path, "read_text", lambda self, encoding: counters)
+    files = {Path("/proc/vmstat"): counters}
+    monkeypatch.setattr(Path, "read_text", lambda self, encoding: files[self])
     assert out_of_memory_kills() == kills
 
 
@@ -73,7 +75,7 @@ class FakeChild:
 
 @pytest.fixture
 def children(monkeypatch):
-    """Return the processes that are started, and let the lab see a clock that a test sets."""
+    """Return the processes that are started, which do nothing."""
     started = []
 
     def start(*arguments):
@@ -87,8 +89,9 @@ def children(monkeypatch):
 
 @pytest.fixture
 def clock(monkeypatch):
+    """Return the time that the server's side of a worker sees, in seconds, for a test to set."""
     seconds = [100.0]
-    monkeypatch.setattr(processes.time, "monotonic", lambda: seconds[0])
+    monkeypatch.setattr(processes, "time", SimpleNamespace(monotonic=lambda: seconds[0]))
     return seconds
 
 
@@ -187,17 +190,27 @@ def test_a_worker_that_was_not_ended_by_a_signal_says_for_itself_how_it_went(exi
     assert run.last_event() == before
 
 
-@pytest.mark.parametrize("runs_wait", [True, False])
-def test_a_worker_that_a_signal_ended_leaves_the_reason_in_the_log(runs_wait, children):
+@pytest.mark.parametrize(
+    ("kills", "told"),
+    [(3, "The process that trained it was killed (SIGKILL)."), (4, "The system killed the process that trained it")],
+)
+def test_a_worker_that_a_signal_ended_leaves_the_reason_in_the_log(kills, told, children, monkeypatch):
+    monkeypatch.setattr(processes, "out_of_memory_kills", lambda: 3)
     worker, run = Worker(), new_run()
-    if runs_wait:
-        enqueue(run)
-        assert run.status is Status.QUEUED
+    worker.run = run
+    children[0].exit_code = -signal.SIGKILL
+    monkeypatch.setattr(processes, "out_of_memory_kills", lambda: kills)
+    worker.tell_how_it_died()
+    assert run.history().reason.startswith(told)
+
+
+def test_a_run_that_waits_again_has_no_reason(children):
+    worker, run = Worker(), new_run()
+    enqueue(run)
     worker.run = run
     children[0].exit_code = -signal.SIGKILL
     worker.tell_how_it_died()
-    told = None if runs_wait else "The process that trained it was killed (SIGKILL)."
-    assert run.history().reason == told
+    assert (run.status, run.history().reason) == (Status.QUEUED, None)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -99,7 +100,6 @@ def lost():
         sender._train_on_one_machine = train_on_one_machine
         with RunWriter.claim(run) as writer:
             writer.starting()
-            sender._requests = {}
             sender._train(run, writer)
         return run, sender, len(list(ends_left))
 
@@ -166,7 +166,7 @@ def test_what_a_machine_cannot_do_at_all_is_told(error, told, lost):
 
 def test_a_parcel_is_due_a_quarter_of_a_second_after_the_last(monkeypatch):
     seconds = [10.0]
-    monkeypatch.setattr(clusters.time, "monotonic", lambda: seconds[0])
+    monkeypatch.setattr(clusters, "time", SimpleNamespace(monotonic=lambda: seconds[0]))
     parcels = Parcels("run")
     dues = []
     for at in (10.0, 10.125, 10.25):

@@ -4,7 +4,6 @@ import pytest
 from cnnlab.comparison.statistics import compare_answers
 from cnnlab.ui.compare import answers
 from cnnlab.ui.frame.session import Key
-from cnnlab.ui.frame.wording import in_cell
 
 
 @pytest.fixture
@@ -30,9 +29,12 @@ def test_a_cell_of_another_matrix_takes_the_place_of_the_first_whose_figure_is_m
 
 def test_the_table_of_verdicts_has_a_row_for_each_two_runs():
     digits = np.array([1, 2, 3, 4])
-    of_a, of_b = np.array([1, 2, 3, 0]), np.array([1, 0, 0, 4])
-    table = answers._verdict_table({(0, 1): compare_answers(digits, of_a, of_b)}, ["A*", "B"])
-    (row,) = table.to_dict("records")
-    assert (row["first"], row["second"]) == (in_cell("A*"), "B")
-    assert (row["only_first"], row["only_second"], row["p_value"]) == (2, 1, 1.0)
-    assert row["verdict"] == in_cell(compare_answers(digits, of_a, of_b).sentence("A*", "B"))
+    given = [np.array([1, 2, 3, 0]), np.array([1, 0, 0, 4]), np.array([1, 2, 3, 0])]
+    verdicts = {pair: compare_answers(digits, *(given[place] for place in pair)) for pair in ((0, 1), (0, 2), (1, 2))}
+    table = answers._verdict_table(verdicts, ["A", "B", "C"])
+    assert table[["first", "second", "only_first", "only_second", "p_value"]].to_numpy().tolist() == [
+        ["A", "B", 2, 1, 1.0],
+        ["A", "C", 0, 0, 1.0],
+        ["B", "C", 1, 2, 1.0],
+    ]
+    assert table["verdict"].str.contains("A is right on 2 .*B on 1 ").tolist() == [True, False, False]
