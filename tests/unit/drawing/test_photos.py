@@ -251,7 +251,7 @@ def test_a_clean_drawing_is_fitted_into_the_canvas_and_nothing_else(pixels):
     np.testing.assert_array_equal(picture_on_canvas(file_of(pixels)), expected)
 
 
-@pytest.mark.parametrize("edge", [np.s_[0, :40], np.s_[-1, :40], np.s_[:40, 0], np.s_[:40, -1]])
+@pytest.mark.parametrize("edge", [np.s_[0, 20:60], np.s_[-1, 20:60], np.s_[20:60, 0], np.s_[20:60, -1]])
 def test_what_reaches_any_edge_of_a_picture_makes_it_a_photo(edge):
     pixels = scan().copy()
     assert picture_steps(file_of(pixels)).seen is None
