@@ -180,7 +180,7 @@ def test_a_worker_that_trains_is_left_to_write_its_checkpoint(children):
     assert (children[0].is_abandoned, children[0].is_killed) == (True, False)
 
 
-@pytest.mark.parametrize("exit_code", [None, 0, 1])
+@pytest.mark.parametrize("exit_code", [None, 0, 1, 2])
 def test_a_worker_that_was_not_ended_by_a_signal_says_for_itself_how_it_went(exit_code, children):
     worker, run = Worker(), new_run()
     worker.run = run
@@ -202,6 +202,14 @@ def test_a_worker_that_a_signal_ended_leaves_the_reason_in_the_log(kills, told, 
     monkeypatch.setattr(processes, "out_of_memory_kills", lambda: kills)
     worker.tell_how_it_died()
     assert run.history().reason.startswith(told)
+
+
+def test_the_first_of_all_signals_is_one_too(children):
+    worker, run = Worker(), new_run()
+    worker.run = run
+    children[0].exit_code = -signal.SIGHUP
+    worker.tell_how_it_died()
+    assert run.history().reason == "The process that trained it crashed (SIGHUP)."
 
 
 def test_a_run_that_waits_again_has_no_reason(children):

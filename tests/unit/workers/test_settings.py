@@ -7,12 +7,12 @@ from cnnlab.runs.shelf import create_run
 from cnnlab.training.recipe import TrainingConfig
 from cnnlab.workers import scheduler as scheduling
 from cnnlab.workers.scheduler import Scheduler
-from cnnlab.workers.settings import MAX_PARALLEL_RUNS, parallel_runs, settings_path
+from cnnlab.workers.settings import parallel_runs, settings_path
 
 
 @pytest.mark.parametrize(
     ("count", "read"),
-    [(0, None), (1, 1), (MAX_PARALLEL_RUNS, MAX_PARALLEL_RUNS), (MAX_PARALLEL_RUNS + 1, None), (2.0, None)],
+    [(0, None), (1, 1), (16, 16), (17, None), (2.0, None)],
 )
 def test_a_number_of_runs_is_read_where_it_is_allowed(count, read):
     settings_path().write_text(json.dumps({"parallel_runs": count}))
