@@ -1,4 +1,4 @@
-"""A hand that draws on the lab's canvas in a browser."""
+"""A hand on the lab's pages in a browser: it waits until they are at rest, and draws on the canvas."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,8 +7,10 @@ from playwright.sync_api import Locator, Page, expect
 
 from cnnlab.drawing.strokes import CANVAS_SIDE
 
-# A page that runs no script.
-AT_REST = "[data-testid=stApp][data-test-script-state=notRunning]"
+
+def expect_rest(page: Page) -> None:
+    """Wait until the page runs no script: while it is made anew, what is pressed or filled in may be lost."""
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
 
 
 def canvas(page: Page) -> Locator:
@@ -33,13 +35,13 @@ def run_of(page: Page) -> Iterator[None]:
     }""")
     yield
     page.wait_for_function("() => window.hasRun")
-    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+    expect_rest(page)
 
 
 def draw(page: Page, strokes) -> None:
     """Draw with the mouse, and wait after each stroke until the page has it."""
     expect(canvas(page)).to_have_count(1)  # for a moment, the one before may still be there
-    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+    expect_rest(page)
     canvas(page).hover()  # when the page has turned to it
     box = canvas(page).bounding_box()
     scale = box["width"] / CANVAS_SIDE

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from conftest import end_in_order, started
-from hand import AT_REST
+from hand import expect_rest
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 from test_train import expect_epochs, expect_status, start
@@ -57,7 +57,7 @@ def take_pen(browser: Browser, url: str) -> None:
     page = browser.new_page(viewport={"width": 1280, "height": 960})
     page.goto(f"{url}/draw?runs=reference-drawing,reference-module")
     page.wait_for_selector("canvas.upper-canvas[aria-label]")
-    page.wait_for_selector(AT_REST)
+    expect_rest(page)
     box = page.locator("canvas.upper-canvas").bounding_box()
     scale = box["width"] / 280
     shots = []

@@ -2,7 +2,7 @@
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from hand import AT_REST
+from hand import expect_rest
 from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
@@ -29,7 +29,7 @@ RULES = {"light": {}, "dark": {"runOnly": ["color-contrast", "link-in-text-block
 def test_axe_finds_nothing_serious(path, theme, look_at):
     page = look_at(path, color_scheme=theme)
     expect(page.locator(PAGES[path]).first).to_be_attached()
-    page.wait_for_selector(AT_REST)
+    expect_rest(page)
     page.wait_for_function("!document.querySelector('.stCode pre:not([tabindex])')")
     found = Axe().run(page, options={"resultTypes": ["violations"], **RULES[theme]}).response["violations"]
     serious = {

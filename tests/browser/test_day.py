@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from hand import expect_rest
 from playwright.sync_api import Page, expect
 from scipy import stats
 from truth import REFERENCE, events, weights
@@ -56,7 +57,7 @@ def sweep_nine(page: Page) -> dict[tuple[float, int], Run]:
 
 def train_to_its_collapse(page: Page) -> Run:
     expect(page).to_have_url(re.compile(r"\?run="))
-    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+    expect_rest(page)
     before = page.url
     fill(page, "Epochs", "1")
     fill(page, "Learning rate", "0.1")

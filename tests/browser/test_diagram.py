@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from hand import AT_REST
+from hand import expect_rest
 from playwright.sync_api import Page, expect
 
 from cnnlab.inference.networks import newest_network_of
@@ -72,7 +72,7 @@ def test_while_the_pen_is_down_each_layer_has_the_values_that_pytorch_gives(page
 
 def test_the_sum_behind_a_number_of_a_map_is_written_out_and_adds_up(page):
     page.mouse.up()
-    page.wait_for_selector(AT_REST)
+    expect_rest(page)
     told = page.locator(".st-key-network_diagram .told")
     expect(told).to_have_text(re.compile("^Point at a map"))
     point_at_the_first_map(page)
@@ -98,14 +98,14 @@ def test_when_the_pen_is_lifted_the_diagram_stays_the_same_and_nothing_moves(pag
     page.mouse.up()
     expect(page.get_by_text("It was a …")).to_be_visible()
     expect(page.get_by_test_id("stButtonGroup").get_by_text("7", exact=True)).to_be_enabled()  # the server has it
-    page.wait_for_selector(AT_REST)
+    expect_rest(page)
     assert diagram.evaluate("canvas => canvas.isTheSame")
     assert diagram.bounding_box() == before
 
 
 def test_the_keyboard_leads_from_number_to_number(page):
     page.mouse.up()
-    page.wait_for_selector(AT_REST)
+    expect_rest(page)
     page.mouse.move(5, 5)
     head = page.locator(".st-key-network_diagram .head")
     page.locator(".st-key-network_diagram canvas").focus()
@@ -122,7 +122,7 @@ def test_the_keyboard_leads_from_number_to_number(page):
 
 def test_on_a_phone_a_map_that_is_tapped_keeps_its_sum_and_the_diagram_scrolls_within(look_at):
     page = look_at(f"/draw?runs={RUN}", viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
-    page.wait_for_selector(AT_REST)
+    expect_rest(page)
     diagram = page.locator(".st-key-network_diagram canvas")
     expect(diagram).to_have_attribute("aria-label", re.compile("nothing is drawn yet"))
     diagram.scroll_into_view_if_needed()

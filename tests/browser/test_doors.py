@@ -6,7 +6,7 @@ import socket
 import stat
 
 import pytest
-from hand import AT_REST
+from hand import expect_rest
 from playwright.sync_api import expect
 
 from cnnlab.models.definitions import DEFINITIONS
@@ -71,7 +71,7 @@ def test_it_writes_to_its_home_and_nowhere_else(start_lab, open_tab, tmp_path, l
     for path in ("write", "step", "train", "compare", "draw", "inspect"):
         page = open_tab(f"{lab.url}/{path}")
         page.get_by_role("heading", name=path.capitalize(), exact=True, level=1).wait_for()
-        page.wait_for_selector(AT_REST)
+        expect_rest(page)
     (run,) = all_runs()
     wait_for(lambda: run.status is Status.FINISHED)
     written = [

@@ -4,6 +4,7 @@ import io
 import re
 
 import pytest
+from hand import expect_rest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
@@ -75,7 +76,7 @@ def test_a_film_that_is_paused_stays_where_it_is_and_its_errors_are_of_that_mome
     expect(slider).not_to_have_attribute("aria-valuetext", "469")
     page.get_by_role("button", name="Pause").click()
     expect(page.get_by_role("button", name="Play")).to_be_visible()
-    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+    expect_rest(page)
     step = int(slider.get_attribute("aria-valuetext"))
     expect_accuracy_after(page, run, step)
     errors = int((predictions_of(run, moment=step).answers != images_of("mnist")[1].numpy()).sum())

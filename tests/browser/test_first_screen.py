@@ -4,7 +4,7 @@ import re
 from contextlib import suppress
 
 import pytest
-from hand import AT_REST, run_of
+from hand import expect_rest, run_of
 from playwright.sync_api import Page, expect
 from playwright.sync_api import TimeoutError as NotInTime
 
@@ -35,7 +35,7 @@ CUT = """
 
 
 def start(page: Page) -> None:
-    page.wait_for_selector(AT_REST)
+    expect_rest(page)
     page.get_by_role("button", name="Start training").click()
     expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
 
@@ -69,7 +69,7 @@ def test_on_a_phone_start_brings_the_run_into_view_and_folds_the_fields(open_pag
 
 def test_dark_is_chosen_in_the_frame_and_holds_on_the_next_page_where_nothing_is_lost(look_at):
     page = look_at("/train")
-    page.wait_for_selector(AT_REST)
+    expect_rest(page)
     with run_of(page):
         page.get_by_role("spinbutton", name="Epochs").fill("3")
         page.keyboard.press("Tab")
@@ -79,7 +79,7 @@ def test_dark_is_chosen_in_the_frame_and_holds_on_the_next_page_where_nothing_is
     page.wait_for_function(f"{background} === 'rgb(17, 21, 31)'")
     page.get_by_role("link", name="Draw", exact=True).click()
     page.wait_for_url("**/draw*")
-    page.wait_for_selector(AT_REST)
+    expect_rest(page)
     assert page.evaluate(background) == "rgb(17, 21, 31)"
     page.get_by_role("link", name="Train", exact=True).click()
     expect(page.get_by_role("spinbutton", name="Epochs")).to_have_value("3")
@@ -99,7 +99,7 @@ def test_for_a_projector_the_type_is_larger_and_captions_are_gone(look_at):
 def test_from_the_start_of_the_page_to_start_training_are_at_most_twelve_tabs(look_at):
     page = look_at("/train")
     expect(page.get_by_role("button", name="Start training")).to_be_visible()
-    page.wait_for_selector(AT_REST)
+    expect_rest(page)
     presses = 0
     focused = ""
     while not focused.endswith("Start training") or "\n\n\n" in focused:
@@ -117,7 +117,7 @@ def test_from_the_start_of_the_page_to_start_training_are_at_most_twelve_tabs(lo
 )
 def test_no_part_of_a_page_is_cut_at_any_of_twelve_widths(path, look_at):
     page = look_at(path)
-    page.wait_for_selector(AT_REST)
+    expect_rest(page)
     for width in (320, 360, 390, 480, 600, 641, 700, 768, 900, 1100, 1280, 1920):
         page.set_viewport_size({"width": width, "height": 800})
         with suppress(NotInTime):  # charts take a moment to follow the window

@@ -5,7 +5,7 @@ from contextlib import suppress
 from urllib.parse import urlsplit
 
 import pytest
-from hand import canvas, draw, run_of
+from hand import canvas, draw, expect_rest, run_of
 from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import Locator, Page, expect
 
@@ -25,10 +25,6 @@ SMALL_NETWORK = """nn.Sequential(
 
 def panel(page: Page) -> Locator:
     return page.get_by_test_id("stSidebar")
-
-
-def expect_rest(page: Page) -> None:
-    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
 
 
 def repeat(act: Callable[[], None], see: Callable[[], None]) -> None:

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hand import AT_REST
+from hand import expect_rest
 from playwright.sync_api import Page, expect
 
 from cnnlab.drawing.preparation import prepare
@@ -15,7 +15,7 @@ TWO_RUNS = "/draw?runs=reference-module,reference-drawing"
 
 
 def box_of_the_canvas(page: Page):
-    page.wait_for_selector(AT_REST)
+    expect_rest(page)
     canvas = page.locator("[class*='st-key-canvas_'] canvas.upper-canvas")
     expect(canvas).to_have_attribute("aria-label", "Canvas: draw a digit here")  # the pen's module is there
     return canvas.bounding_box()
@@ -40,7 +40,7 @@ def test_the_answers_change_while_the_mouse_is_held_down(path, count, open_page)
     expect_digits(page, "7", count)
     page.mouse.up()
     expect(page.locator(".steps img[alt='Drawn']") if path != "/" else page.locator(".answer").first).to_be_visible()
-    page.wait_for_selector(AT_REST)
+    expect_rest(page)
     expect_digits(page, "7", count)
 
 
@@ -60,7 +60,7 @@ def test_a_letter_is_said_to_be_unlike_a_digit_until_the_pen_moves_again(open_pa
         page.mouse.up()
     expect(page.locator(".unlike")).to_have_text("unlike a digit")
     expect(page.locator(".doubt")).to_contain_text("Most likely no digit")
-    page.wait_for_selector(AT_REST)
+    expect_rest(page)
     move((40, 40))
     page.mouse.down()
     move((40, 120))

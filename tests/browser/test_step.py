@@ -5,7 +5,7 @@ import re
 import pytest
 import torch
 import torch.nn.functional as F
-from hand import AT_REST
+from hand import expect_rest
 from playwright.sync_api import Page, expect
 
 from cnnlab.data import mnist as data
@@ -40,7 +40,7 @@ def expect_step(page: Page, number: int, stepper: Stepper) -> None:
 
 def open_station(page: Page, name: str) -> None:
     page.get_by_role("tab", name=name).click()
-    page.wait_for_selector(AT_REST)
+    expect_rest(page)
 
 
 def test_the_steps_of_the_page_are_the_runs_forwards_and_back(look_at, stepper):
@@ -75,7 +75,7 @@ def test_the_way_to_the_end_of_the_epoch_can_be_stopped(look_at):
     press(page, "Stop here")
     told = page.get_by_text(re.compile(r"^Step [\d,]+ of 150,000:"))
     expect(told).not_to_have_text(re.compile("^Step 1 of"))
-    page.wait_for_selector(AT_REST)
+    expect_rest(page)
     reached = int(re.findall(r"[\d,]+", told.inner_text())[0].replace(",", ""))
     assert 1 < reached < 15_000
 
@@ -87,7 +87,7 @@ def test_playing_goes_from_step_to_step_until_it_is_paused(look_at):
     expect(page.get_by_text(re.compile("^Step 3 of"))).to_be_visible()
     press(page, "Pause")
     expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
-    page.wait_for_selector(AT_REST)
+    expect_rest(page)
 
 
 def test_the_five_stations_of_a_step_show_its_own_numbers(look_at, stepper):

@@ -1,7 +1,7 @@
 import re
 
 import pytest
-from hand import AT_REST
+from hand import expect_rest
 from playwright.sync_api import expect
 
 from cnnlab.runs.shelf import all_runs
@@ -33,13 +33,13 @@ def test_a_sweep_of_two_by_two_answers_over_seeds_and_leads_to_compare(open_page
     ).to_be_visible()
     expect(page).to_have_url(re.compile(all_sweeps()[0].id))
     expect(page.get_by_role("button", name="Stop all")).to_be_disabled()  # the page starts again after the last run
-    page.wait_for_selector(AT_REST)
+    expect_rest(page)
     chart = page.locator("[data-testid=stVegaLiteChart]").first
     expect(chart).to_be_visible()
     chart.locator(".mark-symbol path").first.click(force=True)
     to_compare = page.get_by_text("Compare the 2 runs with this value")
     expect(to_compare).to_be_visible()
-    page.wait_for_selector(AT_REST)
+    expect_rest(page)
     to_compare.click()
     expect(page).to_have_url(re.compile(r"compare\?runs=2"))
     assert {(run.config.learning_rate, run.config.seed) for run in all_runs()} == {

@@ -5,7 +5,7 @@ import re
 import signal
 
 import pytest
-from hand import AT_REST, run_of
+from hand import expect_rest, run_of
 from playwright.sync_api import Page, expect
 
 from cnnlab.runs.shelf import all_runs
@@ -16,14 +16,14 @@ pytestmark = pytest.mark.browser
 def start(page: Page, epochs: int) -> None:
     """Start a run, and wait until the page has turned to it from the one it showed."""
     expect(page).to_have_url(re.compile(r"\?run="), timeout=60_000)
-    page.wait_for_selector(AT_REST)  # while it is made anew, what is filled in may be lost
+    expect_rest(page)
     shown_before = page.url
     with run_of(page):
         page.get_by_role("spinbutton", name="Epochs").fill(str(epochs))
         page.get_by_role("spinbutton", name="Epochs").press("Tab")
     page.get_by_role("button", name=re.compile("Start (training|another)")).click()
     expect(page).not_to_have_url(shown_before)
-    page.wait_for_selector(AT_REST)  # until then, what stands there may be of the run before
+    expect_rest(page)  # until then, what stands there may be of the run before
 
 
 def expect_status(page: Page, status: str) -> None:
