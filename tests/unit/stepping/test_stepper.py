@@ -12,7 +12,7 @@ from cnnlab.drawing.pen import load_pen_data
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs.shelf import create_run
 from cnnlab.stepping import stepper as stepping
-from cnnlab.stepping.stepper import LARGEST_BATCH, CannotStep, Stepper, TooLarge
+from cnnlab.stepping.stepper import CannotStep, Stepper, TooLarge
 from cnnlab.training.events import BatchEvent
 from cnnlab.training.loop import Diverged, train
 from cnnlab.training.recipe import PRESETS, InvalidConfig, TrainingConfig
@@ -141,9 +141,18 @@ def test_the_places_of_a_batch_with_drawings_are_those_of_its_images(mnist, pen)
     assert torch.equal(step.labels[is_mnist], mnist.train_labels[step.places[is_mnist]])
 
 
-def test_a_batch_too_large_to_look_at_is_refused(stepper):
-    with pytest.raises(InvalidConfig, match=f"batch_size is 600; allowed is at most {LARGEST_BATCH}"):
-        stepper(replace(CONFIG, batch_size=600))
+def test_a_network_may_have_half_a_million_parameters_and_a_batch_512_images(stepper, mnist):
+    def network(parameters):
+        model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+        model.register_parameter("more", nn.Parameter(torch.zeros(parameters - 7_850)))
+        return model
+
+    Stepper(network(500_000), mnist, CONFIG)
+    with pytest.raises(TooLarge, match="500,001 parameters, .* with up to 500,000: choose"):
+        Stepper(network(500_001), mnist, CONFIG)
+    stepper(replace(CONFIG, batch_size=512))
+    with pytest.raises(InvalidConfig, match="batch_size is 513; allowed is at most 512"):
+        stepper(replace(CONFIG, batch_size=513))
 
 
 def test_the_recipe_for_drawing_takes_the_pen_digits_in(stepper, mnist):
