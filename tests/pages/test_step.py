@@ -158,3 +158,26 @@ def number(text: str) -> float:
 
 def test_a_device_of_another_kind_is_left_aside(step_page):
     assert replace(TrainingConfig(), device="cpu") == step_page.session_state["stepped_run"][1]
+
+
+def labels(page: AppTest) -> list[str]:
+    return [button.label for button in page.button]
+
+
+def test_who_has_set_out_for_the_end_of_the_epoch_can_stop_on_the_way(step_page):
+    step_page.session_state["recipe_batch_size"] = 1  # so that the way is long
+    press(step_page.run(), "To the end of the epoch")
+    assert "Stop here" in labels(step_page)
+    press(step_page, "Stop here")
+    assert "To the end of the epoch" in labels(step_page)
+    reached = int(re.search(r"\*\*Step ([\d,]+)\*\*", told(step_page))[1].replace(",", ""))
+    assert 1 < reached < 60_000
+    assert told(step_page.run()).startswith(f"**Step {reached:,}**")
+
+
+def test_one_that_plays_can_be_paused(step_page):
+    press(step_page, "Play")
+    assert "Pause" in labels(step_page)
+    press(step_page, "Pause")
+    assert "Play" in labels(step_page)
+    assert not step_page.session_state["step_plays"]

@@ -148,7 +148,7 @@ def test_a_network_may_have_half_a_million_parameters_and_a_batch_512_images(ste
         return model
 
     Stepper(network(500_000), mnist, CONFIG)
-    with pytest.raises(TooLarge, match="500,001 parameters, .* with up to 500,000: choose"):
+    with pytest.raises(TooLarge, match=r"500,001 parameters, .* with up to 500,000: choose"):
         Stepper(network(500_001), mnist, CONFIG)
     stepper(replace(CONFIG, batch_size=512))
     with pytest.raises(InvalidConfig, match="batch_size is 513; allowed is at most 512"):
