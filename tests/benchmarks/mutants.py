@@ -95,7 +95,7 @@ ROOMS = {
     ),
     "steps": (
         ["cnnlab/stepping", "cnnlab/ui/step"],
-        ["tests/unit/stepping", f"{NUMBERS}/test_step.py", f"{PAGES}/test_step.py"],
+        ["tests/unit/stepping", "tests/unit/ui/step", f"{NUMBERS}/test_step.py", f"{PAGES}/test_step.py"],
         [],
     ),
     "conclusions": (

@@ -128,6 +128,8 @@ def test_a_killed_worker_leaves_an_interrupted_run_that_goes_on_bit_for_bit(wait
     assert len(run.history().starts) == 2
     assert run.history().batches["loss"].equals(undisturbed.history().batches["loss"])
     assert run.last_epoch().test_loss == undisturbed.last_epoch().test_loss
+    # What the pages ask about the digits of both test sets is answered already.
+    wait_for(lambda: run.predictions_path.exists() and run.pen_predictions_path.exists())
 
 
 @pytest.mark.timeout(3600)
