@@ -1,12 +1,13 @@
-"""What holds between two steps of training: the network's mode, and the threads that PyTorch uses."""
+"""What holds while a network trains: its mode, the threads that PyTorch uses, what processes do together."""
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.training.events import BatchEvent, EpochEvent
-from cnnlab.training.loop import train
+from cnnlab.training.loop import _loss_of_team, train
 from cnnlab.training.recipe import TrainingConfig
 
 
@@ -49,3 +50,29 @@ def test_what_the_labs_kernels_leave_to_pytorch_is_done_by_one_thread(kernels, b
     for event in train(DEFINITIONS["module"].build(0), mnist, config):
         found[type(event)] = torch.get_num_threads()
     assert found == {BatchEvent: between_steps, EpochEvent: 2}
+
+
+class HalfOfTwo:
+    """One of two processes that train one model together, without the other."""
+
+    size = 2
+
+    def __init__(self, half):
+        self._half = half
+
+    def part_of(self, batch):
+        return batch.chunk(2)[self._half]
+
+    def sum_of(self, number):
+        return number
+
+
+def test_two_processes_together_have_the_loss_and_the_gradients_of_one(mnist):
+    images, labels = mnist.train_images[:64], mnist.train_labels[:64]
+    network = DEFINITIONS["module"].build(0)
+    loss = F.cross_entropy(network(images), labels)
+    expected = torch.autograd.grad(loss, list(network.parameters()))
+    shares = sum(_loss_of_team(HalfOfTwo(half), network, images, labels) for half in (0, 1))
+    assert shares.item() == pytest.approx(loss.item(), rel=1e-5)
+    for parameter, gradient in zip(network.parameters(), expected, strict=True):
+        torch.testing.assert_close(parameter.grad / 2, gradient)  # both have added theirs, of which the mean is taken

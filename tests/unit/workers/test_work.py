@@ -19,6 +19,7 @@ from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import create_run
 from cnnlab.runs.transfer.archive import export_run, import_run
 from cnnlab.runs.writer import RunWriter
+from cnnlab.storage.checksums import origin_of
 from cnnlab.training.events import BatchEvent
 from cnnlab.training.optimizers import MOST_CHANGES
 from cnnlab.training.recipe import InvalidConfig, TrainingConfig
@@ -179,3 +180,17 @@ def test_a_run_goes_on_when_its_network_is_deleted_and_takes_it_along(mnist):
     assert "nn.Flatten()" in training_script(run.source, run.config)
     trained(run, mnist)
     assert run.status is Status.FINISHED
+
+
+@pytest.mark.parametrize("is_closed", [False, True])
+def test_a_run_that_is_cut_off_keeps_the_weights_of_its_last_step(is_closed, run, mnist):
+    cut_off = []
+    with RunWriter.claim(run) as writer:
+        for event in work(run, writer, is_abandoned=lambda: is_closed and bool(cut_off), mnist=mnist):
+            if event.step == 11:
+                cut_off.append(event)
+                if not is_closed:
+                    run.request_stop()
+    assert run.status is (Status.INTERRUPTED if is_closed else Status.STOPPED)
+    assert origin_of(run.read_weights()) == {"run": run.identity, "step": "11"}
+    assert run.load_checkpoint()["position"]["step"] == run.history().step == 11
