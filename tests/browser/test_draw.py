@@ -4,7 +4,7 @@ import re
 from itertools import pairwise
 
 import pytest
-from hand import canvas, draw, drawn_picture, expect_rest, run_of
+from hand import canvas, draw, drawn_picture, run_of
 from playwright.sync_api import Page, expect
 
 from cnnlab.data.mnist import load_test_set
@@ -209,7 +209,8 @@ def touch(session, kind: str, x: float, y: float) -> None:
 
 def test_the_tools_stand_below_the_canvas_and_the_answers_beside_or_below_both(open_page):
     page = open_page(REFERENCE)
-    expect_rest(page)
+    expect(page.locator(".st-key-network_diagram")).to_be_visible()
+    page.wait_for_function(f"(([canvas, , answers]) => answers.y === canvas.y)(({PLACES})())")
     canvas_box, tools, answers, diagram = page.evaluate(PLACES)
     assert (tools["x"], answers["y"]) == (canvas_box["x"], canvas_box["y"])
     assert tools["y"] >= canvas_box["bottom"]
