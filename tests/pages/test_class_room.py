@@ -114,6 +114,7 @@ def test_ones_own_runs_are_listed_and_everyones_if_asked_for(app, look, page_nam
     assert adas.made_by == "Ada"
 
 
+@pytest.mark.slow
 def test_on_train_home_and_sweep_ones_own_are_listed(app):
     for name in ("Ada", "Bob"):
         a_run(name)
@@ -222,6 +223,7 @@ def test_an_address_of_this_machine_alone_is_no_way_in(address, is_local):
     assert is_this_machine(address) is is_local
 
 
+@pytest.mark.slow
 def test_the_next_one_at_the_screen_begins_with_nothing_of_the_last(app, look):
     a_run("Bob")
     give_name(app, "Ada")

@@ -70,6 +70,7 @@ def test_the_address_chooses_the_runs_and_says_which_are_gone(compare_page):
     assert not compare_page.exception
 
 
+@pytest.mark.slow
 def test_a_run_named_twice_is_compared_once_and_no_run_is_no_warning(compare_page):
     run = ended_run("module", 1)
     open_comparison(compare_page, run.id, run.id, "")
@@ -80,6 +81,7 @@ def test_a_run_named_twice_is_compared_once_and_no_run_is_no_warning(compare_pag
     assert not compare_page.exception
 
 
+@pytest.mark.slow
 def test_an_address_with_too_many_runs_says_so(compare_page):
     answering = reference_runs()[0]
     runs = [ended_run("module", seed, answering) for seed in range(21)]
@@ -88,6 +90,7 @@ def test_an_address_with_too_many_runs_says_so(compare_page):
     assert "names 21 runs; the first 20 are taken" in compare_page.warning[0].value
 
 
+@pytest.mark.slow
 def test_the_choice_outlasts_a_visit_to_another_page(compare_page):
     run = ended_run("module", 1)
     open_comparison(compare_page, run.id)

@@ -75,6 +75,7 @@ def test_the_address_chooses_the_runs_and_the_choice_outlives_a_page_switch(draw
     assert chosen(draw_page) == [run.id, "reference-module"]
 
 
+@pytest.mark.slow
 def test_a_test_image_on_the_canvas_is_answered_at_once(draw_page):
     draw_page.number_input(key="test_image").set_value(0).run()
     button(draw_page, "Show").click().run()

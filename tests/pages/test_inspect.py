@@ -110,6 +110,7 @@ def test_how_sure_it_is_is_held_against_how_often_it_is_right(inspect_page):
     assert len(inspect_page.get("plotly_chart")) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("definition", DEFINITIONS)
 def test_every_definition_can_be_inspected(app, definition):
     page = open_run(app, run_of(definition, "finished").id)

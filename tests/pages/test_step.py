@@ -46,6 +46,7 @@ def first_losses(count: int, **recipe) -> list[float]:
     return [event.loss for event, _ in zip(events, range(count), strict=False) if isinstance(event, BatchEvent)]
 
 
+@pytest.mark.slow
 def test_the_page_begins_with_the_first_step_and_goes_on_and_back(step_page):
     first, second, _, fourth = first_losses(4)
     assert losses_told(step_page)[0] == round(first, 4)
@@ -164,6 +165,7 @@ def labels(page: AppTest) -> list[str]:
     return [button.label for button in page.button]
 
 
+@pytest.mark.slow
 def test_who_has_set_out_for_the_end_of_the_epoch_can_stop_on_the_way(step_page):
     step_page.session_state["recipe_batch_size"] = 1  # so that the way is long
     press(step_page.run(), "To the end of the epoch")

@@ -216,6 +216,7 @@ def test_the_strongest_colour_is_the_largest_number_of_errors_in_a_cell_of_any_o
     ]
 
 
+@pytest.mark.slow
 def test_of_three_runs_any_two_matrices_can_be_held_against_each_other(open_page, figures):
     page = open_page("compare", runs=f"{FIRST},reference-module,{SECOND}")
     assert len(figures(page)) == 1  # the first two are one network
@@ -237,6 +238,7 @@ def test_the_axis_reaches_to_the_end_of_the_longest_run_where_that_is_known(axis
     assert places.get("domain") == (None if end is None else [0, end])
 
 
+@pytest.mark.slow
 def test_a_loss_has_a_logarithmic_axis_unless_somebody_turns_it_off_and_an_accuracy_never(compare_page, spec):
     def kind():
         return spec(compare_page.run())["layer"][1]["encoding"]["y"]["scale"]["type"]
@@ -249,6 +251,7 @@ def test_a_loss_has_a_logarithmic_axis_unless_somebody_turns_it_off_and_an_accur
     assert kind() == "linear"
 
 
+@pytest.mark.slow
 def test_the_tutorials_losses_are_drawn_beside_train_losses_alone(compare_page, spec):
     def layers(**state):
         for name, value in state.items():

@@ -74,6 +74,7 @@ def test_an_image_of_the_batch_is_said_to_be_the_one_it_is(step_number, image, s
     assert "60,000 images once, in an order that the seed, 0," in sentence(page, "An epoch takes")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("recipe", "told"),
     [

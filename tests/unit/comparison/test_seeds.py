@@ -52,6 +52,7 @@ def test_welchs_test_gives_the_textbooks_answer():
     assert not found.is_more_than_chance
 
 
+@pytest.mark.slow
 def test_the_seeds_that_are_needed_find_the_difference_in_four_of_five_tries():
     first, second = OverSeeds((0.978, 0.980, 0.982)), OverSeeds((0.979, 0.982, 0.985))
     needed = seeds_needed(first, second)
@@ -63,6 +64,7 @@ def test_the_seeds_that_are_needed_find_the_difference_in_four_of_five_tries():
     assert found / 1_000 == pytest.approx(0.8, abs=0.04)
 
 
+@pytest.mark.slow
 def test_the_best_of_equally_good_groups_is_rarely_called_better_than_the_next():
     chance = np.random.default_rng(0)
     alarms = 0

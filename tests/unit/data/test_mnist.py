@@ -19,6 +19,7 @@ def test_mnist_is_whole_and_scaled_like_totensor(mnist):
     assert whole.test_labels[:5].tolist() == [7, 2, 1, 0, 4]
 
 
+@pytest.mark.slow
 def test_who_comes_second_waits_for_what_another_decodes(lab_home, monkeypatch):
     (lab_home / "mnist.safetensors").unlink()
     read, decode = data._read_decoded, data._decode_archives
@@ -38,6 +39,7 @@ def test_who_comes_second_waits_for_what_another_decodes(lab_home, monkeypatch):
     assert torch.equal(first.train_images, second.train_images)
 
 
+@pytest.mark.slow
 def test_a_damaged_decoded_file_is_made_again(lab_home):
     decoded = lab_home / "mnist.safetensors"
     decoded.unlink()
@@ -47,6 +49,7 @@ def test_a_damaged_decoded_file_is_made_again(lab_home):
     assert {path.name for path in lab_home.iterdir()} == {"mnist.safetensors", ".mnist.lock", "kernels"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", [200, -30_000_000, -1])
 def test_one_changed_byte_of_the_decoded_file_is_found_out(place, lab_home):
     decoded = lab_home / "mnist.safetensors"

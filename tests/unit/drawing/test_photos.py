@@ -259,6 +259,7 @@ def test_what_reaches_any_edge_of_a_picture_makes_it_a_photo(edge):
     assert picture_steps(file_of(pixels)).seen is not None
 
 
+@pytest.mark.slow
 def test_of_a_photo_the_ink_is_left_in_the_middle_of_the_canvas():
     drawn = ink_of(SEVEN)
     rows, columns = np.flatnonzero(drawn.any(axis=1)), np.flatnonzero(drawn.any(axis=0))
@@ -322,6 +323,7 @@ BESIDE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beside", BESIDE)
 def test_what_else_lies_on_the_paper_is_not_of_the_digit(beside):
     alone = picture_on_canvas(file_of(sheet((written(), 45))))
@@ -336,6 +338,7 @@ def test_paper_without_a_digit_is_not_answered(beside):
         picture_on_canvas(file_of(sheet(BESIDE[beside])))
 
 
+@pytest.mark.slow
 def test_a_sheet_on_something_dark_is_read_and_an_empty_one_is_not():
     around = 1 - np.pad(np.ones((480, 680)), 60)
     assert digit_read(picture_on_canvas(file_of(sheet((around, 70), (written(), 45))))) == 7

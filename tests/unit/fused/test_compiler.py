@@ -30,6 +30,7 @@ def test_a_kernel_is_compiled_once_and_kept_in_the_home(lab_home, monkeypatch):
     block.compiled(FIRST_BLOCK)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("nothing_compiled")
 @pytest.mark.parametrize("damage", [lambda content: content[:-1] + bytes([content[-1] ^ 1]), lambda content: b""])
 def test_a_kernel_with_a_changed_byte_is_compiled_again_and_never_loaded(damage, lab_home, monkeypatch):
@@ -46,6 +47,7 @@ def test_a_kernel_with_a_changed_byte_is_compiled_again_and_never_loaded(damage,
     assert hashlib.sha256(loaded[0]).hexdigest() == library.with_suffix(".sha256").read_text(encoding="ascii")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("nothing_compiled")
 def test_a_kernel_of_an_earlier_version_without_a_sum_is_compiled_again(lab_home):
     block.compiled(FIRST_BLOCK)

@@ -66,6 +66,7 @@ def steps_of(state, count):
     return losses, gradients, by_kernel
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_losses_gradients_and_weights_are_those_of_autograd(network, threads):

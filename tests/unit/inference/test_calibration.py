@@ -15,6 +15,7 @@ def honest_answers(count=40_000):
     return logits, torch.multinomial(logits.softmax(1), 1, generator=generator)[:, 0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [0.5, 1, 3])
 def test_the_temperature_takes_back_what_made_a_network_too_sure(factor):
     logits, labels = honest_answers()

@@ -143,6 +143,7 @@ def test_moved_images_are_read_as_the_seventh_lesson_says():
     assert moved_accuracy_of(drawing, 8) < 0.5
 
 
+@pytest.mark.slow
 def test_images_are_moved_for_the_accuracy_as_they_are_on_draw():
     run = find_run("reference-sequential")
     images, labels = images_of("mnist")

@@ -30,6 +30,7 @@ def test_a_source_that_cannot_be_read_or_trained_is_refused_with_its_line():
         read_definition("mine", "nn.Sequential(nn.Flatten(), nn.Linear(3, 10))")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernels", ["torch", "fused"])
 @pytest.mark.parametrize("definition", DEFINITIONS.values(), ids=DEFINITIONS)
 def test_a_network_that_was_read_trains_with_the_losses_of_the_one_that_is_executed(definition, kernels, mnist):

@@ -104,6 +104,7 @@ def test_a_run_one_of_whose_files_is_gone_is_damaged_also_where_it_was_read_befo
     assert [(damage.run_id, damage.file) for damage in unreadable_runs()] == [(run.id, name)]
 
 
+@pytest.mark.slow
 def test_a_manifest_with_any_byte_changed_is_found_out_or_the_same(run):
     path = run.folder / "run.json"
     content = path.read_bytes()

@@ -82,6 +82,7 @@ def test_a_filters_terms_are_what_it_saw_in_the_image(stepper):
     np.testing.assert_array_equal(terms.inputs, step.images[:, 0, 1:27, 2:28].double())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("optimizer", ["rmsprop", "adam"])
 def test_the_finite_difference_is_the_gradient_within_its_own_error(stepper, network, optimizer):

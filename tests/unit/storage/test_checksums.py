@@ -45,6 +45,7 @@ def test_weights_with_any_byte_changed_are_found_out_or_the_same():
         assert not is_whole_tensors(changed) or same(load(changed), WEIGHTS)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_with_any_byte_changed_is_found_out_or_the_same():
     buffer = io.BytesIO()
     torch.save(WEIGHTS, buffer)

@@ -144,6 +144,7 @@ def losses_of_a_loop_by_hand(mnist, as_input, optimizer_for=RMSPROP):
     return by_hand
 
 
+@pytest.mark.slow
 def test_the_losses_are_those_of_a_loop_written_by_hand_bit_for_bit(mnist):
     by_hand = losses_of_a_loop_by_hand(mnist, as_channels_last)
     assert losses(train(build(), mnist, replace(CONFIG, kernels="torch"))) == by_hand
@@ -289,6 +290,7 @@ def test_the_same_seed_gives_the_same_losses_and_another_gives_others(mnist):
     assert once != other
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("name", DEFINITIONS)
 def test_every_definition_trains_with_every_optimizer(name, optimizer, mnist):
@@ -353,6 +355,7 @@ def test_an_epochs_order_is_a_permutation_of_its_own():
     assert len({tuple(order) for order in orders}) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [0, 3, STEPS_PER_EPOCH, STEPS_PER_EPOCH + 1])
 @pytest.mark.parametrize(
     ("factory", "config"),

@@ -62,6 +62,7 @@ def test_a_snapshot_holds_the_weights_after_its_step(mnist, no_limit):
     assert all(are_equal(film[step], weights[step]) for step in film)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [0, 9])
 def test_the_losses_are_the_same_with_and_without(mnist, no_limit, count):
     few, many = trained(mnist, snapshots=count), trained(mnist)

@@ -73,6 +73,7 @@ def test_a_wish_holds_from_a_step_that_the_log_names(run, mnist):
     assert "lr 0.01 from step 6" in labels_of([run, plain])[0]
 
 
+@pytest.mark.slow
 def test_a_run_cut_off_after_a_wish_repeats_it_to_the_bit(run, mnist):
     uncut = create_run(DEFINITIONS["module"], CONFIG)
     with RunWriter.claim(uncut) as writer:

@@ -38,6 +38,7 @@ def assert_same(one, other):
     assert torch.equal(one(images), other(images))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("source", "name"), [(TUTORIALS_LIST, "model1"), (TUTORIALS_CLASS, "Net")])
 def test_the_tutorials_own_listings_build_what_they_would_make_if_they_were_run(source, name):
     assert_same(*built_and_run(source, name))

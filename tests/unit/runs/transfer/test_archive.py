@@ -86,6 +86,7 @@ def everything():
     return {path: path.read_bytes() if path.is_file() else None for path in home().parent.rglob("*")}
 
 
+@pytest.mark.slow
 def test_an_imported_run_is_a_new_one_that_tells_the_same(run):
     imported = import_run(export_run(run))
     assert imported.id > run.id
