@@ -22,3 +22,9 @@ def press(page: AppTest, label: str) -> None:
 def said(page: AppTest) -> list[str]:
     """Return the texts of a page."""
     return [each.value for each in (*page.markdown, *page.caption, *page.info)]
+
+
+def number_in(text: str) -> float:
+    """Return a number that the Step page has written: −1.5 · 10⁻⁴."""
+    digits, _, power = text.replace("\u00a0", "").replace("−", "-").partition("·10")
+    return float(digits) * 10 ** int(power.translate(str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")) or 0)

@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 
 import pytest
+from app_pages import number_in
 from streamlit.testing.v1 import AppTest
 
 from cnnlab.data import mnist as data
@@ -145,16 +146,11 @@ def test_the_gradient_found_by_trying_is_the_one_that_backward_left(step_page):
     step_page.run()
     table = next(each.value for each in step_page.markdown if "their difference" in each.value)
     above, below = (float(each) for each in re.findall(r"\| (\d\.\d{15}) \|", table))
-    slope, gradient = (number(each) for each in re.findall(r"\*\*(.*?)\*\*", table))
+    slope, gradient = (number_in(each) for each in re.findall(r"\*\*(.*?)\*\*", table))
     assert (above - below) / 2e-7 == pytest.approx(slope, rel=1e-3)
     assert slope == pytest.approx(gradient, rel=1e-2)
     terms = next(each.value for each in step_page.markdown if "| **together**" in each.value)
-    assert number(re.findall(r"together\*\* \| \| \*\*(.*?)\*\*", terms)[0]) == pytest.approx(gradient, rel=1e-3)
-
-
-def number(text: str) -> float:
-    digits, _, power = text.replace("\u00a0", "").replace("−", "-").partition("·10")
-    return float(digits) * 10 ** int(power.translate(str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")) or 0)
+    assert number_in(re.findall(r"together\*\* \| \| \*\*(.*?)\*\*", terms)[0]) == pytest.approx(gradient, rel=1e-3)
 
 
 def test_a_device_of_another_kind_is_left_aside(step_page):

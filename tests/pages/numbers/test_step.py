@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from app_pages import number_in
 
 from cnnlab.data import mnist as data
 from cnnlab.models.definitions import DEFINITIONS
@@ -40,12 +41,6 @@ def sentence(page, words):
     """Return the text on a page in which some words stand."""
     (found,) = [each.value for each in (*page.markdown, *page.caption) if words in each.value]
     return found
-
-
-def number(text):
-    """Return a number as the page writes it: −1.5 · 10⁻⁴."""
-    digits, _, power = text.replace("\u00a0", "").replace("−", "-").partition("·10")
-    return float(digits) * 10 ** int(power.translate(str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")) or 0)
 
 
 def logits_of(step):
@@ -145,15 +140,15 @@ def test_a_gradient_is_the_sum_of_its_terms(station, stepper):
     gradient = step.gradients[LINEAR][3, source].item()
     page = station("4 Backward", step_parameter=LINEAR, step_weight={LINEAR: (3, source)})
     assert sentence(page, "weight w =").startswith(f"`{LINEAR}[3, {source}]`, output 4, input {source + 1}")
-    w, g = (number(each) for each in re.findall(r"= \*\*(.*?)\*\*", sentence(page, "weight w =")))
+    w, g = (number_in(each) for each in re.findall(r"= \*\*(.*?)\*\*", sentence(page, "weight w =")))
     assert [w, g] == pytest.approx([step.before[11].weight[3, source].item(), gradient], rel=1e-4)
     table = sentence(page, "**together**")
     assert "A sum over each image, 128 terms:" in " ".join(each.value for each in page.markdown)
     rows = [row.split(" | ") for row in table.splitlines()[2:]]
     images, rest = rows[:5], rows[5]
-    values = [number(product.strip("| ")) for *_, product in images]
+    values = [number_in(product.strip("| ")) for *_, product in images]
     assert rest[0] == "| 123 more"
-    assert sum(values) + number(rest[-1].strip("| ")) == pytest.approx(gradient, rel=1e-3, abs=1e-9)
+    assert sum(values) + number_in(rest[-1].strip("| ")) == pytest.approx(gradient, rel=1e-3, abs=1e-9)
     assert [abs(value) for value in values] == sorted(map(abs, values), reverse=True)
 
     logits, labels = logits_of(step), step.labels.numpy()
@@ -163,7 +158,7 @@ def test_a_gradient_is_the_sum_of_its_terms(station, stepper):
     largest = np.argsort(-np.abs(inputs * slopes), kind="stable")[:5]
     for (where, factors, _), image in zip(images, largest, strict=True):
         assert where == f"| image {image + 1}, a {labels[image]}"
-        assert [number(each) for each in factors.split(" × ")] == pytest.approx(
+        assert [number_in(each) for each in factors.split(" × ")] == pytest.approx(
             [inputs[image], slopes[image]], rel=1e-3, abs=1e-9
         )
 
@@ -196,13 +191,13 @@ def test_rmsprop_carries_on_what_the_step_before_has_left(station, stepper):
     own = g2 / (np.sqrt(0.99 * squares + 0.01 * g2**2) + 1e-8)
     page = station("5 Update", step=2, step_parameter=place[0], step_weight={place[0]: place[1]})
     rule = sentence(page, "The new weight")
-    assert number(re.findall(r"\*\*(.*?)\*\*", rule)[-1]) == pytest.approx(
+    assert number_in(re.findall(r"\*\*(.*?)\*\*", rule)[-1]) == pytest.approx(
         before - 0.001 * (0.9 * left + own), rel=1e-4
     )
     told = sentence(page, "This gradient alone")
     alone, carried = re.search(r"by (\S+); what is left of the steps before moves it by (\S+), the", told).groups()
     together = re.search(r"Together: \*\*(.*?)\*\*", told)[1]
-    assert [number(each) for each in (alone, carried, together)] == pytest.approx(
+    assert [number_in(each) for each in (alone, carried, together)] == pytest.approx(
         [-0.001 * own, -0.0009 * left, -0.001 * (own + 0.9 * left)], rel=1e-3
     )
     assert ("the same way" in told) is bool(own * left > 0)
