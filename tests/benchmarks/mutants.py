@@ -246,11 +246,11 @@ class Lane:
         return self._exit_code(tests, most_seconds, told) == 0
 
     def fails(self, tests: Sequence[str], most_seconds: float) -> bool:
-        """Return whether one of these tests fails, cannot be imported, or does not end in time."""
+        """Return whether one of these tests fails, cannot be imported, brings Python down, or does not end in time."""
         code = self._exit_code(tests, most_seconds, None)
         # Where a file cannot be imported, pytest says of a single test in it that there is none.
         could_import = not any(words in self.output() for words in ("ERROR collecting", "while loading conftest"))
-        return code in (1, 2, -signal.SIGKILL) or (code == 4 and not could_import)
+        return code in (1, 2) or code < 0 or (code == 4 and not could_import)
 
     def _exit_code(self, tests: Sequence[str], most_seconds: float, told: Path | None) -> int:
         self._server.stdin.write(json.dumps([most_seconds, told and str(told), *tests]) + "\n")

@@ -7,7 +7,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from cnnlab.fused import team
+from cnnlab.fused import block, team
 from cnnlab.fused.compiler import CannotFuse
 from cnnlab.fused.rewrite import fuse
 from cnnlab.models.definitions import DEFINITIONS
@@ -65,8 +65,35 @@ def test_a_sum_that_is_not_a_number_is_not_hidden(position):
 
 
 def test_a_block_too_large_for_a_cache_is_left_to_pytorch():
-    with pytest.raises(CannotFuse, match="kB at hand"):
+    with pytest.raises(CannotFuse, match=r"64 to 128 channels on 28 × 28 needs .* kB at hand"):
         fuse(layers(64, 128), (64, 28, 28), threads=2)
+
+
+@pytest.mark.parametrize(("outputs", "fits"), [(32, True), (33, False)])
+def test_what_a_kernel_has_at_hand_is_two_padded_images_three_sets_of_weights_and_its_numbers(
+    outputs, fits, monkeypatch
+):
+    with_32 = [*(2 * [5 * (10 + 4) * (12 + 4)]), *(3 * [32 * 3 * (3 * 5 + 8)]), 32 * 6 * 7]
+    monkeypatch.setattr(block, "MOST_BYTES_AT_HAND", 4 * sum(with_32))
+    monkeypatch.setattr(block, "library_of", lambda source, **definitions: definitions["OUTPUTS"])
+    sizes = block.BlockSizes(10, 12, inputs=5, outputs=outputs, kernel=3, padding=2, pool=2)
+    assert (sizes.pooled, sizes.numbers) == ((6, 7), outputs * 6 * 7)
+    if fits:
+        assert block.compiled.__wrapped__(sizes) == outputs
+    else:
+        with pytest.raises(CannotFuse, match=r"needs 40 kB at hand, and the kernel is made for 39 kB"):
+            block.compiled.__wrapped__(sizes)
+
+
+@pytest.mark.parametrize(("side", "fits"), [(4, True), (3, False)])
+def test_an_image_that_gives_no_number_is_too_small(side, fits, monkeypatch):
+    monkeypatch.setattr(block, "library_of", lambda *_, **__: "compiled")
+    sizes = block.BlockSizes(side, 9, inputs=1, outputs=1, kernel=3, padding=0, pool=2)
+    if fits:
+        assert block.compiled.__wrapped__(sizes) == "compiled"
+    else:
+        with pytest.raises(CannotFuse, match=f"a block has images of {side} × 9, too small for its kernel"):
+            block.compiled.__wrapped__(sizes)
 
 
 def test_the_same_threads_give_the_same_bits():

@@ -30,6 +30,14 @@ def test_a_kernel_is_compiled_once_and_kept_in_the_home(lab_home, monkeypatch):
     block.compiled(FIRST_BLOCK)
 
 
+@pytest.mark.usefixtures("nothing_compiled")
+def test_what_a_process_that_was_killed_left_is_removed(lab_home):
+    left = lab_home / "kernels" / ".zig.abc.999999999.0"
+    left.mkdir(parents=True)
+    block.compiled(FIRST_BLOCK)
+    assert not left.exists()
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("nothing_compiled")
 @pytest.mark.parametrize("damage", [lambda content: content[:-1] + bytes([content[-1] ^ 1]), lambda content: b""])

@@ -62,13 +62,15 @@ class Written(nn.Module):
         lambda convolution, x: F.max_pool2d(torch.relu(convolution(x)), kernel_size=(2, 2), stride=2),
         lambda convolution, x: F.max_pool2d(convolution(x).relu(), 2, 2, 0),
         lambda convolution, x: F.max_pool2d(F.relu(convolution(x)), [2, 2], [2, 2], [0, 0], [1, 1]),
+        lambda convolution, x: F.max_pool2d(F.relu(convolution(x)), 2, (2, 2), (0, 0), (1, 1), ceil_mode=False),
         lambda convolution, x: torch.max_pool2d(input=F.relu(input=convolution(x)), kernel_size=2),
     ],
 )
-def test_a_block_is_found_however_it_is_written(forward):
-    model = Written(forward)
+@pytest.mark.parametrize("padding", [0, "valid"])
+def test_a_block_is_found_however_it_is_written(forward, padding):
+    model = Written(forward, padding=padding)
     network = fuse(model, (1, 10, 10), threads=2)
-    assert len(blocks_of(network)) == 1
+    assert [block.pool for block in blocks_of(network)] == [2]
     images = torch.rand(3, 1, 10, 10)
     assert torch.allclose(network(images), model(images), atol=1e-6)
 
