@@ -36,6 +36,19 @@ def test_a_learning_rate_may_change_from_the_first_step_on(run):
     assert run.learning_rates == {1: 0.01}
 
 
+def test_what_is_said_of_a_run_is_a_line_each(run):
+    with RunWriter.claim(run) as writer:
+        writer.queued(2)
+        writer.starting()
+        writer.learning_rate_set(step=3, learning_rate=0.5)
+    told = [json.loads(line) for line in run.log_path.read_bytes().splitlines()[-3:]]
+    assert [{name: value for name, value in line.items() if name not in ("at", "crc")} for line in told] == [
+        {"event": "queued", "place": 2},
+        {"event": "starting"},
+        {"event": "learning rate", "step": 3, "learning_rate": 0.5},
+    ]
+
+
 def test_each_line_ends_with_the_sum_of_what_it_says(run):
     for line in run.log_path.read_bytes().splitlines():
         record = json.loads(line)

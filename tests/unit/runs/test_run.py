@@ -79,13 +79,30 @@ def test_an_unknown_identifier_is_no_such_run(run_id, run):
         find_run(run_id)
 
 
+def test_of_a_long_identifier_forty_letters_are_told():
+    with pytest.raises(NoSuchRun, match=f"There is no run '{'x' * 40}' here"):
+        find_run("x" * 40)
+    with pytest.raises(NoSuchRun, match=f"There is no run '{'x' * 40}…' here"):
+        find_run("x" * 41)
+
+
+def test_a_run_has_no_step_and_no_time_left_before_it_trains_and_then_goes_on_at_its_last_speed(run):
+    assert (run.history().step, run.seconds_left()) == (0, None)
+    write(run, "started", batch(1))
+    assert (run.history().step, run.seconds_left()) == (1, None)
+    write(run, batch(2), batch(3))
+    assert run.seconds_left() == pytest.approx((3 * 469 - 3) * 0.01)
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"model": "module", "config": {"epochs": 0}}'])
 def test_a_run_whose_run_json_is_damaged_is_named_and_left_out_of_the_list(content, run):
     (run.folder / "run.json").write_text(content)
     with pytest.raises(DamagedRun, match=rf"{run.id}.*run\.json"):
         find_run(run.id)
     assert all_runs() == []
-    assert [(damage.run_id, damage.file) for damage in unreadable_runs()] == [(run.id, "run.json")]
+    assert [(damage.run_id, damage.file, damage.is_sound) for damage in unreadable_runs()] == [
+        (run.id, "run.json", False)
+    ]
 
 
 @pytest.mark.parametrize("change", [{"created": "2026-11-25"}, {"created": 3}, {"model": ["module"]}, {"source": 3}])

@@ -240,6 +240,20 @@ def test_a_run_that_is_larger_than_what_can_be_imported_is_not_exported(run, mon
         export_run(run)
 
 
+def test_a_run_exactly_as_large_as_that_is_exported(run, monkeypatch):
+    size = sum(map(len, files_of(export_run(run)).values()))
+    monkeypatch.setattr(archive, "_MOST_UNPACKED_BYTES", size)
+    assert export_run(run)
+    monkeypatch.setattr(archive, "_MOST_UNPACKED_BYTES", size - 1)
+    with pytest.raises(RefusedArchive):
+        export_run(run)
+
+
+def test_the_files_of_an_archive_are_of_the_first_day_that_an_archive_can_name(run):
+    with zipfile.ZipFile(io.BytesIO(export_run(run))) as file:
+        assert {entry.date_time for entry in file.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+
+
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_another_way_to_pack_is_refused(method):
     content = io.BytesIO()
@@ -278,6 +292,12 @@ def test_the_form_of_archives_with_more_than_65535_files_is_refused(monkeypatch)
     content = zipped({f"{number}": b"" for number in range(70_000)})
     monkeypatch.setattr(archive.zipfile, "ZipFile", None)
     refuse(content, "no archive of a run")
+
+
+def test_that_form_is_refused_also_where_the_archive_says_that_it_has_few(run):
+    content = export_run(run)
+    assert content[-22:-18] == b"PK\5\6"
+    refuse(content[:-22] + b"PK\6\7" + bytes(16) + content[-22:], "no archive of a run")
 
 
 def test_too_many_bytes_are_refused(monkeypatch, run):
@@ -504,6 +524,15 @@ def test_a_log_of_more_lines_than_any_run_has_is_refused_before_it_is_read(run, 
     refuse(content, r"events\.jsonl is damaged")
     monkeypatch.setattr(importing, "_MOST_LINES", lines)
     assert import_run(content).history().batches.equals(run.history().batches)
+
+
+def test_a_log_may_have_two_lines_for_each_step_ten_for_each_epoch_and_ten_thousand(run):
+    files = files_of(export_run(run))
+    more = 2 * run.total_steps + 10 * CONFIG.epochs + 10_000 - files["events.jsonl"].count(b"\n")
+    assert (run.total_steps, CONFIG.epochs) == (4, 2)
+    full = files["events.jsonl"] + more * line_of({"event": "starting"})
+    assert import_run(zipped(files | {"events.jsonl": full})).history().step == 3
+    refuse(zipped(files | {"events.jsonl": full + line_of({"event": "starting"})}), r"events\.jsonl is damaged")
 
 
 def test_weights_of_very_many_tensors_are_refused_before_they_are_read(run):
