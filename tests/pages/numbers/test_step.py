@@ -1,15 +1,19 @@
 """The numbers of one training step, worked out with NumPy from its images, its weights and its gradients."""
 
 import re
+from copy import deepcopy
 
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
 from app_pages import number_in
 
 from cnnlab.data import mnist as data
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.stepping.stepper import Stepper
 from cnnlab.training.recipe import TrainingConfig
+from cnnlab.ui.frame.pictures import picture_address
 
 LINEAR = "11.weight"  # ten outputs, the logits
 
@@ -67,6 +71,13 @@ def test_an_image_of_the_batch_is_said_to_be_the_one_it_is(step_number, image, s
     epoch, first = (2, 1) if step_number == 470 else (1, 128 * (step_number - 1) + 1)
     assert f"These are numbers {first} to {first + 127} in that of epoch {epoch}." in sentence(page, "An epoch takes")
     assert "60,000 images once, in an order that the seed, 0," in sentence(page, "An epoch takes")
+
+
+def test_the_chosen_image_is_shown_with_its_number(station, stepper, html):
+    step = stepper.step(1)
+    shown = html(station("1 Batch", step_image=6))
+    assert "<figcaption>Image 7 of 128</figcaption>" in shown
+    assert picture_address(step.images[6, 0].numpy()) in shown
 
 
 @pytest.mark.slow
@@ -202,6 +213,32 @@ def test_rmsprop_carries_on_what_the_step_before_has_left(station, stepper):
     )
     assert ("the same way" in told) is bool(own * left > 0)
     assert ("the other way" in told) is bool(own * left < 0)
+
+
+def test_another_learning_rate_is_ten_times_the_recipes_until_one_is_chosen(station, stepper, metrics):
+    step = stepper.step(1)
+    page = station("5 Update")
+    (rate,) = [each for each in page.number_input if "another learning rate" in each.label]
+    assert (rate.value, rate.step) == (pytest.approx(0.01), 0.0005)
+
+    def loss_after(times):
+        begun, ended = step.before.state_dict(), step.after.state_dict()
+        network = deepcopy(step.before)
+        network.load_state_dict({name: each + times * (ended[name] - each) for name, each in begun.items()})
+        with torch.no_grad():
+            return F.cross_entropy(network(step.images), step.labels).item()
+
+    told = {"Before": 0, "After, rate 0.001": 1, "After, rate 0.01": 10}
+    assert metrics(page).keys() == told.keys()
+    assert [float(each) for each in metrics(page).values()] == pytest.approx(
+        [loss_after(times) for times in told.values()], abs=2e-4
+    )
+
+
+def test_ten_times_the_highest_learning_rate_is_the_highest(station):
+    page = station("5 Update", recipe_optimizer="sgd", recipe_learning_rate=500.0)
+    (rate,) = [each for each in page.number_input if "another learning rate" in each.label]
+    assert rate.value == 1_000
 
 
 def test_the_first_step_carries_nothing_on(station):

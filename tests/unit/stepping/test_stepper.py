@@ -88,6 +88,19 @@ def test_a_batch_is_the_one_that_was_trained_on(stepper, mnist):
     assert torch.equal(step.labels, mnist.train_labels[step.places])
 
 
+def test_a_step_knows_its_epoch_and_its_place_in_it(stepper):
+    stepped = stepper()
+    told = {number: (step := stepped.step(number)) and (step.epoch, step.batch, step.batches) for number in (1, 16, 17)}
+    assert told == {1: (1, 1, 16), 16: (1, 16, 16), 17: (2, 1, 16)}
+
+
+def test_the_loss_of_a_step_that_was_taken_is_told_again(stepper):
+    stepped = stepper()
+    stepped.reach(4)
+    assert [stepped.reach(number) for number in (1, 2, 3, 4)] == stepped.losses
+    assert len(set(stepped.losses)) == 4
+
+
 def test_snapshots_and_steps_stay_within_their_memory_and_the_way_back_is_as_exact(stepper, mnist, monkeypatch):
     monkeypatch.setattr(stepping, "BYTES_FOR_SNAPSHOTS", 2_000_000)
     monkeypatch.setattr(stepping, "BYTES_FOR_STEPS", 2_000_000)
