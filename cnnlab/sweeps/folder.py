@@ -61,11 +61,13 @@ def new_path() -> Path:
     """Return where a new sweep's file goes: nobody else is given the same place."""
     with writing_to_home():
         sweeps_folder().mkdir(parents=True, exist_ok=True)
+        taken = {name.removesuffix(".json") for name in names()}
         while True:
-            identifier = identifier_after(name.removesuffix(".json") for name in names())
+            identifier = identifier_after(taken)
             with suppress(FileExistsError):
                 lock_path(identifier).touch(exist_ok=False)
                 return sweeps_folder() / f"{identifier}.json"
+            taken.add(identifier)  # by another process just now, or by a sweep that was deleted, whose lock stays
 
 
 def lock_path(sweep_id: str) -> Path:

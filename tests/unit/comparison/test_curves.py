@@ -60,3 +60,32 @@ def test_curves_that_are_not_folded_have_no_band(run):
     drawn = curves([run, run], ["a", "b"], Measure.BATCH_LOSS, Axis.STEP)
     assert drawn["label"].tolist() == ["a"] * 20 + ["b"] * 20
     assert drawn["low"].tolist() == drawn["high"].tolist() == drawn["value"].tolist() == [*range(1, 21)] * 2
+
+
+def test_a_hundred_points_are_left_to_each_of_a_crowd(run):
+    """A chart bears 4,000 points: of 41 runs 100 each, of a run of a hundred steps all."""
+    long = create_run(DEFINITIONS["module"], TrainingConfig(batch_size=30_000, epochs=50))
+    with RunWriter.claim(long) as writer:
+        for step in range(1, 101):
+            writer.append_training(BatchEvent(step, (step + 1) // 2, 1.0, float(step)))
+    drawn = curves([long, *[run] * 40], [str(place) for place in range(41)], Measure.BATCH_LOSS, Axis.STEP)
+    assert drawn[drawn["label"] == "0"]["x"].tolist() == list(range(1, 101))
+    assert curves([], [], Measure.BATCH_LOSS, Axis.STEP).empty
+
+
+def test_the_longest_of_folded_curves_counts_alone_where_the_others_have_not_come_so_far(run):
+    shorter = create_run(DEFINITIONS["module"], TrainingConfig(batch_size=30_000, epochs=10))
+    with RunWriter.claim(shorter) as writer:
+        for step in range(1, 11):
+            writer.append_training(BatchEvent(step, (step + 1) // 2, 3.0 * step, 0.25 * step))
+    folded = curves([run, shorter, run], ["a", "a", "b"], Measure.BATCH_LOSS, Axis.STEP, fold=True)
+    first = folded[folded["label"] == "a"]
+    assert first["x"].tolist() == list(range(1, 21))
+    assert first["value"].tolist() == [*(2.0 * step for step in range(1, 11)), *range(11, 21)]
+    assert first["low"].tolist() == list(range(1, 21))
+    assert first["high"].tolist() == [*(3 * step for step in range(1, 11)), *range(11, 21)]
+    assert folded[folded["label"] == "b"]["value"].tolist() == list(range(1, 21))
+    timed = curves([run, shorter, run], ["a", "a", "b"], Measure.BATCH_LOSS, Axis.SECONDS, fold=True)
+    assert timed[timed["label"] == "a"]["x"].tolist() == [0.375 * step for step in range(1, 11)]
+    assert timed[timed["label"] == "b"]["x"].tolist() == [0.5 * step for step in range(1, 21)]
+    assert folded.columns.tolist() == timed.columns.tolist() == ["label", "x", "value", "low", "high"]

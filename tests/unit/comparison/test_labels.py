@@ -4,9 +4,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cnnlab.comparison.labels import MOST_PARTS, label_of, labels_of, labels_of_groups
+from cnnlab.comparison.labels import MOST_PARTS, label_of, labels_of, labels_of_groups, recipe_in_words
+from cnnlab.fine_tuning.start import FineTuning
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs.shelf import create_run, reference_runs
+from cnnlab.runs.writer import RunWriter
 from cnnlab.training.recipe import PRESETS, TrainingConfig
 
 
@@ -147,3 +149,82 @@ def test_a_new_run_of_another_definition_renames_no_other(recipes):
     runs = [run_with(model, None, **{**recipe, "shift": 0}) for model, _, recipe in recipes]
     before = labels_of(runs)
     assert labels_of([*runs, run_with("residual")])[:-1] == before
+
+
+def changed(run, *changes):
+    """Log learning rates that somebody set, each with the step from which it holds."""
+    with RunWriter.claim(run) as writer:
+        writer.started(step=0, device="cpu")
+        for step, rate in changes:
+            writer.learning_rate_set(step=step, learning_rate=rate)
+        writer.stopped()
+    return run
+
+
+@pytest.mark.parametrize(
+    ("changes", "parts"),
+    [
+        ([], []),
+        ([(1_200, 0.01)], ["{} 0.01 from step 1,200"]),
+        ([(1_200, 0.01), (2_000, 0.0001)], ["{} 0.01 from step 1,200", "{} 0.0001 from step 2,000"]),
+        ([(10, 0.01), (20, 0.1), (30, 0.2)], ["{} changed 3 times"]),
+    ],
+)
+def test_learning_rates_that_were_set_meanwhile_are_named_up_to_two(changes, parts):
+    run = changed(run_with("module"), *changes)
+    assert label_of(run) == " · ".join(["Module", *(part.format("lr") for part in parts)])
+    words = recipe_in_words(run)
+    assert words[len(words) - len(parts) :] == [part.format("learning rate") for part in parts]
+    assert words[: len(words) - len(parts)] == run.config.described()
+
+
+def test_with_a_schedule_it_is_the_highest_learning_rate_that_was_set():
+    run = changed(run_with(schedule="one-cycle"), (100, 0.01))
+    assert recipe_in_words(run)[-1] == "highest learning rate 0.01 from step 100"
+
+
+def test_runs_of_one_seed_of_which_one_was_changed_meanwhile_need_no_seed():
+    runs = [run_with("module"), changed(run_with("module", seed=1), (5, 0.01))]
+    assert labels_of(runs) == ["Module", "Module · lr 0.01 from step 5 · seed 1"]
+
+
+def test_four_parts_are_named_and_a_fifth_is_counted():
+    four = {"optimizer": "adam", "learning_rate": 0.01, "epochs": 2, "batch_size": 64}
+    assert label_of(run_with(**four)) == "Sequential · Adam · lr 0.01 · 2 epochs · batch 64"
+    assert label_of(run_with(**four, shift=1)) == "Sequential · Adam · lr 0.01 · 2 epochs · batch 64 · 1 more"
+    assert label_of(run_with(**four, shift=1, validation=5_000)).endswith(" · batch 64 · 2 more")
+    assert label_of(run_with(validation=5_000)) == "Sequential · 5,000 images held out"
+
+
+def test_a_fine_tuned_run_is_called_by_its_name_alone_and_says_what_it_was_made_of():
+    start = FineTuning.of("run", "Before", 1_200, b"start"), b"start"
+    tuned = [
+        create_run(DEFINITIONS["module"], TrainingConfig(threads=1, epochs=1, seed=seed), "Mine", start=start)
+        for seed in (1, 2)
+    ]
+    assert labels_of([tuned[0], run_with("module")]) == ["Mine", "Module"]
+    assert recipe_in_words(tuned[0]) == ["fine-tuned from Before with 1,200 own digits", *tuned[0].config.described()]
+    assert labels_of_groups([tuned]) == ["Mine"]
+
+
+def test_two_groups_of_one_name_are_told_apart_by_their_first_run():
+    groups = [[run_with("module", seed=seed) for seed in (0, 1)] for _ in range(2)]
+    assert labels_of_groups(groups) == [f"Module · seeds 0, 1 ({group[0].id})" for group in groups]
+
+
+@pytest.mark.parametrize(
+    ("seeds", "told"),
+    [
+        ((4, 3), "3, 4"),
+        ((0, 1, 2), "0 to 2"),
+        ((0, 2, 4), "0, 2, 4"),
+        ((9, 5, 4, 7, 3, 11, 10), "3 to 5, 7, 9 to 11"),
+        ((0, 1, 3, 4), "0, 1, 3, 4"),
+    ],
+)
+def test_three_seeds_or_more_that_follow_each_other_are_a_range(seeds, told):
+    assert labels_of_groups([[run_with("module", seed=seed) for seed in seeds]]) == [f"Module · seeds {told}"]
+
+
+def test_a_seed_of_a_lone_run_is_named_unless_it_is_0():
+    assert [label_of(run_with("module", seed=seed)) for seed in (0, 1)] == ["Module", "Module · seed 1"]

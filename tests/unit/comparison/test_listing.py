@@ -132,3 +132,87 @@ def test_a_damaged_run_of_a_sweep_is_neither_collapsed_nor_at_work(swept):
     (row,) = [row for row in rows_of(all_runs(), all_sweeps()) if isinstance(row, SweepRow)]
     assert row.in_words() == "Over seeds · 3 runs · best 95.00 % · 1 collapsed"
     assert not row.is_active
+
+
+def test_a_run_without_a_result_is_worth_as_little_as_one_whose_log_is_damaged():
+    """Of equals the newest stays first, so that neither kind is moved behind the other."""
+    waits = create_run(DEFINITIONS["module"], TrainingConfig(), "waits")
+    damaged = ended("damaged", 0.99)
+    damaged.log_path.write_bytes(b'{"event": "epoch"}\n' + damaged.log_path.read_bytes())
+    none_right = ended("none right", 0.0)
+    for runs in ([waits, damaged, none_right], [damaged, waits, none_right]):
+        assert in_order(runs, Order.ACCURACY) == [none_right, *runs[:2]]
+    sweep = Sweep.start(Plan({"epochs": 1, "seed": (0, 1)}), "Two")
+    assert SweepRow(sweep, tuple(sweep.runs())).accuracy == -1
+    end(sweep.runs()[0], 0.0)
+    row = SweepRow(sweep, tuple(sweep.runs()))
+    assert row.accuracy == 0
+    assert row.in_words() == "Two · 2 runs · best 0.00 % · 1 collapsed"
+
+
+def test_the_runs_of_a_row_come_with_the_newest_first_wherever_they_stood():
+    sweep = Sweep.start(Plan({"epochs": 1, "seed": (0, 1, 2)}), "Three")
+    first, second, third = sweep.runs()
+    alone = ended("Alone", 0.9)
+    (one, row) = rows_of([alone, second, first, third], [sweep])
+    assert (one, row.runs) == (alone, (third, second, first))
+    (row, one) = rows_of([second, alone, first], [sweep])
+    assert (one, row.runs) == (alone, (second, first))
+    assert rows_of([second, alone], [sweep]) == [second, alone]
+
+
+def test_two_runs_that_collapsed_or_work_are_counted_in_their_row():
+    sweep = Sweep.start(Plan({"epochs": 1, "seed": (0, 1)}), "Two")
+    first, second = sweep.runs()
+    row = SweepRow(sweep, (second, first))
+    assert row.is_active
+    end(first, 0.1)
+    assert row.is_active
+    end(second, 0.1)
+    assert not row.is_active
+    assert row.in_words() == "Two · 2 runs · best 10.00 % · 2 collapsed"
+
+
+@pytest.mark.parametrize(
+    ("search", "is_found"),
+    [
+        ("10 epochs", True),
+        ("0 epochs", False),
+        ("1 epoch", False),
+        ("batch size 1", False),
+        ("batch 128", True),
+        ("batch 12", False),
+        ("learning rate 0.001", True),
+        ("learning rate 0.00", False),
+        ("001", False),
+        ("0.001", True),
+        ("BATCH  SIZE 128", True),
+        ("60000 images", True),
+        ("60,000", True),
+        ("000", False),
+        ("orks", True),
+        ("finished", True),
+        ("works 10 epochs 128", True),
+        ("works 10 epochs 129", False),
+    ],
+)
+def test_a_number_is_found_as_a_whole_and_a_word_in_part(search, is_found):
+    run = create_run(DEFINITIONS["module"], TrainingConfig(), "It works")
+    run.take_note("of 60,000 images")
+    end(run, 0.97)
+    assert (matching_runs([run], search) == [run]) == is_found
+
+
+def test_a_run_is_found_by_the_beginning_of_its_identifier():
+    run = ended("Mine", 0.97)
+    assert matching_runs([run], run.id[:8]) == [run]
+    assert matching_runs([run], f"{run.id[:12]} mine") == [run]
+    assert matching_runs([run], f"9{run.id}") == []
+
+
+def test_a_row_of_which_a_run_was_deleted_just_now_is_not_at_work():
+    sweep = Sweep.start(Plan({"epochs": 1, "seed": (0, 1)}), "Two")
+    row = SweepRow(sweep, tuple(sweep.runs()))
+    for run in sweep.runs():
+        delete_run(run)
+    assert (row.is_active, row.accuracy, row.in_words()) == (False, -1, "Two · 2 runs")

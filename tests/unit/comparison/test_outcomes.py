@@ -1,5 +1,5 @@
 import pytest
-from truth import images_and_labels
+from truth import images_and_labels, wilson
 
 from cnnlab.comparison.outcomes import collapse_of, has_collapsed, is_chance, is_good, outcome
 from cnnlab.models.definitions import DEFINITIONS
@@ -90,3 +90,46 @@ def test_a_loss_that_never_moved_asks_for_another_learning_rate():
 
 def test_a_log_without_batches_still_tells_the_epoch():
     assert collapse_of(run_with([0.5, 0.1])).epoch == 2
+
+
+def test_chance_ends_where_wilsons_interval_leaves_the_share_of_ones():
+    """Of MNIST's test images, 1,135 show a 1: the most that cannot be told from them, counted by Wilson's interval."""
+    at_chance = [right for right in range(1_100, 1_400) if wilson(right, 10_000)[0] <= 0.1135]
+    most = max(at_chance)
+    assert [is_chance(right / 10_000) for right in (0, 500, most - 1, most)] == [True] * 4
+    assert [is_chance(right / 10_000) for right in (most + 1, most + 2, 10_000)] == [False] * 3
+
+
+@pytest.mark.parametrize(("accuracy", "reads_well"), [(0.8999, False), (0.9, True), (0.99, True)])
+def test_a_run_that_is_right_on_nine_of_ten_reads_well(accuracy, reads_well):
+    assert is_good(run_with([accuracy])) == reads_well
+    assert not is_good(run_with([accuracy], ending="stopped"))
+
+
+def test_a_run_without_an_epoch_has_come_to_nothing():
+    run = create_run(DEFINITIONS["module"], TrainingConfig())
+    assert (has_collapsed(run), is_good(run), collapse_of(run)) == (False, False, None)
+
+
+def test_the_greatest_loss_counts_up_to_the_end_of_the_epoch_in_which_it_collapsed():
+    collapse = collapse_of(run_with([0.1010, 0.1010], [7.5, 2.4, 9.5, 3.0]))
+    assert (collapse.epoch, collapse.loss, collapse.step, collapse.accuracy) == (1, 7.5, 1, 0.1010)
+    collapse = collapse_of(run_with([0.95, 0.11, 0.1010], [1.0, 2.0, 3.0, 8.5, 9.0, 9.5]))
+    assert (collapse.epoch, collapse.loss, collapse.step, collapse.accuracy) == (2, 8.5, 4, 0.1010)
+
+
+def test_a_log_without_batches_has_not_exploded_and_names_its_epoch():
+    collapse = collapse_of(run_with([0.5, 0.1]))
+    assert (collapse.loss, collapse.step, collapse.has_exploded) == (None, None, False)
+    assert collapse.sentence().startswith("Collapsed from epoch 2 on: its loss stayed near that of guessing")
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "learning_rate", "smaller"),
+    [("adamw", 0.5, 0.001), ("adam", 0.009, 0.0009), ("sgd", 0.5, 0.05), ("sgd", 0.001, 0.0001)],
+)
+def test_a_tenth_of_the_rate_is_tried_and_the_tutorials_at_most_where_gradients_are_scaled(
+    optimizer, learning_rate, smaller
+):
+    run = run_with([0.1010], [2.3, 9_883.6], learning_rate=learning_rate, optimizer=optimizer)
+    assert collapse_of(run).smaller_rate == pytest.approx(smaller)

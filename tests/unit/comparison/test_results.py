@@ -1,12 +1,14 @@
 import numpy as np
 import pytest
+from truth import wilson
 
 from cnnlab.comparison.curves import Axis, Measure, curve, curves
 from cnnlab.comparison.experiments import by_experiment, by_seed, differing_settings, experiment_of, folded_labels_of
-from cnnlab.comparison.results import over_seeds, results
+from cnnlab.comparison.results import over_seeds, results, tutorial_losses_of
 from cnnlab.comparison.statistics import Verdict, accuracy_interval, compare_answers, disagreements
+from cnnlab.fine_tuning.start import FineTuning
 from cnnlab.inference.confusion import confusion_matrix, worst_errors
-from cnnlab.inference.test_set import Predictions
+from cnnlab.inference.test_set import Predictions, pen_accuracy_of
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs.shelf import create_run, reference_runs
 from cnnlab.runs.writer import RunWriter
@@ -225,3 +227,57 @@ def test_a_curve_of_batches_is_not_smoothed_unless_that_is_asked_for():
     drawn = curve(run, Measure.BATCH_LOSS, Axis.STEP, points=100)
     losses = run.history().batches.set_index("step")["loss"]
     assert drawn["value"].tolist() == losses[drawn["x"].astype(int)].tolist()
+
+
+def test_on_people_a_run_that_trains_has_what_its_newest_epoch_says_and_an_ended_one_its_last_answer():
+    run = create_run(DEFINITIONS["module"], TrainingConfig(batch_size=30_000, epochs=2))
+    with RunWriter.claim(run) as writer:
+        writer.started(step=0, device="cpu")
+        writer.append_training(EpochEvent(1, 2, 0.5, 0.4, 0.9, 1.0, 60_000.0, pen_accuracy=0.8))
+        row = results([run]).loc[0]
+        assert (row["status"], row["pen_accuracy"]) == ("running", 0.8)
+        right, total = round(0.8 * 2_575), 2_575  # of the testing writers' digits
+        assert (row["pen_low"], row["pen_high"]) == pytest.approx(wilson(right, total))
+        writer.append_training(EpochEvent(2, 4, 0.5, 0.4, 0.9, 1.0, 60_000.0))
+        assert results([run]).loc[0, ["pen_accuracy", "pen_low", "pen_high"]].isna().all()
+        writer.finished()
+    assert results([run]).loc[0, ["pen_accuracy", "pen_low", "pen_high"]].isna().all()  # it has no weights to ask
+
+
+def test_an_ended_run_that_did_not_measure_it_is_asked_about_what_people_drew():
+    run = reference_runs()[0]
+    assert results([run]).loc[0, "pen_accuracy"] == pen_accuracy_of(run)
+
+
+def test_an_accuracy_comes_with_wilsons_interval_of_the_ten_thousand_test_images():
+    row = results([run_with([0.3, 0.0217])]).loc[0]
+    assert (row["accuracy_low"], row["accuracy_high"]) == pytest.approx(wilson(9_783, 10_000))
+
+
+def test_beside_the_tutorial_the_loss_of_the_same_epoch_counts_as_far_as_it_prints_any():
+    printed = DEFINITIONS["module"].tutorial_losses
+    for epochs in (1, 2, len(printed), len(printed) + 1):
+        run = run_with([0.5] * epochs, epochs=epochs)
+        beside = results([run]).loc[0, "beside_tutorial"]
+        if epochs <= len(printed):
+            assert beside == 0.5 - printed[epochs - 1]
+        else:
+            assert beside is None or np.isnan(beside)
+    assert tutorial_losses_of(run) == printed
+    start = FineTuning.of("run", "Before", 3, b"start"), b"start"
+    assert tutorial_losses_of(create_run(DEFINITIONS["module"], TrainingConfig(), start=start)) == ()
+
+
+def test_over_seeds_the_means_are_of_all_seeds_and_the_ends_of_one_each():
+    table = over_seeds([run_with([0.9, loss], seed=seed) for seed, loss in enumerate((0.1, 0.4, 0.25))])
+    assert table.columns.tolist() == [
+        "label",
+        "seeds",
+        "accuracy_mean",
+        "accuracy_low",
+        "accuracy_high",
+        "pen_accuracy_mean",
+        "train_loss_mean",
+    ]
+    numbers = ["seeds", "accuracy_mean", "accuracy_low", "accuracy_high", "train_loss_mean"]
+    assert table.loc[0, numbers].tolist() == pytest.approx([3, 0.75, 0.6, 0.9, 0.25])

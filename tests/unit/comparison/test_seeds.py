@@ -2,6 +2,7 @@ from math import sqrt
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from cnnlab.comparison.seeds import (
     Difference,
@@ -147,3 +148,55 @@ def test_a_p_value_at_the_limit_is_not_more_than_chance():
 def test_the_group_with_the_best_mean_comes_first_and_of_equals_the_earlier():
     groups = [OverSeeds((0.97, 0.96)), OverSeeds((0.99, 0.98)), OverSeeds((0.995, 0.1)), OverSeeds((0.96, 0.97))]
     assert best_first(groups) == [1, 0, 3, 2]
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 3, 4, 7, 19, 250])
+def test_the_quantiles_and_tails_are_scipys(freedom):
+    assert student_quantile(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=1e-6)
+    for t in (0, 0.01, 0.7, 2.1, 12.9, -2.1):
+        assert student_tail(t, freedom + 0.3) == pytest.approx(2 * stats.t.sf(abs(t), freedom + 0.3), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ((0.97, 0.98), (0.98, 0.985)),
+        ((0.9601, 0.9712, 0.9655), (0.9711, 0.9809)),
+        ((0.98, 0.981, 0.982, 0.983, 0.979), (0.9805, 0.9812, 0.984)),
+        ((0.1, 0.5, 0.9), (0.2, 0.2, 0.21, 0.22)),
+    ],
+)
+def test_two_groups_are_compared_as_scipy_does(first, second):
+    found, turned = (difference(OverSeeds(a), OverSeeds(b)) for a, b in ((first, second), (second, first)))
+    assert found.p_value == pytest.approx(stats.ttest_ind(first, second, equal_var=False).pvalue, abs=1e-6)
+    assert found.size == pytest.approx(abs(np.mean(first) - np.mean(second)), rel=1e-12)
+    assert (turned.size, turned.needed) == (found.size, found.needed)
+    spreads = np.var(first, ddof=1) + np.var(second, ddof=1)
+    z, z_power = stats.norm.ppf([0.975, 0.8])
+    assert found.needed == max(2, int(np.ceil((z + z_power) ** 2 * spreads / found.size**2 + z**2 / 4)))
+    interval = stats.t.interval(0.95, len(first) - 1, np.mean(first), stats.sem(first))
+    assert OverSeeds(first).interval == pytest.approx(np.clip(interval, 0, 1), abs=1e-7)
+
+
+@pytest.mark.parametrize("whole", range(2, 40))
+def test_so_many_seeds_are_needed_as_the_sample_size_formula_says_and_no_fewer(whole):
+    """Two groups of one spread s whose difference is d: n = 2 (1.95996 + 0.84162)² s² / d² + 1.95996² / 4."""
+    z, z_power = stats.norm.ppf([0.975, 0.8])
+    for shift, needed in ((-0.002, whole), (0.002, whole + 1)):
+        if whole + shift > z**2 / 4:
+            ratio = (whole + shift - z**2 / 4) / (z + z_power) ** 2  # of the summed variances to d²
+            half = np.sqrt(ratio) / 2 * 0.01  # a group of mean ± half has the variance 2 · half²
+            groups = [OverSeeds((mean - half, mean + half)) for mean in (0.5, 0.51)]
+            assert seeds_needed(*groups) == needed
+
+
+def test_an_interval_is_cut_where_no_accuracy_lies():
+    assert OverSeeds((0.0, 0.1)).interval[0] == 0
+    assert OverSeeds((1.0, 0.9)).interval[1] == 1
+    assert OverSeeds((0.5, 0.5, 0.5)).interval == (0.5, 0.5)
+
+
+def test_one_group_that_no_seed_moves_can_be_told_from_one_that_moves():
+    found = difference(OverSeeds((0.9, 0.9)), OverSeeds((0.97, 0.98)))
+    assert (found.p_value, found.needed) == (pytest.approx(2 * stats.t.sf(15, 1), abs=1e-6), 2)
+    assert difference(OverSeeds((0.9, 0.9)), OverSeeds((0.97, 0.97))) == Difference(pytest.approx(0.07), None, None)

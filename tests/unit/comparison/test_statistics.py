@@ -2,8 +2,16 @@ from math import comb
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from cnnlab.comparison.statistics import Verdict, accuracy_interval, compare_answers, disagreements, written_p
+from cnnlab.comparison.statistics import (
+    Verdict,
+    accuracy_interval,
+    compare_answers,
+    disagreements,
+    share_in_words,
+    written_p,
+)
 from cnnlab.inference.test_set import Predictions
 
 
@@ -50,3 +58,22 @@ def test_of_three_runs_those_images_count_on_which_any_differs():
     sure = ([0.9, 0.2, 0.9, 0.5], [0.9, 0.2, 0.9, 0.5], [0.9, 0.9, 0.9, 0.5])
     predictions = [Predictions(np.array(a), np.array(s)) for a, s in zip(answers, sure, strict=True)]
     assert disagreements(predictions).tolist() == [3, 1]
+
+
+@pytest.mark.parametrize(("only_first", "only_second"), [(0, 0), (0, 6), (1, 9), (40, 61), (7, 7), (600, 512)])
+def test_mcnemars_test_is_scipys_of_a_fair_coin(only_first, only_second):
+    first = np.repeat([1, 0], [only_first, only_second])
+    found = compare_answers(np.ones(len(first), np.int64), first, 1 - first).p_value
+    wanted = stats.binomtest(only_first, only_first + only_second).pvalue if len(first) else 1.0
+    assert found == pytest.approx(wanted, rel=1e-9)
+
+
+@pytest.mark.parametrize(("right", "total"), [(0, 1), (1, 1), (0, 10_000), (9_999, 10_000), (5, 7), (2_500, 2_575)])
+def test_the_interval_is_scipys_wilson(right, total):
+    low, high = stats.binomtest(right, total).proportion_ci(method="wilson")
+    assert accuracy_interval(right, total) == pytest.approx((low, high), abs=1e-12)
+
+
+def test_a_share_is_told_with_its_interval():
+    assert share_in_words(9_844, 10_000) == "98.44 % (95 % interval 98.18 to 98.66 %)"
+    assert share_in_words(1, 2) == "50.00 % (95 % interval 9.45 to 90.55 %)"

@@ -1,10 +1,12 @@
+from itertools import islice
+
 import numpy as np
 import pytest
 import torch
 
 from cnnlab.data import pen_digits
 from cnnlab.data.mnist import DataError
-from cnnlab.data.pen_digits import PARTS, TEST_BRUSHES, TESTING_DIGITS, TRAINING_DIGITS, load_drawn, load_strokes
+from cnnlab.data.pen_digits import PARTS, TEST_BRUSHES, TESTING_DIGITS, TRAINING_DIGITS, UNITS, load_drawn, load_strokes
 from cnnlab.drawing.pen import outlines_of, plain_drawings
 from cnnlab.fused.pen import drawn
 
@@ -42,10 +44,36 @@ def test_the_recipe_counts_the_digits_that_are_there(parts):
 def test_every_digit_has_strokes_that_fill_a_square_of_255(parts):
     for digits in parts.values():
         assert set(digits.labels.tolist()) == set(range(10))
+        assert max(stroke.max() for strokes in digits.strokes for stroke in strokes) == UNITS == 255
         for strokes in digits.strokes:
             points = np.concatenate(strokes)
             assert points.min() >= 0
             assert np.ptp(points, axis=0).max() > 250 or np.ptp(points, axis=0).max() == 0
+
+
+def test_strokes_are_the_steps_of_the_archive_added_up_one_digit_after_the_other(parts):
+    with np.load(pen_digits.ARCHIVE) as archive:
+        arrays = {name: archive[name] for name in archive.files if not name.endswith("_images")}
+    points = np.cumsum(arrays.pop("steps"), axis=1, dtype=np.int64).T % 256
+    told = {name: array.tolist() for name, array in arrays.items()}
+    counts, end, read = iter(told["point_counts"]), 0, {number: [] for number in range(3)}
+    for label, writer, count in zip(told["labels"], told["writers"], told["stroke_counts"], strict=True):
+        start, lengths = end, list(islice(counts, count))
+        end += sum(lengths)
+        read[told["writer_parts"][writer]].append((label, told["writer_names"][writer], lengths, points[start:end]))
+    assert end == len(points)
+    for digits, expected in zip(parts.values(), read.values(), strict=True):
+        labels, writers, lengths, points_of = zip(*expected, strict=True)
+        assert tuple(digits.labels) == labels
+        assert digits.writers == writers
+        assert [list(map(len, strokes)) for strokes in digits.strokes] == list(lengths)
+        assert all(map(np.array_equal, map(np.concatenate, digits.strokes), points_of))
+
+
+def test_the_first_digits_are_a_smaller_set(parts):
+    digits, few = parts["testing"], parts["testing"].first(3)
+    assert len(few) == len(few.writers) == len(few.strokes) == 3
+    assert few.labels.tolist() == digits.labels[:3].tolist()
 
 
 @pytest.mark.parametrize("part", ["choosing", "testing"])

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 
@@ -83,3 +85,22 @@ def test_a_runs_curve_before_scaling_is_of_its_own_logits_and_after_of_the_divid
         assert told["answers"].iloc[-1] == surest.sum()
         assert told["right"].iloc[-1] == pytest.approx((answers == labels)[surest].double().mean().item())
         assert error == expected_error(told)
+
+
+@pytest.mark.parametrize("apart", [0.2, 2, 9])
+def test_of_two_answers_the_temperature_is_the_one_that_states_how_often_each_is_right(apart):
+    """Right three times of four, the probability to state is 3/4: the logits must differ by ln 3."""
+    logits = torch.full((8, 10), -1e6)
+    logits[:, 3], logits[:, 4] = apart, 0
+    labels = torch.tensor([3, 3, 3, 4]).repeat(2)
+    assert temperature_for(logits, labels) == pytest.approx(apart / math.log(3), rel=1e-6)
+
+
+def test_a_probability_at_an_edge_belongs_to_the_range_above_and_an_empty_range_says_nothing():
+    logits = torch.full((3, 10), -1e3)
+    logits[:, 1:3] = 0
+    curve = reliability(logits, torch.tensor([1, 1, 7]))
+    assert curve["answers"].tolist() == [0, 3, 0, 0, 0, 0, 0]
+    assert curve["stated"].tolist()[1] == 0.5
+    assert curve["right"].tolist()[1] == pytest.approx(2 / 3)
+    assert curve.drop(1)[["stated", "right"]].isna().all(axis=None)

@@ -29,7 +29,7 @@ from cnnlab.sweeps.sweep import (
     waiting_runs_of,
 )
 from cnnlab.training.events import EpochEvent
-from cnnlab.training.recipe import InvalidConfig, TrainingConfig
+from cnnlab.training.recipe import SETTINGS, InvalidConfig, TrainingConfig
 
 
 def chosen(plan, *fields):
@@ -374,3 +374,112 @@ def test_runs_of_a_sweep_are_whose_plan_it_was_and_a_deleted_one_leaves_its_runs
         delete_sweep(each)
     advance_searches()
     assert (all_sweeps(), len(all_runs())) == ([], 4)
+
+
+def test_a_sweep_can_go_on_as_long_as_a_run_of_it_can():
+    sweep = Sweep.start(Plan({"epochs": 2, "seed": (0, 1)}))
+    first, second = sweep.runs()
+    assert not sweep.can_resume
+    with RunWriter.claim(first) as writer:
+        writer.finished()
+    assert not sweep.can_resume
+    with RunWriter.claim(second) as writer:
+        writer.stopped()
+    assert sweep.can_resume
+    assert sweep.resume() == 1
+    assert not sweep.can_resume
+    assert [run.id for run in waiting_runs()] == [second.id]
+
+
+def test_a_sweep_that_is_looked_at_and_not_changed_is_not_written(lab_home):
+    sweep = Sweep.start(Plan({"epochs": 1, "seed": (0, 1)}))
+    path = lab_home / "sweeps" / f"{sweep.id}.json"
+    before = path.stat().st_ino, path.stat().st_mtime_ns
+    with sweep.changing():
+        pass
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == before
+    with sweep.changing():
+        sweep.name = "Another"
+    assert find_sweep(sweep.id).name == "Another"
+
+
+def test_a_sweep_may_have_as_many_runs_as_is_said_and_no_more(monkeypatch):
+    monkeypatch.setattr(sweep_module, "MOST_RUNS", 3)
+    sweep = Sweep.start(Plan({"epochs": 1, "seed": (0, 1)}))
+    with pytest.raises(InvalidSweep, match="With 2 more runs the sweep has more than 3"):
+        sweep.add(Plan({"epochs": 1, "seed": (1, 2, 3)}))
+    assert (len(all_runs()), len(find_sweep(sweep.id).plans)) == (2, 1)
+    assert sweep.add(Plan({"epochs": 1, "seed": (1, 2)})) == 1
+    assert [len(each) for each in (all_runs(), sweep.run_ids, sweep.plans, find_sweep(sweep.id).plans)] == [3, 3, 2, 2]
+
+
+def test_what_a_sweep_lacks_of_a_plan_is_told_by_definition_and_recipe():
+    sweep = Sweep.start(Plan({"epochs": 1, "seed": (0, 1)}))
+    (own,) = {run.model for run in sweep.runs()}
+    (other,) = {"module", "sequential"} - {own}
+    lacking = sweep.recipes_lacking(Plan({"epochs": 1, "model": (own, other), "seed": (1, 2)}))
+    assert [(definition.name, config.seed) for definition, config in lacking] == [(own, 2), (other, 1), (other, 2)]
+
+
+def test_a_name_that_a_sweep_gives_itself_is_cut_to_eighty_characters():
+    fields = ["epochs", "batch_size", "optimizer", "learning_rate", "momentum", "weight_decay", "schedule"]
+    sweep = Sweep.start(Plan({name: SETTINGS[name].tried[:2] for name in fields}, draws=1))
+    whole = "Sweep over epochs, batch size, optimizer, learning rate, momentum, weight decay, schedule"
+    assert sweep.name == whole[:80] != whole
+
+
+def test_its_table_has_what_each_run_has_reached_and_nothing_of_what_has_not_begun():
+    sweep = Sweep.start(Plan({"epochs": 2, "validation": (5_000, 10_000)}))
+    first, second = sweep.runs()
+    with RunWriter.claim(first) as writer:
+        writer.started(step=0, device="cpu")
+        writer.append_training(EpochEvent(1, 469, 0.5, 0.4, 0.9, 1.0, 60_000.0, 0.45, 0.88))
+        writer.append_training(EpochEvent(2, 938, 0.3, 0.2, 0.95, 1.0, 60_000.0, 0.25, 0.93))
+        sweep.pruned_ids = [first.id, second.id]
+        assert sweep.table()["status"].tolist() == ["running", "queued"]
+        writer.stopped()
+    table = sweep.table()
+    numbers = ["epoch", "train_loss", "test_loss", "test_accuracy", "validation_accuracy"]
+    assert table.columns.tolist() == ["run", "status", "validation", *numbers]
+    assert table.loc[0].tolist() == [first.id, "pruned", 5_000, 2, 0.3, 0.2, 0.95, 0.93]
+    assert table.loc[1, ["run", "status", "validation", "epoch"]].tolist() == [second.id, "queued", 10_000, 0]
+    assert table.loc[1, numbers[1:]].isna().all()
+    assert "validation_accuracy" not in Sweep.start(Plan({"epochs": 1, "seed": (0, 1)})).table()
+
+
+def test_runs_of_a_sweep_keep_no_snapshots():
+    assert {run.snapshots for run in Sweep.start(Plan({"epochs": 1, "seed": (0, 1)})).runs()} == {0}
+
+
+def test_a_search_without_a_run_stays_at_the_next_start():
+    sweep = Sweep.start(Plan({"learning_rate": Between(1e-4, 1e-1)}, search=Search(2)))
+    settle_sweeps()
+    assert [(each.id, each.is_searching) for each in all_sweeps()] == [(sweep.id, True)]
+
+
+def test_a_sweep_that_is_not_there_is_told_with_the_beginning_of_what_was_asked_for():
+    with pytest.raises(NoSuchSweep) as told:
+        find_sweep("0123456789" * 5)
+    assert str(told.value) == f"There is no sweep {'0123456789' * 4!r} here."
+    with pytest.raises(NoSuchSweep):
+        waiting_runs_of("20261201-080000-000")
+
+
+def test_damaged_sweeps_are_told_with_the_newest_first(lab_home):
+    sweeps = [Sweep.start(Plan({"seed": (0, 1)})) for _ in range(3)]
+    for sweep in sweeps:
+        rewrite(sweep, lab_home, plans=[])
+    told = [str(error) for error in unreadable_sweeps()]
+    assert [sweep.id in error for sweep, error in zip(reversed(sweeps), told, strict=True)] == [True] * 3
+
+
+def test_a_sweep_is_kept_before_its_runs_are_made_so_that_none_is_ever_without_it(monkeypatch):
+    seen = []
+
+    def look_and_make(*arguments, **keywords):
+        seen.append([(each.id, each.run_ids) for each in all_sweeps()])
+        return create_run(*arguments, **keywords)
+
+    monkeypatch.setattr(sweep_module, "create_run", look_and_make)
+    sweep = Sweep.start(Plan({"epochs": 1, "seed": (0, 1)}))
+    assert seen == [[(sweep.id, [])]] * 2

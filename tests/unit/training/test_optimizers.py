@@ -1,6 +1,6 @@
 import pytest
 
-from cnnlab.training.optimizers import highest_learning_rate, learning_rate_at, with_change
+from cnnlab.training.optimizers import MOST_CHANGES, highest_learning_rate, learning_rate_at, with_change
 
 
 def test_a_constant_learning_rate_is_the_recipes():
@@ -30,3 +30,14 @@ def test_the_learning_rate_that_is_set_last_holds_until_another_is():
 def test_a_change_undoes_those_of_later_steps():
     assert with_change({5: 0.1, 9: 0.3}, 7, 0.2) == {5: 0.1, 7: 0.2}
     assert with_change({5: 0.1}, 5, 0.2) == {5: 0.2}
+    assert list(with_change({5: 0.1, 9: 0.3}, 9, 0.2).items()) == [(5, 0.1), (9, 0.2)]
+
+
+def test_a_run_can_be_changed_a_thousand_times():
+    changes = {}
+    for step in range(1, MOST_CHANGES + 1):
+        changes = with_change(changes, step, 0.1)
+    assert len(changes) == MOST_CHANGES == 1_000
+    with pytest.raises(ValueError, match="more than 1,000 times"):
+        with_change(changes, 1_001, 0.1)
+    assert len(with_change(changes, 1_000, 0.2)) == 1_000

@@ -1,4 +1,6 @@
+import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import click
 import pytest
@@ -6,9 +8,12 @@ from click.testing import CliRunner
 
 from cnnlab.charts.sweep import title_of
 from cnnlab.cli import train as command_line
+from cnnlab.storage.cores import available_cores
 from cnnlab.sweeps.plan import FIELDS, is_whole
-from cnnlab.training.recipe import SETTINGS, InvalidConfig, TrainingConfig
-from cnnlab.training.setting_kinds import Choice, Number, Switch, Whole, number, settings_of
+from cnnlab.training.recipe import PRESETS, SETTINGS, InvalidConfig, TrainingConfig, optimizer_arguments
+from cnnlab.training.setting_kinds import Choice, Number, Switch, Whole, default_of, number, settings_of
+
+MEASUREMENTS = Path(__file__).parents[3] / "cnnlab" / "guide" / "measurements.md"
 
 ANOTHER_VALUE = {"threads": TrainingConfig().threads + 1, "optimizer": "adam", "device": "cpu"}
 
@@ -127,3 +132,148 @@ def test_a_further_setting_is_one_edit(monkeypatch):
     assert CliRunner().invoke(command, ["--clip", "2.5"]).exit_code == 0
     assert given[0]["clip"] == 2.5
     assert "The longest gradient.  [default: 0]" in " ".join(CliRunner().invoke(command, ["--help"]).output.split(" "))
+
+
+# What a learner is offered: the default, what is allowed, the buttons beside a number, and what a sweep begins with.
+OFFERED = {
+    "epochs": (10, "a whole number from 1 to 1,000", None, "5 epochs, 10 epochs"),
+    "batch_size": (128, "a whole number from 1 to 60,000", None, "64, 128, 256"),
+    "optimizer": (
+        "rmsprop",
+        "one of rmsprop, sgd, nesterov, adam, adamw",
+        None,
+        "rmsprop, sgd, nesterov, adam, adamw",
+    ),
+    "learning_rate": (0.001, "a number above 0 and at most 1,000", 0.0005, "0.0003, 0.001, 0.003"),
+    "momentum": (0.9, "a number from 0 up to, not including, 1", 0.05, "0, 0.5, 0.9"),
+    "weight_decay": (0, "a number from 0 to 1", 0.0005, "0, 0.0005"),
+    "schedule": ("constant", "one of constant, one-cycle", None, "constant, one-cycle"),
+    "data": ("mnist", "one of mnist, mnist+pen", None, "mnist, mnist+pen"),
+    "augment": (False, "true or false", None, "off, on"),
+    "shift": (0, "a whole number from 0 to 4", None, "0 pixels, 1 pixel"),
+    "validation": (0, "a whole number from 0 to 30,000", None, ""),
+    "seed": (0, "a whole number from 0 to 4,294,967,295", None, "0, 1, 2"),
+    "device": ("auto", "one of auto, cpu, cuda, mps", None, ""),
+    "threads": (available_cores(), "a whole number from 1 to 256", None, ""),
+    "kernels": ("auto", "one of auto, fused, torch", None, "auto, fused, torch"),
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_learner_is_offered_what_the_lab_decided_on(name):
+    setting = SETTINGS[name]
+    tried = ", ".join(setting.written(value) for value in setting.tried)
+    step = setting.step if isinstance(setting, Number) else None
+    assert (default_of(TrainingConfig, name), setting.allowed, step, tried) == OFFERED[name]
+    assert getattr(TrainingConfig(), name) == default_of(TrainingConfig, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "at_least", "below", "at_most", "above"),
+    [
+        ("epochs", 1, 0, 1_000, 1_001),
+        ("batch_size", 1, 0, 60_000, 60_001),
+        ("learning_rate", 1e-300, 0, 1_000, 1_000.001),
+        ("momentum", 0, -1e-300, 1 - 2**-53, 1),
+        ("weight_decay", 0, -1e-300, 1, 1 + 2**-52),
+        ("shift", 0, -1, 4, 5),
+        ("validation", 0, -1, 30_000, 30_001),
+        ("seed", 0, -1, 2**32 - 1, 2**32),
+        ("threads", 1, 0, 256, 257),
+    ],
+)
+def test_a_recipe_takes_a_value_at_a_bound_and_none_beyond_it(name, at_least, below, at_most, above):
+    for value in (at_least, at_most):
+        assert getattr(TrainingConfig(**{name: value}), name) == value
+    for value in (below, above):
+        with pytest.raises(InvalidConfig, match=re.escape(f"{name} is {value!r}; allowed is {OFFERED[name][1]}.")):
+            TrainingConfig(**{name: value})
+
+
+def test_nesterov_takes_any_momentum_above_nothing():
+    assert TrainingConfig(optimizer="nesterov", momentum=1e-300).momentum == 1e-300
+    assert TrainingConfig(optimizer="sgd", momentum=0).momentum == 0
+
+
+def test_the_settings_of_a_recipe_are_given_by_name():
+    with pytest.raises(TypeError):
+        TrainingConfig(10)
+
+
+def paragraph(start):
+    """Return the paragraph of the guide that begins so, in one line."""
+    (found,) = (each for each in MEASUREMENTS.read_text(encoding="utf-8").split("\n\n") if each.startswith(start))
+    return " ".join(found.split())
+
+
+@pytest.mark.parametrize(
+    ("name", "described"), [("speedrun", "The *Speedrun* recipe is SGD"), ("drawing", "*For drawing* is SGD")]
+)
+def test_the_guide_says_what_a_preset_is(name, described):
+    text = paragraph(described)
+    config = TrainingConfig(**PRESETS[name])
+    for words in (
+        "SGD with Nesterov momentum",
+        f"a {config.schedule} schedule up to {config.learning_rate},",
+        f"weight decay {config.weight_decay},",
+        f"batches of {config.batch_size},",
+    ):
+        assert words in text
+    assert config.optimizer == "nesterov"
+    assert ("images shifted by up to a pixel" in text) == (config.shift == 1)
+    assert ("four drawings of each of" in text) == config.has_pen_digits
+    assert not config.augment
+
+
+def test_the_guide_says_for_how_many_epochs_a_preset_trains():
+    text = MEASUREMENTS.read_text(encoding="utf-8")
+    assert f"With {PRESETS['speedrun']['epochs']} epochs" in paragraph("The *Speedrun* recipe is SGD")
+    assert f"| *For drawing*, {PRESETS['drawing']['epochs']} epochs |" in text
+    assert f"| tutorial, {TrainingConfig(**PRESETS['tutorial']).epochs} epochs |" in text
+
+
+def test_an_epoch_has_the_images_that_validation_leaves_and_four_drawings_of_each_pen_digit():
+    config = TrainingConfig(data="mnist+pen", validation=1_000, batch_size=500, epochs=3)
+    assert (config.mnist_images, config.images_per_epoch) == (59_000, 59_000 + 4 * 13_852)
+    assert "drawings of each of 13,852 pen digits" in paragraph("*For drawing* is SGD")
+    assert (config.steps_per_epoch, config.total_steps) == (229, 687)  # of 228 whole batches and one of 408 images
+    assert (replace(config, data="mnist").steps_per_epoch, TrainingConfig().total_steps) == (118, 4_690)
+    assert TrainingConfig(data="mnist+pen").described()[5] == "trained on mnist+pen"
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "arguments"),
+    [
+        ("rmsprop", {"momentum": 0.7}),
+        ("sgd", {"momentum": 0.7}),
+        ("nesterov", {"momentum": 0.7, "nesterov": True}),
+        ("adam", {"betas": (0.7, 0.999)}),
+        ("adamw", {"betas": (0.7, 0.999)}),
+    ],
+)
+def test_an_optimizer_is_given_what_the_recipe_says(optimizer, arguments):
+    config = TrainingConfig(optimizer=optimizer, learning_rate=0.3, momentum=0.7, weight_decay=0.01)
+    assert optimizer_arguments(config) == {"lr": 0.3, "weight_decay": 0.01, **arguments}
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "written"),
+    [
+        (Whole(label="", help="", low=0, high=10_000), 1_234, "1,234"),
+        (Whole(label="", help="", low=0, high=10_000, unit="row"), 1_234, "1,234 rows"),
+        (Whole(label="", help="", low=0, high=10_000, unit="row"), 1, "1 row"),
+        (Whole(label="", help="", low=0, high=10_000, is_name=True), 1_234, "1234"),
+        (Number(label="", help="", low=0, high=1, step=1), 0.00050, "0.0005"),
+        (Choice(label="", help="", choices=("a", "b"), titles={"a": "Apple"}), "a", "a"),
+        (Switch(label="", help=""), True, "on"),
+        (Switch(label="", help=""), False, "off"),
+    ],
+)
+def test_a_value_is_written_as_people_read_it(setting, value, written):
+    assert setting.written(value) == written
+
+
+@pytest.mark.parametrize(("always", "words"), [(False, ["", "at 2"]), (True, ["at 1", "at 2"])])
+def test_a_default_goes_without_saying_unless_it_is_always_named(always, words):
+    setting = Number(label="", help="", low=0, high=3, step=1, phrase="at {}", default=1, is_always_named=always)
+    assert [setting.described(value) for value in (1, 2)] == words
