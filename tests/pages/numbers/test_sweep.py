@@ -1,13 +1,15 @@
 import pytest
+import streamlit as st
 
 from cnnlab.models.definitions import DEFINITIONS
-from cnnlab.runs.shelf import create_run
+from cnnlab.runs.shelf import create_run, delete_run
 from cnnlab.runs.writer import RunWriter
 from cnnlab.sweeps.plan import Plan, Search
 from cnnlab.sweeps.search import advance_searches
 from cnnlab.sweeps.sweep import Sweep, find_sweep
 from cnnlab.training.events import EpochEvent
 from cnnlab.training.recipe import TrainingConfig
+from cnnlab.ui.frame import live
 
 ACCURACIES = {(0.001, 0): 0.9611, (0.001, 1): 0.9733, (0.01, 0): 0.9845, (0.01, 1): 0.1028}
 
@@ -162,3 +164,80 @@ def test_what_a_plan_costs_goes_by_the_median_speed_of_the_newest_runs(open_page
     page = open_page("sweep")  # nine runs of three epochs of 60,000 images: 1,620,000 at 20,000 a second
     told = "9 runs over learning rate 0.0003, 0.001, 0.003 and seed 0, 1, 2: about 1 min 21 s of training"
     assert any(told in each.value for each in page.caption)
+
+
+def progress(page):
+    return page.get("progress")[0].proto
+
+
+def made_captions(page):
+    return [each.value.replace("\\", "") for each in page.caption if each.value.startswith("It made ")]
+
+
+def test_a_search_counts_the_runs_that_it_is_still_to_make_until_it_is_stopped(open_page):
+    sweep = Sweep.start(Plan({"epochs": 1, "threads": 1, "learning_rate": (0.001, 0.003, 0.01)}, search=Search(3)))
+    advance_searches()
+    for run in find_sweep(sweep.id).runs():
+        finish(run, 0.96, validation_accuracy=0.97)
+    done = len(find_sweep(sweep.id).runs())
+    page = open_page("sweep")
+    assert (progress(page).text, progress(page).value) == (f"{done} of 3 runs ended", 100 * done // 3)
+    assert made_captions(page) == []
+    find_sweep(sweep.id).end_search()
+    page.run()
+    runs = "1 run" if done == 1 else f"{done} runs"
+    assert (progress(page).text, progress(page).value) == (f"{done} of {runs} ended", 100)
+    assert made_captions(page) == [
+        f"It made {done} of 3 runs: it was stopped, or found no other settings that are allowed."
+    ]
+
+
+def test_a_search_that_made_all_its_runs_and_a_sweep_that_has_all_say_nothing_of_any_lacking(sweep, open_page):
+    assert made_captions(open_page("sweep")) == []
+    search = Sweep.start(Plan({"epochs": 1, "threads": 1, "learning_rate": (0.001, 0.003)}, search=Search(1)))
+    advance_searches()
+    find_sweep(search.id).end_search()
+    assert len(find_sweep(search.id).run_ids) == 1
+    assert made_captions(open_page("sweep", sweep=search.id)) == []
+
+
+def test_runs_that_were_deleted_are_not_counted_and_those_that_a_search_broke_off_are(sweep, open_page):
+    first, *_, last = sweep.runs()
+    delete_run(first)
+    with RunWriter.claim(last) as writer:
+        writer.stopped()
+    with sweep.changing():
+        sweep.pruned_ids.append(last.id)
+    page = open_page("sweep")
+    assert (progress(page).text, progress(page).value) == ("3 of 3 runs ended, 1 of them early", 100)
+    assert page.dataframe[0].value["Status"].tolist() == ["finished", "finished", "pruned"]
+
+
+def test_what_the_charts_show_is_said_below_them(open_page):
+    sweep = Sweep.start(Plan({"epochs": (1, 2), "threads": 1, "learning_rate": (0.001, 0.01)}))
+    for run in sweep.runs():
+        finish(run, 0.97)
+    captions = [each.value for each in open_page("sweep").caption]
+    assert "The mean test accuracy of the runs in each cell. Click one to compare its runs." in captions
+    assert any(each.startswith("Filled: the mean over all runs with that value") for each in captions)
+
+
+def test_a_sweep_is_looked_at_each_second_and_can_be_stopped_while_it_trains_alone(sweep, open_page, monkeypatch):
+    paces = []
+    fragment = st.fragment
+    monkeypatch.setattr(live, "_seen", {})  # nobody else looks
+    monkeypatch.setattr(st, "fragment", lambda part, run_every: paces.append(run_every) or fragment(part))
+    page = open_page("sweep")
+
+    def disabled():
+        return {each.label: each.disabled for each in page.button if each.label in ("Stop all", "Resume")}
+
+    assert (paces, disabled()) == ([1.0], {"Stop all": False, "Resume": True})
+    with RunWriter.claim(sweep.runs()[-1]) as writer:
+        writer.stopped()
+    page.run()
+    assert (paces, disabled()) == ([1.0, None], {"Stop all": True, "Resume": False})
+    with RunWriter.claim(sweep.runs()[-1]) as writer:
+        writer.finished()
+    page.run()
+    assert disabled() == {"Stop all": True, "Resume": True}

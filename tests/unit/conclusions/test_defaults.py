@@ -2,7 +2,7 @@ import pytest
 
 from cnnlab.conclusions.defaults import networks_to_draw_for, newest_good, pair_to_compare, runs_of_sweeps
 from cnnlab.models.definitions import DEFINITIONS
-from cnnlab.runs.shelf import all_runs, create_run, reference_runs
+from cnnlab.runs.shelf import all_runs, create_run, delete_run, reference_runs
 from cnnlab.runs.writer import RunWriter
 from cnnlab.sweeps.plan import Plan
 from cnnlab.sweeps.sweep import Sweep
@@ -89,3 +89,28 @@ def test_a_run_of_a_network_that_is_written_otherwise_now_is_no_partner(monkeypa
     ended("sequential")
     monkeypatch.setattr(type(DEFINITIONS["module"]), "source", property(lambda self: "another one"))
     assert compared() == []
+
+
+def test_a_newer_run_of_a_network_that_is_not_the_tutorials_hides_no_pair():
+    sequential, module = ended("sequential"), ended("module")
+    ended("residual")
+    assert compared() == [sequential.id, module.id]
+
+
+def test_a_run_that_was_deleted_just_now_is_chosen_nowhere():
+    older, newest = ended("sequential"), ended("module")
+    runs = all_runs()
+    delete_run(newest)
+    assert newest_good(runs, set()).id == older.id
+
+
+def test_a_run_that_is_right_on_nine_of_ten_is_good_and_on_fewer_is_not():
+    worse, good = ended("module", accuracy=0.8999), ended("sequential", accuracy=0.9)
+    assert newest_good([worse], set()) is None
+    assert newest_good([worse, good], set()).id == good.id
+
+
+def test_where_only_the_run_for_drawing_is_good_it_is_alone():
+    runs = [run for run in reference_runs() if run.id == "reference-drawing"]
+    assert networks_to_draw_for(runs, set()) == runs
+    assert networks_to_draw_for([], set()) == []

@@ -118,3 +118,30 @@ def test_of_single_seeds_the_best_is_named_and_nothing_is_tested():
 
 def test_repeats_of_one_run_have_no_verdict():
     assert told([ended() for _ in range(3)], [DRAWN] * 3, names="AAA") == ""
+
+
+def test_networks_that_err_on_the_same_drawings_have_none_that_only_one_reads(two):
+    """1 - 2 / 500 = 99.6 %."""
+    others = wrong(DRAWN, 1, 2) * 7
+    assert told(two, [wrong(DRAWN, 1, 2), others]) == (
+        "On digits drawn by people A is right on 99.60 % (95 % interval 98.55 to 99.89 %), B on 99.60 % (95 % interval "
+        "98.55 to 99.89 %): no more than chance would explain, p = 1."
+    )
+
+
+def test_each_run_without_answers_is_named_once():
+    runs = [ended(seed=seed, learning_rate=rate) for rate in (0.001, 0.003) for seed in range(2)]
+    lacking = {run.id: "There are no pen digits." for run in runs}
+    assert told(runs, [None, None, DRAWN, None], names="AABC", lacking=lacking) == (
+        "On digits drawn by people nothing is compared: A has no answers to them. There are no pen digits. C has no "
+        "answers to them. There are no pen digits."
+    )
+
+
+def test_of_three_recipes_with_seeds_the_best_two_are_compared():
+    runs = [ended(seed=seed, learning_rate=rate) for rate in (0.001, 0.003, 0.01) for seed in range(2)]
+    drawn = [wrong(DRAWN, *range(count)) for count in (99, 101, 9, 11, 49, 51)]
+    found = told(runs, drawn, names="AABBCC")
+    assert found.startswith("On digits drawn by people B is best, 98.00 % ")
+    assert "and C the next best, 90.00 % " in found
+    assert "a difference of 8.00 percentage points, " in found

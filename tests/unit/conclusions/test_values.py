@@ -1,4 +1,5 @@
 import pandas as pd
+import pytest
 
 from cnnlab.conclusions.values import answer, collapses, values_of
 
@@ -68,3 +69,57 @@ def test_several_settings_are_named_together():
 
 def test_nothing_finished_is_no_value():
     assert values_of(table((0.001, 0, float("nan"), "queued")), ("learning_rate",), "test_accuracy") == []
+
+
+def test_of_three_values_the_second_best_is_held_against_the_best():
+    rows = [(0.01, 0, 0.91, "finished"), *CLEAR]
+    assert "The next best is learning rate 0.001 with 91.02 % (95 % interval " in told(rows)
+    assert "learning rate 0.01" not in told(rows)
+    assert "The next best is learning rate 0.001 with 91.02 % " in told([*CLEAR, (0.01, 0, 0.9, "finished")])
+
+
+def test_one_seed_alone_goes_nowhere():
+    assert told([(0.001, 0, 0.97, "finished")], tried=("seed",)) == "The mean accuracy is 97.00 % (one seed)."
+    assert told([(0.001, 0, 0.97, "finished")], tried=(), is_running=True) == (
+        "So far, the mean accuracy is 97.00 % (one seed)."
+    )
+
+
+def test_each_value_with_which_runs_collapsed_is_named():
+    rows = [(rate, seed, 0.1 if seed < 2 else 0.97, "finished") for rate in (0.01, 0.03) for seed in range(3)]
+    rows += [(0.001, 0, 0.98, "finished")]
+    assert collapses(values_of(table(*rows), ("learning_rate", "seed"), "test_accuracy")) == (
+        "Collapsed, and counted as they are: 2 of 3 runs with learning rate 0.01; 2 of 3 runs with learning rate 0.03."
+    )
+    assert collapses(values_of(table(*CLEAR), ("learning_rate", "seed"), "test_accuracy")) == ""
+
+
+def test_seeds_that_collapsed_are_counted_without_the_name_of_a_value():
+    rows = table((0.01, 0, 0.1, "finished"))
+    assert collapses(values_of(rows, ("seed",), "test_accuracy")) == "Collapsed, and counted as they are: 1 of 1 run."
+
+
+def test_a_run_collapses_on_mnist_whatever_accuracy_is_looked_at():
+    rows = table((0.01, 0, 0.1, "finished"), (0.01, 1, 0.97, "finished"), (0.01, 2, 0.97, "finished"))
+    rows["pen_accuracy"] = [0.9, 0.1, None]
+    (value,) = values_of(rows, ("learning_rate",), "pen_accuracy")
+    assert (value.collapsed, value.run_ids, value.seeds.accuracies) == (1, ("run0", "run1"), (0.9, 0.1))
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "name"),
+    [
+        ("model", "module", "nn.Module"),
+        ("model", "Rows", "Rows"),  # somebody's own
+        ("learning_rate", 0.003, "learning rate 0.003"),
+        ("batch_size", 64, "batch size 64"),
+        ("optimizer", "adamw", "optimizer adamw"),
+        ("schedule", "one-cycle", "schedule one-cycle"),
+        ("kernels", "torch", "backend torch"),
+        ("epochs", 1, "1 epoch"),
+        ("momentum", 0.5, "momentum 0.5"),
+    ],
+)
+def test_a_value_is_called_as_people_call_it(setting, value, name):
+    rows = table((0.001, 0, 0.97, "finished"), **{setting: [value]})
+    assert [each.name for each in values_of(rows, (setting,), "test_accuracy")] == [name]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cnnlab.conclusions.verdicts import conclusion, differing_in_words, what_differs
+from cnnlab.conclusions.verdicts import Conclusion, conclusion, differing_in_words, what_differs
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs.shelf import create_run
 from cnnlab.runs.writer import RunWriter
@@ -160,3 +160,95 @@ def test_repeats_of_one_run_are_said_to_be_alike():
 )
 def test_what_differs_begins_the_sentence(names, words):
     assert differing_in_words(names) == words
+
+
+def test_a_difference_of_one_setting_is_credited_without_reserve():
+    found = told([ended(), ended(learning_rate=0.003)], [DIGITS, wrong_on(*range(20))])
+    assert found.sentence == (
+        "Only the learning rate differs: A is right on 20 of MNIST's test images that B misses, B on 0 that A misses: "
+        "of these two trained networks A is the better one, by more than chance, p < 0.001."
+    )
+    assert found.advice.startswith("One training of each says nothing of the learning rate: ")
+
+
+def seeds_around(mean, count=3, **recipe):
+    """Return runs of some seeds of which the first three reach a mean with a spread of 0.2 percentage points."""
+    offsets = (-0.002, 0, 0.002, 0)[:count]
+    return [ended(seed=seed, accuracy=mean + offset, **recipe) for seed, offset in enumerate(offsets)]
+
+
+@pytest.mark.parametrize(
+    ("better", "count", "advice"),
+    [
+        (0.985, 3, "To be sure to find such a difference takes about 4 seeds of each."),
+        (0.985, 4, "To be sure to find such a difference takes about 4 seeds of each."),
+        (0.9856, 3, ""),
+        (0.982, 3, ""),
+    ],
+)
+def test_a_difference_that_was_found_by_luck_comes_with_how_many_seeds_would_find_it_surely(better, count, advice):
+    """With three seeds (1.96 + 0.84)² · 2 · 0.2² / 0.5² + 0.96 = 3.5 are needed, or with 0.56 for 0.5 just three.
+
+    With a spread of √(2/3) · 0.2 for the fourth 3.05. A difference that was not found has it in its sentence.
+    """
+    runs = [*seeds_around(0.98), *seeds_around(better, count, learning_rate=0.003)]
+    found = told(runs, [wrong_on(number) for number in range(len(runs))], "AAA" + "B" * count)
+    assert ("more than chance would explain" in found.sentence) is (better > 0.982)
+    assert found.advice == advice
+
+
+def test_which_of_several_differences_matters_is_said_of_two_recipes_alone_and_only_if_one_is_better():
+    def sentence(*groups):
+        runs = [run for group in groups for run in group]
+        called = "".join(name * len(group) for name, group in zip("ABC", groups, strict=False))
+        return told(runs, [wrong_on(number) for number in range(len(runs))], called).sentence
+
+    first, better = seeds_around(0.95), seeds_around(0.98, learning_rate=0.003, batch_size=64)
+    alike, third = seeds_around(0.951, learning_rate=0.01, batch_size=64), seeds_around(0.93, batch_size=256)
+    reserve = "; which of the differences it comes from cannot be told."
+    assert sentence(first, better).endswith(reserve)
+    assert not sentence(first, alike).endswith(reserve)
+    assert sentence(first, better, third).endswith("more than chance would explain, p < 0.001.")
+    assert sentence(first, seeds_around(0.98, learning_rate=0.003)).endswith("p < 0.001.")
+
+
+def test_recipes_that_answer_alike_seed_by_seed_are_not_told_apart_and_no_others_are():
+    runs = [ended(seed=seed, learning_rate=rate) for rate in (0.001, 0.003) for seed in (0, 1)]
+    alike = [wrong_on(1), wrong_on(2)] * 2
+    assert told(runs, alike, "AABB").sentence == (
+        "Only the learning rate differs: with each of 2 seeds, A and B give the same answer to every test image: no "
+        "seed tells them apart."
+    )
+    assert "same answer" not in told(runs, [*alike[:3], wrong_on(3)], "AABB").sentence
+    others = [*runs[:2], ended(seed=1, learning_rate=0.003), ended(seed=2, learning_rate=0.003)]
+    assert "same answer" not in told(others, [DIGITS] * 4, "AABB").sentence
+
+
+def test_one_recipe_with_a_single_seed_leaves_it_open():
+    runs = [*seeds_around(0.98), ended(learning_rate=0.003, accuracy=0.97)]
+    assert told(runs, [DIGITS] * 4, "AAAB") == Conclusion(
+        "2 recipes are compared (learning rate, seed): A has the best test accuracy, 98.00 % (95 % interval 97.50 to "
+        "98.50 %, 3 seeds), and B the next best, 97.00 % (one seed); whether that is more than chance cannot be told "
+        "while 1 of them has a single seed.",
+        "More seeds of each tell them apart. Below, each two trained networks are compared on the same images.",
+    )
+
+
+def test_seeds_that_did_not_finish_are_no_seeds_to_compare():
+    runs = [ended(seed=seed, ending=ending) for seed, ending in ((0, "stopped"), (1, "stopped"), (2, "failed"))]
+    assert told(runs, names="AAA").sentence == "Only the seed differs: 3 trainings of A, the same answers."
+
+
+def test_repeats_that_differ_are_counted():
+    runs = [ended() for _ in range(3)]
+    answers = [wrong_on(1), wrong_on(2), wrong_on(1)]
+    assert told(runs, answers, "AAA").sentence == "Nothing differs: 3 trainings of A, 2 different sets of answers."
+
+
+def test_a_network_that_was_written_otherwise_differs_in_its_source(monkeypatch):
+    runs = [ended("module"), ended("module"), ended("sequential")]
+    assert what_differs(runs[:2]) == []
+    assert what_differs(runs[1:]) == ["definition"]
+    monkeypatch.setattr(runs[0], "source", "another one")
+    assert what_differs(runs[:2]) == ["source"]
+    assert what_differs(runs) == ["definition", "source"]

@@ -11,9 +11,11 @@ from cnnlab.drawing.my_digits import (
     add,
     delete_all,
     keep,
+    lines_of,
     my_digits,
     my_digits_path,
     parse,
+    strokes_in,
     take_back,
 )
 from cnnlab.drawing.strokes import Stroke
@@ -230,3 +232,54 @@ def test_each_learner_has_digits_of_his_own(lab_home):
     assert [each.digit for each in my_digits("Ada").digits] == [7]
     assert (len(my_digits("Bob")), len(my_digits())) == (0, 1)
     assert my_digits_path().parent == lab_home
+
+
+def test_a_file_may_be_as_long_and_as_large_as_the_limits():
+    assert len(parse((line() + b"\n") * 2_000)) == 2_000
+    content = line() + b"\n"
+    assert len(parse(content + b" " * (20_000_000 - len(content)))) == 1
+    with pytest.raises(InvalidDigits, match="has 20 MB; at most 20 MB are read"):
+        parse(content + b" " * (20_000_001 - len(content)))
+
+
+@pytest.mark.parametrize(("size", "told"), [(20_499_990, 20), (20_500_001, 21)])
+def test_how_large_a_file_is_is_said_in_whole_megabytes(size, told):
+    with pytest.raises(InvalidDigits, match=f"has {told} MB; at most 20 MB"):
+        parse(bytes(size))
+
+
+@pytest.mark.parametrize(
+    "at_the_limit",
+    [
+        line(digit=9),
+        line(digit=0),
+        line(strokes=stroke() * 50),
+        line(strokes=stroke(points=[[140, 50], [140, 60]] * 2_500)),  # 4,999 ways of 10 pixels
+        line(strokes=stroke(points=[[140, 0], [140, 2_000]] * 13)),  # 50,000 pixels
+    ],
+)
+def test_a_digit_may_have_as_much_as_the_limits(at_the_limit):
+    assert len(parse(at_the_limit)) == len(strokes_in(at_the_limit)) == 1
+
+
+@pytest.mark.parametrize(
+    ("damaged", "told"),
+    [
+        (line(strokes=[]), '"strokes" must be a list of 1 to 50'),
+        (line(strokes=stroke() * 51), '"strokes" must be a list of 1 to 50'),
+        (line(strokes=stroke(points=[])), '"points" must be a list of'),
+        (line(strokes=stroke(points="12")), '"points" must be a list of'),
+        (line(strokes=stroke(points=7)), '"points" must be a list of'),
+        (line(strokes=stroke(points=[[1, 2]] * 5_001)), "at most 5,000 points"),
+        (line(strokes=stroke(points=[[0, 0], [2_001, 0]] * 13)), "at most 50,000 pixels long"),
+    ],
+)
+def test_what_is_wrong_with_a_line_is_said(damaged, told):
+    with pytest.raises(InvalidDigits, match=told):
+        strokes_in(damaged)
+
+
+def test_digits_are_written_as_they_are_read():
+    digits = [MyDigit(7, SEVEN), MyDigit(1, ONE)]
+    assert parse(lines_of(digits)) == digits
+    assert lines_of(digits).count(b"\n") == 2

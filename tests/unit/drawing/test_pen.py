@@ -4,7 +4,15 @@ import torch
 
 from cnnlab.data.pen_digits import PenDigits, load_strokes
 from cnnlab.drawing.my_digits import MyDigit
-from cnnlab.drawing.pen import centred, outlines_of, pencil_line, plain_drawings, random_drawings, with_own
+from cnnlab.drawing.pen import (
+    centred,
+    load_pen_data,
+    outlines_of,
+    pencil_line,
+    plain_drawings,
+    random_drawings,
+    with_own,
+)
 from cnnlab.drawing.preparation import prepare
 from cnnlab.drawing.strokes import Stroke, ink_of
 from cnnlab.fused.pen import drawn
@@ -88,3 +96,61 @@ def test_ones_own_digit_is_drawn_as_the_canvas_prepares_it():
     (image,) = drawn(outlines_of(mixed), torch.tensor([0]), plain_drawings(1, brush=20))[:, 0].numpy()
     prepared = prepare(ink_of(seven.strokes)).centred
     assert np.abs(image - prepared).sum() < 0.05 * prepared.sum()
+
+
+def parts_of(drawings):
+    """Return what seven numbers decide: the angle, shear, stretch and extent, the middle (x, y), and the brush."""
+    matrices = drawings[:, [0, 1, 3, 4]].view(-1, 2, 2).double()
+    wide = matrices[:, :, 0].norm(dim=1)
+    high = torch.linalg.det(matrices) / wide
+    shear = (matrices[:, :, 0] * matrices[:, :, 1]).sum(1) / wide / high
+    angle = torch.atan2(matrices[:, 1, 0], matrices[:, 0, 0])
+    return torch.stack(
+        [angle, shear, (wide / high).log(), (wide * high).sqrt(), drawings[:, 2], drawings[:, 5], drawings[:, 6]]
+    )
+
+
+def test_a_random_drawing_is_as_large_as_promised_and_lies_within_a_pixel_of_the_middle():
+    *_, extent, right, down, _ = parts_of(random_drawings(20_000, torch.Generator().manual_seed(0)))
+    for numbers, low, high in ((extent, 160, 200), (right, 140, 141), (down, 140, 141)):
+        assert low - 1e-3 <= numbers.min() < low + 0.002 * (high - low)
+        assert high + 1e-3 >= numbers.max() > high - 0.002 * (high - low)
+
+
+def test_what_is_random_in_a_drawing_is_so_by_itself():
+    related = torch.corrcoef(parts_of(random_drawings(20_000, torch.Generator().manual_seed(0))).double())
+    assert (related - torch.eye(7)).abs().max() < 0.03
+
+
+def test_a_drawing_takes_seven_numbers_so_that_a_seed_draws_the_same_again():
+    generator, plain = torch.Generator().manual_seed(5), torch.Generator().manual_seed(5)
+    random_drawings(100, generator)
+    torch.rand(700, generator=plain)
+    assert torch.rand(1, generator=generator) == torch.rand(1, generator=plain)
+
+
+@pytest.mark.parametrize(("height", "points"), [(3.9 / 255, 4), (4 / 255, 4), (4.1 / 255, 5)])
+def test_a_curve_that_leaves_its_chord_by_more_than_a_unit_is_drawn_in_two_pieces(height, points):
+    # The curve's middle lies at three quarters of the corner's height, and its chord at a half.
+    stroke = np.array([[-1.0, 0.0], [0.0, height], [1.0, 0.0]])
+    line = pencil_line(stroke)
+    assert len(line) == points
+    if points == 5:
+        assert line[2] == pytest.approx([0, 0.75 * height])
+    assert len(pencil_line(stroke + np.array([3.0, 0.0]))) == points
+
+
+def test_ones_own_digit_is_made_large_however_small_it_is_and_a_touch_stays_one():
+    mixed = with_own(load_strokes("training").first(10), [own(1, (100.0, 50.0), (100.0, 51.5)), own(0, (140.0, 140.0))])
+    assert np.ptp(mixed.strokes[0][0], axis=0).tolist() == pytest.approx([0, 255])
+    assert mixed.strokes[5][0].shape == (1, 2)
+    assert np.isfinite(mixed.strokes[5][0]).all()
+
+
+def test_strokes_are_not_loaded_where_nobody_trains_on_them():
+    assert load_pen_data(with_training=False).outlines is None
+
+
+@pytest.mark.slow
+def test_all_strokes_are_loaded_where_somebody_trains_on_them():
+    assert len(load_pen_data(with_training=True).outlines) == len(load_strokes("training"))

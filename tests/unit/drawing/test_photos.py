@@ -1,15 +1,18 @@
 import io
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
+from scipy.stats import median_abs_deviation
 from truth import moments
 
 from cnnlab.drawing import photos as pictures
+from cnnlab.drawing.paper import separating_level
 from cnnlab.drawing.photos import SeveralDigits, UnreadablePicture, picture_on_canvas, picture_steps
 from cnnlab.drawing.preparation import ink, prepare
 from cnnlab.drawing.strokes import Stroke, ink_of
@@ -368,3 +371,261 @@ def test_a_clean_drawing_loses_its_speck_and_nothing_else():
     with_speck = scan().copy()
     with_speck[10:16, 250:256] = 0
     np.testing.assert_array_equal(picture_on_canvas(file_of(with_speck)), picture_on_canvas(file_of(scan())))
+
+
+@pytest.mark.parametrize("brand", [b"heic", b"heix", b"mif1", b"heim", b"hevc"])
+def test_all_that_phones_call_heic_is_told(brand):
+    with pytest.raises(UnreadablePicture, match="This is a HEIC picture"):
+        picture_on_canvas(b"\0\0\0\x18ftyp" + brand + bytes(40))
+
+
+@pytest.mark.parametrize(
+    ("start", "told"),
+    [(b"MM\0*", "This is a TIFF picture"), (b"<?xml version", "This is an XML file, as SVG drawings are")],
+)
+def test_of_rarer_kinds_it_is_said_what_they_are(start, told):
+    with pytest.raises(UnreadablePicture, match=told):
+        picture_on_canvas(start + bytes(40))
+    with pytest.raises(UnreadablePicture, match="This file is no picture"):
+        picture_on_canvas(b" " + start + bytes(40))
+
+
+@pytest.mark.parametrize(("size", "told"), [(20_499_990, 20), (20_500_001, 21)])
+def test_how_large_a_file_is_is_said_in_whole_megabytes(size, told):
+    with pytest.raises(UnreadablePicture, match=f"has {told} MB; at most 20 MB are read"):
+        picture_on_canvas(bytes(size))
+
+
+def test_a_file_may_be_as_large_as_the_limit(monkeypatch):
+    content = file_of(scan())
+    monkeypatch.setattr(pictures, "MOST_BYTES", len(content))
+    picture_on_canvas(content)
+    monkeypatch.setattr(pictures, "MOST_BYTES", len(content) - 1)
+    with pytest.raises(UnreadablePicture, match="MB are read"):
+        picture_on_canvas(content)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_a_picture_may_have_as_many_pixels_as_the_limit(kind, monkeypatch):
+    content = file_of(scan(), kind)
+    monkeypatch.setattr(pictures, "_MOST_PROGRESSIVE_PIXELS", 1)
+    monkeypatch.setitem(pictures.MOST_PIXELS, kind, 280 * 280)
+    picture_on_canvas(content)
+    monkeypatch.setitem(pictures.MOST_PIXELS, kind, 280 * 280 - 1)
+    with pytest.raises(UnreadablePicture, match="280 × 280 pixels; at most 0 million"):
+        picture_on_canvas(content)
+
+
+def test_a_jpeg_that_appears_in_steps_has_a_limit_of_its_own(monkeypatch):
+    content = file_of(scan(), "JPEG", progressive=True)
+    monkeypatch.setitem(pictures.MOST_PIXELS, "JPEG", 1)
+    monkeypatch.setattr(pictures, "_MOST_PROGRESSIVE_PIXELS", 280 * 280)
+    picture_on_canvas(content)
+    monkeypatch.setattr(pictures, "_MOST_PROGRESSIVE_PIXELS", 280 * 280 - 1)
+    with pytest.raises(UnreadablePicture, match="280 × 280 pixels"):
+        picture_on_canvas(content)
+
+
+def test_a_jpeg_that_appears_in_steps_may_have_24_million_pixels():
+    content = file_of(scan(), "JPEG", progressive=True)
+    place = content.index(b"\xff\xc2") + 5  # where its height and its width stand
+    too_large = content[:place] + (4_001).to_bytes(2) + (6_000).to_bytes(2) + content[place + 4 :]
+    with pytest.raises(UnreadablePicture, match="6,000 × 4,001 pixels; at most 24 million are read"):
+        picture_on_canvas(too_large)
+    assert pictures._MOST_PROGRESSIVE_PIXELS == 24_000_000
+
+
+def test_a_jpeg_may_appear_in_twenty_steps():
+    content = file_of(scan(), "JPEG", progressive=True)
+    step = content[content.rindex(b"\xff\xda") : -2]
+    more = 20 - content.count(b"\xff\xda")
+    picture_on_canvas(content[:-2] + more * step + content[-2:])
+    with pytest.raises(UnreadablePicture, match="appears in more steps"):
+        picture_on_canvas(content[:-2] + (more + 1) * step + content[-2:])
+
+
+def test_pillows_warning_of_a_large_picture_is_no_damage():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(UnreadablePicture, match="10,000 × 9,000 pixels; at most 24 million"):
+            picture_on_canvas(png_that_says(10_000, 9_000))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+@pytest.mark.parametrize(
+    ("size", "shape"), [((1200, 900), (420, 560)), ((900, 1200), (560, 420)), ((90, 60), (60, 90))]
+)
+def test_a_picture_is_looked_at_in_twice_the_canvas(kind, size, shape):
+    content = file_of(np.full(size[::-1], 90, np.uint8), kind)
+    assert pictures._pixels(content).shape == (*shape, 4)
+
+
+@pytest.mark.parametrize("mode", ["1", "P"])
+def test_of_large_pictures_with_few_colours_the_colours_are_averaged(mode):
+    checks = np.indices((1200, 1200)).sum(axis=0) % 2
+    image = Image.fromarray((checks * 255).astype(np.uint8))
+    if mode == "P":
+        image = Image.fromarray((2 * checks).astype(np.uint8))
+        image.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255])  # red and blue, and between them green
+    assert pictures._pixels(file_of(image.convert("1") if mode == "1" else image))[..., :3].mean(axis=(0, 1)) == (
+        pytest.approx([127.5] * 3 if mode == "1" else [127.5, 0, 127.5], abs=1)
+    )
+
+
+def test_a_dim_picture_of_16_bits_stays_as_dim():
+    levels = (scan() // 2).astype(np.uint16)
+    np.testing.assert_array_equal(pictures._pixels(file_of(levels))[..., 0], levels)
+
+
+def test_a_digit_of_a_photo_is_200_pixels_long_in_the_middle_of_the_canvas():
+    kept = np.zeros((50, 60), np.float32)
+    kept[7:17, 20:25] = 1
+    expected = np.zeros((280, 280), np.float32)
+    expected[40:240, 90:190] = 1
+    np.testing.assert_allclose(pictures._large(kept), expected, atol=1e-6)
+    np.testing.assert_allclose(pictures._large(kept.T), expected.T, atol=1e-6)
+    kept[9:12, 21:24] = 0  # at whose edges a resampling would go beyond ink and paper
+    assert (pictures._large(kept).min(), pictures._large(kept).max()) == (0, 1)
+
+
+@pytest.mark.parametrize(("side", "is_drawing"), [(3, True), (2, False)])
+def test_the_smallest_drawing_is_three_hundredths_of_its_picture(side, is_drawing):
+    pixels = np.full((100, 100), 255, np.uint8)
+    pixels[50 : 50 + side, 50 : 50 + side] = 0
+    if is_drawing:
+        assert picture_on_canvas(file_of(pixels)).any()
+    else:
+        with pytest.raises(UnreadablePicture, match="Write one large and dark, and go nearer"):
+            picture_on_canvas(file_of(pixels))
+
+
+def blot(rows, level=0):
+    pixels = np.full((100, 100), 255, np.uint8)
+    pixels[10 : 10 + rows, 10:90] = level
+    return pixels
+
+
+@pytest.mark.parametrize(("rows", "is_drawing"), [(50, True), (51, False)])
+def test_a_blot_covers_no_more_than_four_tenths(rows, is_drawing):
+    if is_drawing:
+        assert picture_on_canvas(file_of(blot(rows))).any()
+    else:
+        with pytest.raises(UnreadablePicture, match="Write one large and dark"):
+            picture_on_canvas(file_of(blot(rows)))
+
+
+def test_what_is_half_as_dark_as_the_ink_is_no_blot():
+    pixels = blot(70, level=128)
+    pixels[50, 50] = 1  # 254 levels from the paper, and the rest of the blot 127
+    assert picture_on_canvas(file_of(pixels)).any()
+
+
+@pytest.mark.parametrize(("level", "is_photo"), [(236, True), (237, False)])
+def test_ink_of_a_tenth_at_the_edge_makes_a_photo(level, is_photo):
+    pixels = scan().clip(65)  # the darkest ink is 190 levels from the paper
+    pixels[0, 0] = level
+    assert (picture_steps(file_of(pixels)).seen is not None) == is_photo
+
+
+def test_a_drawing_may_be_as_faint_as_a_tenth_of_the_speck_beside_it():
+    pixels = np.full((280, 280), 255, np.uint8)
+    pixels[56:59, 56:59] = 65
+    pixels[80:220, 110:170] = 236
+    pixels[100:200, 130:150] = 255
+    rows = np.flatnonzero(picture_on_canvas(file_of(pixels)).any(axis=1))
+    assert (rows[0], rows[-1]) == (80, 219)
+
+
+def test_around_a_speck_two_pixels_are_cleared():
+    pixels = np.minimum(scan(), 255).copy()
+    pixels[17:30, 243:256] = 245  # a halo too faint to be ink
+    pixels[22:25, 248:251] = 0
+    canvas = picture_on_canvas(file_of(pixels))
+    halo = 10 / 255
+    assert canvas[23, 240:259] == pytest.approx([0] * 3 + [halo] * 3 + [0] * 7 + [halo] * 3 + [0] * 3, abs=1e-4)
+
+
+def framed(*things, **options):
+    """Return a sheet that is a photo, with something at its edge."""
+    return sheet(BESIDE["a desk"], *things, **options)
+
+
+def test_of_several_digits_in_a_photo_none_is_read():
+    both = np.maximum(written(right=160), written(right=450))
+    with pytest.raises(SeveralDigits, match="This picture shows 2 digits"):
+        picture_on_canvas(file_of(framed((both, 45))))
+
+
+def outline(side, *, width=4):
+    """Return the outline of a square in the middle of the sheet."""
+    share = np.zeros((600, 800))
+    share[300 : 300 + side, 400 : 400 + side] = 1
+    share[300 + width : 300 + side - width, 400 + width : 400 + side - width] = 0
+    return share
+
+
+@pytest.mark.parametrize(("side", "is_read"), [(62, True), (50, False)])
+def test_a_digit_of_a_photo_is_a_fourteenth_of_its_longer_side(side, is_read):
+    content = file_of(framed((outline(side), 45)))
+    if is_read:
+        assert picture_steps(content).kept.any()
+    else:
+        with pytest.raises(UnreadablePicture, match="No digit was found"):
+            picture_on_canvas(content)
+
+
+def small_photo(level, *, width, grain=0.0):
+    """Return a grey photo that is not resized, of a square's outline on paper of level 200."""
+    pixels = np.full((300, 400), 200.0)
+    pixels[100:200, 150:250] = level
+    pixels[100 + width : 200 - width, 150 + width : 250 - width] = 200
+    pixels += np.random.default_rng(0).normal(0, grain, pixels.shape) if grain else 0
+    pixels[:, :40] = 60
+    return np.dstack([pixels.round().clip(0, 255).astype(np.uint8)] * 3)
+
+
+@pytest.mark.parametrize(
+    ("level", "width", "is_read"), [(140, 1, True), (170, 1, False), (184, 8, False), (170, 8, True)]
+)
+def test_a_thin_line_must_be_darker_than_a_tenth_and_a_wide_one_hardly(level, width, is_read):
+    content = file_of(small_photo(level, width=width))
+    if is_read:
+        assert picture_steps(content).kept.any()
+    else:
+        with pytest.raises(UnreadablePicture, match="No digit was found"):
+            picture_on_canvas(content)
+
+
+@pytest.mark.parametrize(
+    ("level", "grain", "decides"), [(150, 0, "a tenth"), (40, 3, "half the level between"), (110, 8, "the grain")]
+)
+def test_ink_begins_where_it_is_told_from_the_paper_and_is_full_where_most_of_it_is(level, grain, decides):
+    steps = picture_steps(file_of(small_photo(level, width=8, grain=grain)))
+    assert (steps.kept.min(), steps.kept.max()) == (0, 1)
+    dark = (1 - steps.seen / steps.light).clip(0, 1)
+    least = {
+        "a tenth": 0.1,
+        "half the level between": separating_level(dark) / 2,
+        "the grain": np.median(dark) + 5 * median_abs_deviation(dark, axis=None, scale="normal"),
+    }
+    assert max(least, key=least.get) == decides
+    digit = np.zeros(dark.shape, bool)
+    digit[100:200, 150:250] = True
+    digit[108:192, 158:242] = False
+    full = np.quantile(dark[digit], 0.8)
+    expected = ((dark - least[decides]) / (full - least[decides])).clip(0, 1)
+    assert np.abs(steps.kept - expected)[digit].max() < 0.03
+    assert steps.kept[150, 200] == 0
+
+
+def test_what_was_seen_is_the_mean_of_the_colours():
+    pixels = photo()[::2, ::2]
+    steps = picture_steps(file_of(pixels))
+    np.testing.assert_allclose(steps.seen, pixels.mean(axis=2) / 255, atol=1e-6)
+
+
+def test_chalk_is_read_beside_a_seam_and_the_board_is_the_light():
+    seam = np.broadcast_to(abs(np.arange(600) - 560)[:, None] < 4, (600, 800)).astype(float)
+    steps = picture_steps(file_of(sheet((written(), 200), (seam, 10), light=50)))
+    assert digit_read(steps.ink) == 7
+    assert np.abs(steps.light - 50 / 255).max() < 0.07

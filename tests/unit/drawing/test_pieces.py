@@ -107,3 +107,63 @@ def test_each_edge_of_a_picture_is_one(edge):
     assert digits_in(page).touched_edge
     assert digits_in(page).largest == 0
     assert not digits_in(page, smallest=101).touched_edge
+
+
+@pytest.mark.parametrize(("side", "belongs"), [(10, True), (9, False)])
+def test_a_speck_is_less_than_a_tenth_of_the_largest_piece(side, belongs):
+    page = np.zeros((140, 300), bool)
+    square(page, 20, 20, 100)
+    alone = page.copy()
+    page[60 : 60 + side, 125 : 125 + side] = True
+    (mask,) = found(page)
+    np.testing.assert_array_equal(mask, page if belongs else alone)
+
+
+@pytest.mark.parametrize(("width", "count"), [(44, 1), (45, 0)])
+def test_what_is_more_than_twice_and_a_fifth_as_wide_as_high_is_a_bar(width, count):
+    page = np.zeros((60, 100), bool)
+    page[20:40, 20 : 20 + width] = True
+    page[24:36, 24 : 16 + width] = False
+    assert len(found(page)) == count
+
+
+@pytest.mark.parametrize(("gap", "belongs"), [(24, True), (25, False)])
+def test_a_bar_belongs_to_what_is_a_quarter_of_the_largest_piece_away(gap, belongs):
+    page = np.zeros((200, 140), bool)
+    square(page, 60, 20, 100)
+    alone = page.copy()
+    page[60 - gap - 6 : 60 - gap, 30:100] = True
+    (mask,) = found(page)
+    np.testing.assert_array_equal(mask, page if belongs else alone)
+
+
+@pytest.mark.parametrize(("width", "count"), [(21, 1), (23, 0)])
+def test_a_stroke_is_no_thicker_than_twice_the_share_that_makes_a_blot(width, count):
+    page = np.zeros((100, 100), bool)
+    page[20:70, 20 : 20 + width] = True  # its middle is 11 or 12 pixels from the paper; 22 hundredths of 50 are 11
+    assert len(found(page)) == count
+
+
+def test_a_digit_that_begins_lower_comes_first_if_it_stands_on_the_left():
+    page = np.zeros((200, 300), bool)
+    square(page, 80, 20, 100)
+    square(page, 20, 180, 100)
+    assert [np.flatnonzero(mask.any(axis=0))[0] for mask in found(page)] == [20, 180]
+
+
+def test_a_frame_all_around_and_a_single_pixel_are_no_digits():
+    frame = np.pad(np.zeros((8, 8), bool), 1, constant_values=True)
+    digits = digits_in(frame)
+    assert (digits.masks, digits.touched_edge, digits.largest) == ([], True, 0)
+    pixel = np.zeros((8, 8), bool)
+    pixel[4, 4] = True
+    digits = digits_in(pixel)
+    assert (digits.masks, digits.touched_edge, digits.largest) == ([], False, 1)
+    assert not digits_in(np.zeros((8, 8), bool)).touched_edge
+
+
+@pytest.mark.parametrize(("length", "smallest", "told"), [(1, 0, True), (60, 60, True), (59, 60, False)])
+def test_what_touches_the_edge_is_told_from_the_size_of_a_digit_on(length, smallest, told):
+    page = np.zeros((100, 100), bool)
+    page[0, 20 : 20 + length] = True
+    assert digits_in(page, smallest).touched_edge is told

@@ -7,7 +7,19 @@ from PIL import Image
 from truth import moments
 
 from cnnlab.data.mnist import load_test_set
-from cnnlab.drawing.preparation import FITTED, SIDE, centre, fit, moved, prepare, shrink
+from cnnlab.drawing.preparation import (
+    FAINT,
+    FITTED,
+    SIDE,
+    bounding_box,
+    centre,
+    fit,
+    ink,
+    is_dot,
+    moved,
+    prepare,
+    shrink,
+)
 from cnnlab.drawing.strokes import Stroke, ink_of
 
 SEVEN = (Stroke(20, ((90.0, 80.0), (180.0, 80.0), (175.0, 95.0), (120.0, 200.0))),)
@@ -215,3 +227,71 @@ def test_an_image_is_moved_by_whole_pixels_and_not_centred_again(right, down):
     if 15 + right < 28:
         expected[12 + down, 15 + right] = 1
     np.testing.assert_array_equal(moved(image, right, down), expected)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("size", [(6, 5), (5, 4), (4, 2)])
+def test_ink_is_how_far_each_pixel_is_from_what_most_of_the_border_shows(channels, size):
+    pixels = np.random.default_rng(channels).integers(0, 256, (*size, channels), np.uint8)
+    colours = {}
+    for place in np.ndindex(size):
+        *colour, last = (int(level) / 255 for level in pixels[place])
+        colours[place] = [level * last for level in colour] + [last] if channels in (2, 4) else [*colour, last]
+    height, width = size
+    around = [(row, column) for row in (0, height - 1) for column in range(width)]
+    around += [(row, column) for row in range(height) for column in (0, width - 1)]
+    background = [np.median([colours[place][channel] for place in around]) for channel in range(channels)]
+    far = {place: max(abs(a - b) for a, b in zip(colour, background, strict=True)) for place, colour in colours.items()}
+    expected = [[far[row, column] / max(far.values()) for column in range(width)] for row in range(height)]
+    np.testing.assert_allclose(ink(pixels), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("darker", "alpha", "is_drawn"), [(51, 128, True), (50, 130, False)])
+def test_a_colour_that_differs_by_a_tenth_under_its_alpha_is_drawn(darker, alpha, is_drawn):
+    pixels = np.full((9, 9, 4), (200, 200, 200, alpha), np.uint8)
+    pixels[4, 4, :3] -= np.uint8(darker)
+    assert ink(pixels).any() == is_drawn
+
+
+@pytest.mark.parametrize(("level", "is_drawn"), [(0.1, True), (0.099, False)])
+def test_floats_differ_from_a_tenth_on(level, is_drawn):
+    pixels = np.zeros((9, 9), np.float32)
+    pixels[4, 4] = level
+    assert ink(pixels).any() == is_drawn
+
+
+def test_the_box_goes_around_the_faintest_ink():
+    page = np.zeros((9, 9), np.float32)
+    page[2, 3], page[4, 4], page[6, 5], page[8, 8] = FAINT, 1, FAINT, 0.99 * FAINT
+    assert bounding_box(page) == (slice(2, 7), slice(3, 6))
+    assert bounding_box(page * 0.5 * FAINT) is None
+
+
+@pytest.mark.parametrize(("side", "is_nothing"), [(9, True), (10, False)])
+def test_a_dot_is_less_than_a_sixth_of_the_canvas(side, is_nothing):
+    assert is_dot(np.ones((side, side), np.float32), (30, 60)) == is_nothing
+
+
+def test_the_soft_edge_of_a_dot_does_not_count():
+    soft = np.pad(np.ones((40, 40), np.float32), 10, constant_values=0.5)
+    assert is_dot(soft, (280, 280))
+
+
+@pytest.mark.parametrize(("filled", "is_nothing"), [(220, False), (221, True)])
+def test_a_dot_fills_more_than_eleven_twentieths_of_its_box(filled, is_nothing):
+    crop = np.zeros(400, np.float32)
+    crop[: filled - 1] = crop[-1] = 1
+    assert is_dot(crop.reshape(20, 20), (280, 280)) == is_nothing
+
+
+def test_a_fitted_crop_is_the_mean_of_its_squares_and_its_darkest_pixel_full():
+    crop = np.random.default_rng(0).random((40, 40)).astype(np.float32) * 0.5
+    means = crop.reshape(20, 2, 20, 2).mean(axis=(1, 3))
+    np.testing.assert_allclose(fit(crop), means / means.max(), rtol=1e-5)
+
+
+@pytest.mark.parametrize(("at", "expected"), [((19, 10), (19, 14)), ((0, 10), (8, 14)), ((10, 19), (14, 19))])
+def test_a_mass_at_one_side_is_moved_no_further_than_the_image_reaches(at, expected):
+    fitted = np.zeros((FITTED, FITTED), np.float32)
+    fitted[at] = 1
+    assert tuple(int(place[0]) for place in np.nonzero(centre(fitted))) == expected

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from cnnlab.drawing.preparation import FAINT
 from cnnlab.drawing.several import digits_side_by_side
 from cnnlab.drawing.strokes import Stroke, ink_of
 
@@ -29,3 +30,30 @@ def test_a_part_counts_from_a_share_of_the_height_and_a_gap_of_two_pixels_on(hei
     drawn = np.zeros((100, 60), np.float32)
     drawn[:, :10] = drawn[:height, 10 + gap : 30] = 1
     assert digits_side_by_side(drawn) == count
+
+
+@pytest.mark.parametrize(("height", "gap", "count"), [(40, 2, 2), (40, 1, 1), (300, 6, 2), (300, 5, 1)])
+def test_a_gap_is_wider_than_a_fiftieth_of_the_drawing_and_than_a_pixel(height, gap, count):
+    drawn = np.zeros((height, 40), np.float32)
+    drawn[:, :10] = drawn[:, 10 + gap : 30] = 1
+    assert digits_side_by_side(drawn) == count
+
+
+@pytest.mark.parametrize(("height", "count"), [(11, 2), (10, 1)])
+@pytest.mark.parametrize("is_first", [False, True])
+def test_a_part_counts_from_eleven_twentieths_of_the_height_on(height, count, is_first):
+    drawn = np.zeros((20, 20), np.float32)
+    drawn[:, :5] = drawn[:height, 12:] = 1
+    assert digits_side_by_side(drawn[:, ::-1] if is_first else drawn) == count
+
+
+def test_low_parts_that_stand_apart_are_a_digit_together():
+    drawn = np.zeros((100, 60), np.float32)
+    drawn[:50, :20] = drawn[50:, 40:] = 1
+    assert digits_side_by_side(drawn) == 1
+
+
+def test_a_part_of_the_faintest_ink_counts():
+    drawn = np.zeros((100, 60), np.float32)
+    drawn[:, :20], drawn[:, 40:] = 1, FAINT
+    assert digits_side_by_side(drawn) == 2

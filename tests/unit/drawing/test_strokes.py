@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from truth import moments
 
-from cnnlab.drawing.strokes import CANVAS_SIDE, Stroke, ink_of, is_coordinate, is_width, length_of, strokes_on
+from cnnlab.drawing.strokes import CANVAS_SIDE, Stroke, _curve, ink_of, is_coordinate, is_width, length_of, strokes_on
 
 # As Fabric.js writes a stroke of its pencil.
 PATH = {
@@ -159,3 +159,24 @@ def test_the_bounds_themselves_are_allowed():
     fifty_thousand = path([(0, 0), (2_000, 0)] * 13)  # 25 ways of 2,000 pixels
     assert len(strokes_on({"objects": [fifty_thousand]})) == 1
     assert strokes_on({"objects": [path([(0, 0), (2_001, 0)] * 13)]}) == ()
+
+
+def test_a_pixel_more_than_the_longest_way_is_too_far():
+    ways = [(0, 0), (2_000, 0)] * 13
+    assert len(strokes_on({"objects": [path(ways)]})) == 1
+    assert strokes_on({"objects": [path([*ways[:-1], (2_000.5, 0)])]}) == ()
+
+
+def test_a_picture_below_keeps_all_its_levels():
+    below = np.broadcast_to(np.arange(280).clip(0, 255).astype(np.float32) / 255, (280, 280))
+    np.testing.assert_allclose(ink_of([], below), below, atol=1e-6)
+
+
+@pytest.mark.parametrize(("reach", "pieces"), [(0, 1), (1, 1), (4.4, 1), (4.6, 2), (30, 10)])
+def test_a_curve_has_a_piece_for_every_three_pixels_and_at_least_one(reach, pieces):
+    corner = np.array([[0.0, 0.0], [reach, 0.0], [reach, reach]])  # its middles are half as far apart, on both axes
+    curve = _curve(corner)
+    t = np.arange(pieces)[:, None] / pieces
+    start, bend, end = (corner[0] + corner[1]) / 2, corner[1], (corner[1] + corner[2]) / 2
+    bent = start * (1 - t) ** 2 + bend * 2 * t * (1 - t) + end * t**2
+    np.testing.assert_allclose(curve, [corner[0], *bent, end, corner[2]])
