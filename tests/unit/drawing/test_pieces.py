@@ -167,3 +167,10 @@ def test_what_touches_the_edge_is_told_from_the_size_of_a_digit_on(length, small
     page = np.zeros((100, 100), bool)
     page[0, 20 : 20 + length] = True
     assert digits_in(page, smallest).touched_edge is told
+
+
+def test_in_the_smallest_picture_a_pixel_is_a_tenth_of_a_digit_and_takes_its_bar():
+    page = np.zeros((10, 14), bool)
+    page[3, 2:12] = page[5, 7] = True
+    (mask,) = found(page)
+    np.testing.assert_array_equal(mask, page)

@@ -92,6 +92,7 @@ def test_what_was_made_of_the_digits_is_not_made_again(few_digits, monkeypatch):
     assert distances_of(run, image) == before
 
 
+@pytest.mark.slow
 def test_distances_and_threshold_are_those_of_the_definition(few_digits):
     """The network's numbers before its first linear layer, in NumPy; all distances, and of each the five least."""
 

@@ -27,6 +27,7 @@ def losses(config=CONFIG):
     return stepping._steppers[DEFINITION.source, config].losses
 
 
+@pytest.mark.slow
 def test_the_way_ends_where_somebody_set_out_for(steppers):
     assert stepping._on_towards(*RUN, 1, 4) == 4
     assert len(losses()) == 4
