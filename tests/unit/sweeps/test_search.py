@@ -97,12 +97,17 @@ def test_the_same_search_of_the_same_results_proposes_the_same():
     assert other != first
 
 
-def test_a_run_below_the_median_of_five_is_stopped_and_not_resumed_with_the_others():
+def after_runs_that_ended(count):
+    """Return a search of which so many runs have ended, and the run that it has made then."""
     sweep = Sweep.start(Plan(RATES, search=Search(9, at_once=1)))
-    for _ in range(5):
+    for _ in range(count):
         finish_next_run(sweep, lambda config: 0.95)
     advance_searches()
-    late = find_sweep(sweep.id).runs()[-1]
+    return sweep, find_sweep(sweep.id).runs()[-1]
+
+
+def test_a_run_below_the_median_of_five_is_stopped_and_not_resumed_with_the_others():
+    sweep, late = after_runs_that_ended(5)
     with RunWriter.claim(late) as writer:
         writer.started(step=0)
         tell(writer, 0.6)
@@ -338,11 +343,7 @@ def test_a_damaged_run_is_left_out_of_what_is_known():
 
 
 def test_four_runs_that_ended_stop_no_other():
-    sweep = Sweep.start(Plan(RATES, search=Search(9, at_once=1)))
-    for _ in range(4):
-        finish_next_run(sweep, lambda config: 0.95)
-    advance_searches()
-    late = find_sweep(sweep.id).runs()[-1]
+    _, late = after_runs_that_ended(4)
     with RunWriter.claim(late) as writer:
         writer.started(step=0)
         tell(writer, 0.1, 0.2)
