@@ -21,6 +21,17 @@ def drawn_picture(page: Page) -> Locator:
     return page.locator(".steps img[alt='Drawn']")
 
 
+def fill_in(page: Page, label: str, text: str) -> None:
+    """Fill a field in when the page is at rest, and leave it."""
+    named = {"name": label, "exact": True}
+    field = page.get_by_role("textbox", **named).or_(page.get_by_role("spinbutton", **named))
+    expect(field).to_be_visible()
+    expect_rest(page)
+    field.fill(text)
+    field.press("Tab")
+    expect_rest(page)
+
+
 @contextmanager
 def run_of(page: Page) -> Iterator[None]:
     """Wait, at the end of the body, until the page has run because of it, and is at rest."""

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hand import run_of
+from hand import fill_in, run_of
 from playwright.sync_api import Page, expect
 
 from cnnlab.runs.log import Status
@@ -37,9 +37,7 @@ def test_a_learner_is_known_again_and_sees_ones_own_runs_and_the_teacher_sees_th
     expect(bob.get_by_text(f"You are {HOSTILE}")).to_be_visible()
 
     ada.goto(re.sub(r"/lessons.*", "/train", ada.url))
-    epochs = ada.get_by_role("spinbutton", name="Epochs")
-    epochs.fill("100")
-    epochs.press("Enter")
+    fill_in(ada, "Epochs", "100")
     ada.get_by_role("button", name="Start training").click()
     expect(ada.get_by_role("button", name="Stop", exact=True)).to_be_visible()
     (run,) = all_runs()

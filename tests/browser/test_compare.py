@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from hand import fill_in
 from playwright.sync_api import Locator, Page, expect
 
 pytestmark = pytest.mark.browser
@@ -23,8 +24,7 @@ def corners(curve: Locator) -> int:
 def train_both(page: Page, epochs: int) -> None:
     expect(page.get_by_text("give the same answer to every test image")).to_be_visible(timeout=60_000)
     page.get_by_role("button", name="Recipe").click()
-    page.get_by_role("spinbutton", name="Epochs").fill(str(epochs))
-    page.get_by_role("spinbutton", name="Epochs").press("Tab")
+    fill_in(page, "Epochs", str(epochs))
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Train both").click()
     expect(page).to_have_url(re.compile(r"runs=\d{8}-\d{6}-\d{3}%2C\d{8}-\d{6}-\d{3}$"))

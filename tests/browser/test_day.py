@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from hand import expect_rest
+from hand import expect_rest, fill_in
 from playwright.sync_api import Page, expect
 from scipy import stats
 from truth import REFERENCE, events, weights
@@ -17,12 +17,6 @@ from cnnlab.sweeps.sweep import all_sweeps
 pytestmark = pytest.mark.browser
 
 RATES, SEEDS = (0.0003, 0.001, 0.003), (0, 1, 2)
-
-
-def fill(page: Page, label: str, text: str) -> None:
-    field = page.get_by_role("spinbutton", name=label)
-    field.fill(text)
-    field.press("Tab")
 
 
 def expect_said(page: Page, *texts: str) -> None:
@@ -41,7 +35,7 @@ def accuracy(run: Run) -> float:
 
 def train_both(page: Page) -> list[Run]:
     page.get_by_role("button", name="Recipe").click()
-    fill(page, "Epochs", "1")
+    fill_in(page, "Epochs", "1")
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Train both").click()
     expect(page).to_have_url(re.compile(r"runs=\d{8}-\d{6}-\d{3}%2C\d{8}-\d{6}-\d{3}$"))
@@ -49,7 +43,7 @@ def train_both(page: Page) -> list[Run]:
 
 
 def sweep_nine(page: Page) -> dict[tuple[float, int], Run]:
-    fill(page, "Epochs of each", "1")
+    fill_in(page, "Epochs of each", "1")
     page.get_by_role("button", name="Start the sweep").click()
     expect_said(page, "9 of 9 runs ended")
     return {(run.config.learning_rate, run.config.seed): run for run in all_sweeps()[0].runs()}
@@ -59,8 +53,8 @@ def train_to_its_collapse(page: Page) -> Run:
     expect(page).to_have_url(re.compile(r"\?run="))
     expect_rest(page)
     before = page.url
-    fill(page, "Epochs", "1")
-    fill(page, "Learning rate", "0.1")
+    fill_in(page, "Epochs", "1")
+    fill_in(page, "Learning rate", "0.1")
     page.get_by_role("button", name="Start training").click()
     expect(page).not_to_have_url(before)
     expect_said(page, "Collapsed in epoch 1")

@@ -5,7 +5,7 @@ from contextlib import suppress
 from urllib.parse import urlsplit
 
 import pytest
-from hand import canvas, draw, expect_rest, run_of
+from hand import canvas, draw, expect_rest, fill_in, run_of
 from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import Locator, Page, expect
 
@@ -76,17 +76,9 @@ def clear(page: Page) -> None:
     )
 
 
-def fill(page: Page, label: str, value: str) -> None:
-    named = {"name": label, "exact": True}
-    field = page.get_by_role("textbox", **named).or_(page.get_by_role("spinbutton", **named))
-    field.fill(value)
-    field.press("Enter")
-    expect_rest(page)
-
-
 def train(page: Page, **settings: str) -> None:
     for label, value in settings.items():
-        fill(page, label.replace("_", " "), value)
+        fill_in(page, label.replace("_", " "), value)
     page.get_by_role("button", name="Start training").click()
 
 
@@ -145,7 +137,7 @@ def do(page: Page, step: Step, place: int) -> None:
             write(page, DEFINITIONS["residual"].source)
         case "both":
             page.get_by_role("button", name="Recipe").click()
-            fill(page, "Epochs", "1")
+            fill_in(page, "Epochs", "1")
             page.keyboard.press("Escape")
             page.get_by_role("button", name="Train both").click()
         case "compared":
@@ -153,7 +145,7 @@ def do(page: Page, step: Step, place: int) -> None:
         case "rate-changed":
             train(page, Epochs="50", Learning_rate="0.001")
             page.get_by_role("button", name="Rate", exact=True).click()
-            fill(page, "Learning rate from the next step on", "0.0001")
+            fill_in(page, "Learning rate from the next step on", "0.0001")
             page.get_by_role("button", name="Set it").click()
             expect(page.get_by_text("learning rate 0.0001 from step").first).to_be_visible()
             page.get_by_role("button", name="Stop", exact=True).click()
@@ -167,7 +159,7 @@ def do(page: Page, step: Step, place: int) -> None:
                 if page.get_by_role("combobox", name="Trained on").is_hidden():
                     more.click()
                     expect_rest(page)
-                fill(page, "Shift (pixels)", str(settings.get("shift", 0)))
+                fill_in(page, "Shift (pixels)", str(settings.get("shift", 0)))
             if settings.get("data") == "mnist+pen":
                 data = page.get_by_role("combobox", name="Trained on")
                 data.scroll_into_view_if_needed()

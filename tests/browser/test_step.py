@@ -5,7 +5,7 @@ import re
 import pytest
 import torch
 import torch.nn.functional as F
-from hand import expect_rest
+from hand import expect_rest, fill_in
 from playwright.sync_api import Page, expect
 
 from cnnlab.data import mnist as data
@@ -65,9 +65,7 @@ def test_the_steps_of_the_page_are_the_runs_forwards_and_back(look_at, stepper):
 def test_the_way_to_the_end_of_the_epoch_can_be_stopped(look_at):
     page = look_at("/step")
     press(page, "Settings")
-    field = page.get_by_role("spinbutton", name="Batch size")
-    field.fill("4")
-    field.press("Enter")
+    fill_in(page, "Batch size", "4")
     expect(page.get_by_text(re.compile("^Step 1 of 150,000:"))).to_be_visible()
     page.keyboard.press("Escape")
     press(page, "To the end of the epoch")
@@ -134,9 +132,7 @@ def test_the_five_stations_of_a_step_show_its_own_numbers(look_at, stepper):
 
     open_station(page, "5 Update")
     expect(page.get_by_text(f"PyTorch has {written(step.after[0].weight[2, 0, 1, 0].item())} there")).to_be_visible()
-    rate = page.get_by_role("spinbutton", name="What if: the same step with another learning rate")
-    rate.fill("1")
-    rate.press("Enter")
+    fill_in(page, "What if: the same step with another learning rate", "1")
     exploded = page.get_by_test_id("stMetric").filter(has_text="After, rate 1").last
     expect(exploded).to_contain_text(re.compile(r"\d{4}|e\+"))
     expect(page.get_by_test_id("stVegaLiteChart").last).to_be_visible()

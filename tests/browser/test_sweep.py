@@ -1,7 +1,7 @@
 import re
 
 import pytest
-from hand import expect_rest
+from hand import expect_rest, fill_in
 from playwright.sync_api import expect
 
 from cnnlab.runs.shelf import all_runs
@@ -13,18 +13,12 @@ from cnnlab.training.events import EpochEvent
 pytestmark = pytest.mark.browser
 
 
-def fill(page, label, text):
-    field = page.get_by_role("textbox", name=label).or_(page.get_by_role("spinbutton", name=label))
-    field.fill(text)
-    field.press("Tab")
-
-
 def test_a_sweep_of_two_by_two_answers_over_seeds_and_leads_to_compare(open_page):
     page = open_page("/sweep")
     expect(page.get_by_text("9 runs")).to_be_visible()
-    fill(page, "Learning rate", "0.001, 0.002")
-    fill(page, "Seed", "0, 1")
-    fill(page, "Epochs of each", "1")
+    fill_in(page, "Learning rate", "0.001, 0.002")
+    fill_in(page, "Seed", "0, 1")
+    fill_in(page, "Epochs of each", "1")
     expect(page.get_by_text("4 runs")).to_be_visible()
     page.get_by_role("button", name="Start the sweep").click()
     expect(page.get_by_text("4 of 4 runs ended")).to_be_visible(timeout=180_000)
@@ -76,8 +70,8 @@ def test_on_a_laptop_the_form_and_the_answer_stand_beside_each_other_on_the_firs
 
 def test_what_was_typed_is_there_after_a_visit_to_another_page(look_at):
     page = look_at("/sweep")
-    fill(page, "Learning rate", "0.005, 0.05")
-    fill(page, "Epochs of each", "7")
+    fill_in(page, "Learning rate", "0.005, 0.05")
+    fill_in(page, "Epochs of each", "7")
     page.get_by_role("link", name="Compare").click()
     expect(page.get_by_role("button", name="Train both")).to_be_visible()
     page.get_by_role("link", name="Sweep").click()

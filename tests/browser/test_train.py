@@ -5,7 +5,7 @@ import re
 import signal
 
 import pytest
-from hand import expect_rest, run_of
+from hand import expect_rest, fill_in, run_of
 from playwright.sync_api import Page, expect
 
 from cnnlab.runs.shelf import all_runs
@@ -19,8 +19,7 @@ def start(page: Page, epochs: int) -> None:
     expect_rest(page)
     shown_before = page.url
     with run_of(page):
-        page.get_by_role("spinbutton", name="Epochs").fill(str(epochs))
-        page.get_by_role("spinbutton", name="Epochs").press("Tab")
+        fill_in(page, "Epochs", str(epochs))
     page.get_by_role("button", name=re.compile("Start (training|another)")).click()
     expect(page).not_to_have_url(shown_before)
     expect_rest(page)  # until then, what stands there may be of the run before
@@ -42,9 +41,7 @@ def test_the_learning_rate_is_changed_while_a_run_trains_and_the_page_says_from_
     expect_status(page, "Running")
     expect_epochs(page, 1)
     page.get_by_role("button", name="Rate", exact=True).click()
-    field = page.get_by_role("spinbutton", name="Learning rate from the next step on")
-    field.fill("0.002")
-    field.press("Enter")
+    fill_in(page, "Learning rate from the next step on", "0.002")
     page.get_by_role("button", name="Set it").click()
     expect(
         page.get_by_text(re.compile(r"learning rate 0\.001 .* learning rate 0\.002 from step [\d,]+$"))

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from hand import fill_in
 from listings import TUTORIALS_LIST
 from playwright.sync_api import Page, expect
 
@@ -40,9 +41,7 @@ def test_a_pasted_listing_is_changed_mended_trained_compared_and_drawn_for(open_
     page.get_by_role("button", name="Train it").click()
 
     expect(page.get_by_role("combobox", name="Network")).to_have_value("Wide")
-    epochs = page.get_by_role("spinbutton", name="Epochs")
-    epochs.fill("1")
-    epochs.press("Tab")
+    fill_in(page, "Epochs", "1")
     page.get_by_role("button", name="Start training").click()
     expect(page.get_by_text(re.compile("after 1 epoch"))).to_be_visible(timeout=180_000)
     (run,) = all_runs()
