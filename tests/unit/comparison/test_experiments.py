@@ -4,6 +4,7 @@ from cnnlab.comparison.experiments import differing_settings, experiment_of, nam
 from cnnlab.comparison.results import results
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.runs.shelf import create_run, reference_runs
+from cnnlab.runs.writer import RunWriter
 from cnnlab.training.recipe import SETTINGS, TrainingConfig
 
 
@@ -13,13 +14,22 @@ def test_a_setting_is_called_what_its_field_is_called():
     assert name_of("backend used") == "Backend used"
 
 
+def run_with(kernels, used=None):
+    """Return a run that has begun with a backend, or waits."""
+    run = create_run(DEFINITIONS["module"], TrainingConfig(kernels=kernels))
+    if used:
+        with RunWriter.claim(run) as writer:
+            writer.started(step=0, device="cpu", kernels=used)
+    return run
+
+
 def test_the_backend_used_is_told_where_the_recipes_leave_it_open_and_all_have_begun():
-    sequential, *_, drawing = reference_runs()
-    assert "kernels" in differing_settings([sequential, drawing]).index or (
-        differing_settings([sequential, drawing]).loc["backend used"].nunique() == 2
-    )
-    waits = create_run(DEFINITIONS["sequential"], sequential.config)
-    assert differing_settings([sequential, waits]).empty
+    auto, other, waiting = run_with("auto", "fused"), run_with("auto", "torch"), run_with("auto")
+    assert differing_settings([auto, other]).T.to_dict("list") == {"backend used": ["fused", "torch"]}
+    assert differing_settings([auto, waiting]).empty
+    assert differing_settings([auto, other, waiting]).empty
+    asked = run_with("torch", "torch")
+    assert differing_settings([auto, asked]).T.to_dict("list") == {"kernels": ["auto", "torch"]}
 
 
 def test_an_experiment_can_be_repeated_as_long_as_its_source_is_the_definitions_or_can_be_read():

@@ -85,6 +85,17 @@ def test_what_a_kernel_has_at_hand_is_two_padded_images_three_sets_of_weights_an
             block.compiled.__wrapped__(sizes)
 
 
+@pytest.mark.parametrize(
+    "images", [torch.ones(2, 8, 8), torch.ones(1, 2, 8, 8, dtype=torch.float64), torch.ones(1, 3, 8, 8)]
+)
+def test_a_block_takes_only_images_of_its_channels_in_float32(images):
+    with pytest.raises(CannotFuse) as told:
+        block.FusedBlock(nn.Conv2d(2, 4, 3), pool=2, threads=1)(images)
+    assert str(told.value) == (
+        f"a block that takes 2 channels of float32 is given {images.dtype} of shape {tuple(images.shape)}"
+    )
+
+
 @pytest.mark.parametrize(("side", "fits"), [(4, True), (3, False)])
 def test_an_image_that_gives_no_number_is_too_small(side, fits, monkeypatch):
     monkeypatch.setattr(block, "library_of", lambda *_, **__: "compiled")

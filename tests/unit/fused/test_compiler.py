@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import torch
 
 from cnnlab.fused import block, compiler
 from cnnlab.fused.block import BlockSizes
@@ -74,6 +75,14 @@ def test_a_home_whose_name_the_linker_does_not_take_has_its_kernels_too(lab_home
 
 
 @pytest.mark.usefixtures("nothing_compiled")
+@pytest.mark.parametrize(
+    ("capability", "cpu"), [("DEFAULT", "baseline"), ("AVX2", "x86_64_v3"), ("AVX512", "x86_64_v3")]
+)
+def test_kernels_are_compiled_for_the_wide_numbers_of_a_processor_that_has_them(capability, cpu, monkeypatch):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    assert compiler._cpu() == cpu
+
+
 def test_a_missing_compiler_is_told(monkeypatch):
     def missing(name):
         raise compiler.PackageNotFoundError(name)

@@ -48,6 +48,19 @@ def test_drawings_come_in_the_order_in_which_they_are_wanted(outlines, changes):
     assert both.amax(dim=(1, 2, 3)).tolist() == [1, 1]
 
 
+@pytest.mark.parametrize("is_mirrored", [False, True])
+def test_what_is_heavy_at_one_side_stays_inside_the_image(is_mirrored):
+    bars = [np.array([[x, 0.0], [x, 255.0]]) for x in range(0, 70, 10)]
+    strokes = tuple(
+        stroke * [-1, 1] if is_mirrored else stroke for stroke in (*bars, np.array([[60.0, 128.0], [255.0, 128.0]]))
+    )
+    one = outlines_of(PenDigits(np.array([1]), ("a",), (strokes,)))
+    by_kernel, by_numpy = (draw(one, torch.tensor([0]), plain_drawings(1, 10)) for draw in (drawn, drawn_by_numpy))
+    assert torch.allclose(by_kernel, by_numpy, atol=1e-4)
+    inked = by_numpy[0, 0].sum(0).nonzero().ravel().tolist()
+    assert inked == list(range(20)) if is_mirrored else list(range(8, 28))
+
+
 @pytest.mark.parametrize("brush", [10, 18, 26])
 def test_a_drawing_is_what_the_preparation_makes_of_the_canvas(brush, outlines):
     images = drawn(outlines, torch.arange(len(outlines)), plain_drawings(len(outlines), brush))[:, 0].numpy()

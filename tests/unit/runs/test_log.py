@@ -36,6 +36,15 @@ def test_a_learning_rate_may_change_from_the_first_step_on(run):
     assert run.learning_rates == {1: 0.01}
 
 
+def test_the_speed_is_that_of_the_last_two_hundred_steps():
+    made = create_run(DEFINITIONS["module"], TrainingConfig(threads=1))
+    with RunWriter.claim(made) as writer:
+        writer.started(step=0, device="cpu")
+        for step in range(1, 301):
+            writer.append_training(BatchEvent(step, 1, 1.0, step**2 / 1000))
+    assert made.history().steps_per_second == pytest.approx(199 / (300**2 / 1000 - 101**2 / 1000))
+
+
 def test_what_is_said_of_a_run_is_a_line_each(run):
     with RunWriter.claim(run) as writer:
         writer.queued(2)

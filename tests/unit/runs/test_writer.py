@@ -1,4 +1,5 @@
 import json
+import resource
 import shutil
 from dataclasses import replace
 
@@ -77,6 +78,22 @@ def test_the_weights_of_a_finished_run_are_those_after_its_last_step():
         writer.save_weights(run.load_weights(), step=2)
     with pytest.raises(DamagedRun, match="holds the weights after step 2, and not the last ones"):
         run.read_weights()
+
+
+def test_a_line_that_the_disk_takes_only_a_part_of_leaves_the_log_as_it_was_and_the_next_one_is_whole():
+    run = stopped_run()
+    before = run.log_path.read_bytes()
+    no_limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with RunWriter.claim(run) as writer:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 10, no_limit[1]))
+        try:
+            with pytest.raises(OSError, match="No space left"):
+                writer.queued(1)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, no_limit)
+        assert run.log_path.read_bytes() == before
+        writer.queued(2)
+    assert json.loads(run.log_path.read_bytes().removeprefix(before))["place"] == 2
 
 
 def test_a_checkpoint_that_is_gone_is_said_and_training_does_not_begin_anew():

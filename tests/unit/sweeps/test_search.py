@@ -116,6 +116,7 @@ def test_a_run_below_the_median_of_five_is_stopped_and_not_resumed_with_the_othe
         tell(writer, 0.6, 0.7)
         advance_searches()
         assert late.stop_requested
+        advance_searches()  # while it still trains
         writer.stopped()
     found = find_sweep(sweep.id)
     assert found.pruned_ids == [late.id]

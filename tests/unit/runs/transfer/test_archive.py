@@ -182,6 +182,16 @@ def test_without_one_it_says_so(run):
         enqueue(imported)
 
 
+def test_without_one_it_says_so_also_after_a_single_step_and_before_that_it_needs_none():
+    run = create_run(DEFINITIONS["module"], TrainingConfig(threads=1))
+    assert not import_run(export_run(run)).has_no_checkpoint
+    with RunWriter.claim(run) as writer:
+        writer.started(step=0, device="cpu")
+        writer.append_training(BatchEvent(1, 1, 2.25, 0.1))
+        writer.stopped()
+    assert import_run(export_run(run)).has_no_checkpoint
+
+
 @pytest.mark.parametrize("event", ["queued", "starting", "started"])
 def test_a_run_that_has_not_ended_is_imported_as_interrupted_and_waits_for_nobody(event, run):
     with RunWriter.claim(run) as writer:
