@@ -15,7 +15,6 @@ from cnnlab.stepping.stepper import Step, trained_parameters
 from cnnlab.training.optimizers import OPTIMIZERS
 from cnnlab.training.recipe import TrainingConfig, optimizer_arguments
 
-SHARES = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)  # of the step, at which the loss along it is shown
 _SMOOTHING, _SECOND_BETA, _EPSILON = 0.99, 0.999, 1e-8  # PyTorch's defaults, which the recipe leaves alone
 
 
@@ -258,7 +257,7 @@ def with_learning_rate(step: Step, config: TrainingConfig, learning_rate: float)
     return network
 
 
-def losses_along(step: Step, shares: Sequence[float] = SHARES) -> list[float]:
+def losses_along(step: Step, shares: Sequence[float]) -> list[float]:
     """Return the batch's loss along the line from the weights before a step through those after it, in nats.
 
     All the rules here are proportional to the learning rate: a step with twice the rate ends at twice the way.

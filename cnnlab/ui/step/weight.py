@@ -12,7 +12,7 @@ from cnnlab.charts.step import loss_along
 from cnnlab.stepping.backward import FiniteDifference, Terms, finite_difference, terms_of
 from cnnlab.stepping.forward import loss_in
 from cnnlab.stepping.stepper import Step
-from cnnlab.stepping.update import SHARES, losses_along, rule_of, weight_by_gradient_alone, with_learning_rate
+from cnnlab.stepping.update import losses_along, rule_of, weight_by_gradient_alone, with_learning_rate
 from cnnlab.training.optimizers import OPTIMIZERS
 from cnnlab.training.recipe import SETTINGS, TrainingConfig
 from cnnlab.ui.frame.session import Key
@@ -25,7 +25,8 @@ _NUMBERS_SHOWN = 512  # of each side of a linear layer
 _WIDEST, _WIDEST_FILTER = 34.0, 17.0  # rem
 _PIXEL = 1.1
 _TERMS_SHOWN = 5
-_SHARES = sorted({*SHARES, 0.125, 0.75, 1.5, 3.0})  # the more the learner shall see of the bottom
+# Of the step, at which the loss along it is shown: closer to each other where the bottom may be.
+_SHARES = (0.0, 0.125, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0)
 
 
 def backward_view(step: Step) -> None:

@@ -1,4 +1,5 @@
 import math
+import re
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,6 @@ from torch import optim
 
 from cnnlab.stepping.forward import loss_in
 from cnnlab.stepping.update import (
-    SHARES,
     losses_along,
     optimizer_state,
     rule_of,
@@ -54,6 +54,23 @@ def test_the_rule_of_the_tutorial_is_written_with_its_numbers(stepper):
     assert velocity.numbers.startswith(r"0.9 \cdot ")
 
 
+def worked_out(numbers):
+    """Return what a formula in LaTeX comes to."""
+    text = re.sub(r"\^(\d)|\^\{(-?\d+)\}", r"**(\1\2)", numbers).replace(r"\cdot", "*")
+    return eval(re.sub(r"\\sqrt\{([^{}]*)\}", r"math.sqrt(\1)", text))
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: "-".join(str(each) for each in recipe.values()))
+def test_the_numbers_of_each_line_come_to_its_value(stepper, recipe):
+    config = replace(CONFIG, **recipe)
+    for number in (1, 3):
+        step = stepper(config).step(number)
+        for line in rule_of(step, config, "conv1.weight", (0, 0, 1, 1)):
+            assert worked_out(line.numbers) == pytest.approx(line.value, rel=1e-3), line
+            assert not re.search(r"[-+/t] ?-", line.numbers), line  # a negative number behind a sign has brackets
+            assert not re.search(r"\([\d.]+\)", line.numbers), line  # and a positive one none
+
+
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_the_same_step_with_its_own_learning_rate_is_the_same_step(stepper, optimizer):
     config = replace(CONFIG, optimizer=optimizer, weight_decay=0.01)
@@ -69,13 +86,14 @@ def test_the_same_step_with_its_own_learning_rate_is_the_same_step(stepper, opti
 def test_another_learning_rate_goes_the_same_way_further(stepper, optimizer):
     config = replace(CONFIG, optimizer=optimizer, weight_decay=0.01)
     step = stepper(config).step(3)
-    along = losses_along(step)
-    for share, loss in zip(SHARES, along, strict=True):
+    shares = (0.0, 0.25, 1.0, 4.0)
+    along = losses_along(step, shares)
+    for share, loss in zip(shares, along, strict=True):
         assert loss_in(step, with_learning_rate(step, config, share * step.learning_rate)) == pytest.approx(
             loss, rel=1e-3
         )
-    assert along[SHARES.index(0)] == pytest.approx(step.loss, rel=1e-5)
-    assert along[SHARES.index(1)] == loss_in(step, step.after)
+    assert along[0] == pytest.approx(step.loss, rel=1e-5)
+    assert along[2] == loss_in(step, step.after)
 
 
 def test_a_plain_sgd_step_is_the_gradient_times_the_rate(stepper):
