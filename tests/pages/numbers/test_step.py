@@ -1,5 +1,6 @@
 """The numbers of one training step, worked out with NumPy from its images, its weights and its gradients."""
 
+import json
 import re
 from copy import deepcopy
 
@@ -71,6 +72,52 @@ def test_an_image_of_the_batch_is_said_to_be_the_one_it_is(step_number, image, s
     epoch, first = (2, 1) if step_number == 470 else (1, 128 * (step_number - 1) + 1)
     assert f"These are numbers {first} to {first + 127} in that of epoch {epoch}." in sentence(page, "An epoch takes")
     assert "60,000 images once, in an order that the seed, 0," in sentence(page, "An epoch takes")
+
+
+def sheet(page):
+    """Return what the sheet of pictures on a page shows."""
+    (found,) = [each.proto for each in page.get("bidi_component") if each.proto.component_name == "cnnlab_sheet"]
+    return json.loads(found.json)
+
+
+def test_the_images_of_a_batch_are_shown_with_their_labels_up_to_128_of_them(station):
+    page = station("1 Batch", recipe_batch_size=130, step_image=6)
+    step = Stepper(
+        DEFINITIONS["sequential"].build(0),
+        data.load(train_images_as_bytes=True),
+        TrainingConfig(device="cpu", batch_size=130),
+    ).step(1)
+    assert sheet(page)["pictures"] == [
+        {"address": picture_address(image[0].numpy()), "caption": str(label)}
+        for image, label in zip(step.images[:128], step.labels[:128].tolist(), strict=True)
+    ]
+    assert sheet(page)["chosen"] == [6, 0, 0]
+    assert sentence(page, "The first") == "The first 128 of 130 images."
+    assert not [each for each in station("1 Batch", recipe_batch_size=128).caption if "The first" in each.value]
+
+
+def test_the_eight_costliest_images_are_shown_with_their_losses(station, stepper):
+    step = stepper.step(1)
+    losses = losses_of(step)
+    costliest = sorted(range(128), key=lambda image: -losses[image])[:8]
+    shown = sheet(station("3 Loss", step_image=costliest[2]))
+    assert [each["address"] for each in shown["pictures"]] == [
+        picture_address(step.images[image, 0].numpy()) for image in costliest
+    ]
+    told = [each["caption"].split(": ") for each in shown["pictures"]]
+    assert [int(label) for label, _ in told] == step.labels[costliest].tolist()
+    assert [float(loss) for _, loss in told] == pytest.approx(losses[costliest], rel=6e-3)
+    assert shown["chosen"] == [2, 0, 0]
+    another = min(set(range(128)) - set(costliest))
+    assert sheet(station("3 Loss", step_image=another))["chosen"] == [-1, 0, 0]
+
+
+def test_the_way_through_the_network_is_that_of_the_chosen_image(station, stepper):
+    step = stepper.step(1)
+    page = station("2 Forward", step_image=6)
+    assert f"This is the way of image 7, a {step.labels[6]}, with the weights before" in sentence(page, "ten logits")
+    (still,) = [each.proto for each in page.get("bidi_component") if each.proto.component_name == "cnnlab_still"]
+    assert still.bytes.endswith(step.images[6].numpy().astype("<f4").tobytes())
 
 
 def test_the_chosen_image_is_shown_with_its_number(station, stepper, html):
