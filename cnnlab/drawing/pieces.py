@@ -31,7 +31,7 @@ class Digits:
     """
 
     masks: Sequence[np.ndarray]
-    touched_edge: bool = False
+    touched_edge: bool
     largest: int = 0
 
 

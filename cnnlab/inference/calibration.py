@@ -127,5 +127,5 @@ def reliability(logits: Tensor, labels: Tensor) -> pd.DataFrame:
 
 def expected_error(curve: pd.DataFrame) -> float:
     """Return the expected calibration error of a curve that `reliability` has returned, from 0 to 1."""
-    filled = curve[curve["answers"] > 0]
-    return float(((filled["stated"] - filled["right"]).abs() * filled["answers"]).sum() / filled["answers"].sum())
+    off = (curve["stated"] - curve["right"]).abs()  # missing where there are no answers, and left out by the sum
+    return float((off * curve["answers"]).sum() / curve["answers"].sum())

@@ -204,9 +204,9 @@ def _means_view(sweep_id: str, told: pd.DataFrame, setting: str, accuracy: str) 
 
 def _heat_map_view(sweep_id: str, told: pd.DataFrame, settings: list[str], accuracy: str) -> None:
     with st.container(horizontal=True):
-        rows = st.selectbox("Rows", settings, 0, format_func=title_of, key="sweep_rows", width=220)
+        rows = st.selectbox("Rows", settings, format_func=title_of, key="sweep_rows", width=220)
         others = [name for name in settings if name != rows]
-        columns = st.selectbox("Columns", others, 0, format_func=title_of, key="sweep_columns", width=220)
+        columns = st.selectbox("Columns", others, format_func=title_of, key="sweep_columns", width=220)
     # A cell that was clicked in one chart is none of another.
     key = f"sweep_heat_map_{sweep_id}_{rows}_{columns}"
     chart = heat_map(told, rows, columns, accuracy, text_color=theme_color("textColor"))

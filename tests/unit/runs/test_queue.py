@@ -1,10 +1,16 @@
 """Whose turn it is, where people have said who they are."""
 
+from datetime import datetime
+
 import pytest
 
 from cnnlab.models.definitions import DEFINITIONS
+from cnnlab.runs import writer
 from cnnlab.runs.queue import enqueue, note_turn, waiting_runs
-from cnnlab.runs.shelf import create_run, delete_run
+from cnnlab.runs.shelf import (
+    create_run,
+    delete_run,
+)
 from cnnlab.runs.writer import RunWriter
 from cnnlab.training.events import BatchEvent
 from cnnlab.training.recipe import TrainingConfig
@@ -134,3 +140,26 @@ def test_turns_do_not_tell_names(wait, lab_home):
     wait("A")
     let_train(to_its_end=True)
     assert '"A"' not in (lab_home / "turns.json").read_text()
+
+
+def test_the_queue_is_first_come_first_served():
+    first, second, third = (create_run(DEFINITIONS["module"], TrainingConfig()) for _ in range(3))
+    for each in (second, third, first):
+        enqueue(each)
+    assert [each.id for each in waiting_runs()] == sorted(
+        (each.id for each in (first, second, third)), key=[second.id, third.id, first.id].index
+    )
+
+
+def test_the_queue_keeps_its_order_when_the_clock_is_set_back(monkeypatch):
+    first, second = (create_run(DEFINITIONS["module"], TrainingConfig()) for _ in range(2))
+    enqueue(second)
+    monkeypatch.setattr(writer, "datetime", ClockSetBack)
+    enqueue(first)
+    assert [each.id for each in waiting_runs()] == [second.id, first.id]
+
+
+class ClockSetBack(datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return datetime(2001, 1, 1, tzinfo=tz)

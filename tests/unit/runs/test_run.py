@@ -4,17 +4,16 @@ import subprocess
 import sys
 from contextlib import suppress
 from dataclasses import asdict, replace
-from datetime import datetime
 
 import pytest
 import torch
 
 from cnnlab.models.definitions import DEFINITIONS
-from cnnlab.runs import log, writer
+from cnnlab.runs import log
 from cnnlab.runs.folder import DamagedRun, NoSuchRun
 from cnnlab.runs.log import Status
 from cnnlab.runs.names import InvalidName
-from cnnlab.runs.queue import enqueue, waiting_runs
+from cnnlab.runs.queue import enqueue
 from cnnlab.runs.run import Run
 from cnnlab.runs.shelf import (
     all_runs,
@@ -290,29 +289,6 @@ def test_a_finished_run_is_not_queued_again(run):
     write(run, "started", "finished")
     with pytest.raises(RunFinished, match="nothing left to train"):
         enqueue(run)
-
-
-def test_the_queue_is_first_come_first_served():
-    first, second, third = (create_run(DEFINITIONS["module"], CONFIG) for _ in range(3))
-    for each in (second, third, first):
-        enqueue(each)
-    assert [each.id for each in waiting_runs()] == sorted(
-        (each.id for each in (first, second, third)), key=[second.id, third.id, first.id].index
-    )
-
-
-def test_the_queue_keeps_its_order_when_the_clock_is_set_back(monkeypatch):
-    first, second = (create_run(DEFINITIONS["module"], CONFIG) for _ in range(2))
-    enqueue(second)
-    monkeypatch.setattr(writer, "datetime", ClockSetBack)
-    enqueue(first)
-    assert [each.id for each in waiting_runs()] == [second.id, first.id]
-
-
-class ClockSetBack(datetime):
-    @classmethod
-    def now(cls, tz=None):
-        return datetime(2001, 1, 1, tzinfo=tz)
 
 
 def test_what_killed_processes_left_is_removed(run, lab_home):

@@ -189,3 +189,30 @@ def test_a_plan_that_says_too_little_or_too_much_names_the_field():
         with pytest.raises(InvalidSweep) as error:
             Plan(settings)
         assert str(error.value).startswith(told)
+
+
+def chosen(plan, *fields):
+    return [tuple(getattr(config, field) for field in fields) for _, config in plan.recipes()]
+
+
+def test_the_definition_is_a_field_like_others():
+    assert [definition.name for definition, _ in Plan({"model": ("module", "sequential")}).recipes()] == [
+        "module",
+        "sequential",
+    ]
+
+
+def test_draws_are_different_lie_between_their_ends_and_depend_on_their_seed_alone():
+    settings = {
+        "learning_rate": Between(1e-4, 1e-1, is_logarithmic=True),
+        "batch_size": Between(32, 256),
+        "optimizer": ("sgd", "adam"),
+    }
+    plan = Plan(settings, draws=50)
+    drawn = chosen(plan, "learning_rate", "batch_size", "optimizer")
+    assert len(set(drawn)) == plan.count == 50
+    assert all(1e-4 <= rate <= 1e-1 and 32 <= size <= 256 for rate, size, _ in drawn)
+    assert sum(rate < 10**-2.5 for rate, _, _ in drawn) == pytest.approx(25, abs=12)  # half of the powers of ten
+    assert {optimizer for _, _, optimizer in drawn} == {"sgd", "adam"}
+    assert chosen(Plan(settings, draws=50), "learning_rate", "batch_size", "optimizer") == drawn
+    assert chosen(Plan(settings, draws=50, draws_seed=1), "learning_rate", "batch_size", "optimizer") != drawn

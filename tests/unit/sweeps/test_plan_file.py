@@ -1,5 +1,8 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from cnnlab.errors import LabError
 from cnnlab.sweeps.plan import Between, InvalidSweep, Plan, Search
 from cnnlab.sweeps.plan_file import plan_as_json, plan_in
 
@@ -53,3 +56,71 @@ def test_a_kept_plan_says_all_that_it_tries():
     assert plan_as_json(Plan(settings, 2, 5)) == {"settings": told, "draws": 2, "draws_seed": 5, "search": None}
     search = {"runs": 4, "at_once": 3, "sampler": "random", "seed": 9}
     assert plan_as_json(Plan(settings, search=Search(4, 3, "random", 9)))["search"] == search
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("epochs = [", "is not TOML"),
+        ("epoch = [1, 2]", "'epoch' is no setting of a run; a sweep can try model, epochs"),
+        ("epochs = []", "epochs has no values"),
+        ("epochs = [1, 1]", "epochs has a value twice"),
+        (
+            "seed = [" + ",".join(map(str, range(101))) + "]\nepochs = [" + ",".join(map(str, range(1, 101))) + "]",
+            "These are 10,100 runs; a sweep has at most 10,000",
+        ),
+        ("learning_rate = {low = 0.1, high = 0.2}", "say how many runs to draw"),
+        ("learning_rate = {low = 0.1}", "must have low and high"),
+        ("learning_rate = {low = 0.2, high = 0.1}\n[draws]\ncount = 3", "the first must be smaller"),
+        ("learning_rate = {low = 0, high = 0.1, log = true}\n[draws]\ncount = 3", "above 0"),
+        ("learning_rate = {low = 'a', high = 'b'}\n[draws]\ncount = 3", "must lie between two numbers"),
+        ("learning_rate = {low = 0, high = 1e300}\n[draws]\ncount = 3", "neither beyond 1,000,000,000,000"),
+        (f"epochs = {'9' * 5_000}", "not TOML"),
+        ("seed = [1, 2]\n[draws]\ncount = 3", "fewer than 3 different runs"),
+        ("seed = [1, 2]\n[draws]\ncount = 0", "allowed is a whole number from 1 to 10,000"),
+        ("[draws]\nseed = 0", r"\[draws\] must have a count"),
+        ("name = 3", "name is 3"),
+        ("[search]\nat_once = 2", r"\[search\] must have runs"),
+        ("[search]\nruns = 0", "runs of a search is 0"),
+        ("[search]\nruns = 2\nsampler = 'best'", "allowed is one of tpe, random"),
+        ("[search]\nruns = 2\n[draws]\ncount = 2", "leave out the draws, or the search"),
+        ("validation = 0\n[search]\nruns = 2", "validation must be above 0"),
+        ("validation = [0, 5000]\n[search]\nruns = 2", "validation must be above 0"),
+        ("validation = {low = 0, high = 5000}\n[search]\nruns = 2", "validation must be above 0"),
+        ("epochs = {low = 1, high = 3}\n[draws]\ncount = 10000", "fewer than 10,000 different runs"),
+    ],
+)
+def test_a_plan_that_cannot_be_carried_out_is_refused_in_a_sentence(content, words):
+    with pytest.raises(InvalidSweep, match=words):
+        plan_in(content.encode())[1].recipes()
+
+
+def test_a_plan_is_read_from_toml():
+    content = (
+        'name = "Rates"\nmodel = "module"\nepochs = 3\nlearning_rate = {low = 0.001, high = 0.1, log = true}\n'
+        "seed = [0, 1]\n[draws]\ncount = 4\nseed = 7\n"
+    )
+    name, plan = plan_in(content.encode())
+    assert name == "Rates"
+    rates = Between(0.001, 0.1, is_logarithmic=True)
+    settings = {"model": "module", "epochs": 3, "learning_rate": rates, "seed": (0, 1)}
+    assert plan == Plan(settings, draws=4, draws_seed=7)
+
+
+def test_a_plan_may_begin_with_a_byte_order_mark_and_must_be_utf_8():
+    assert plan_in("\ufeffname = 'Größer'".encode())[0] == "Größer"
+    with pytest.raises(InvalidSweep, match="not TOML"):
+        plan_in("name = 'Größer'".encode("latin-1"))
+
+
+def test_a_plan_without_end_is_refused():
+    with pytest.raises(InvalidSweep, match="more than 1 MB"):
+        plan_in(b"#" * 1_000_001)
+
+
+@given(st.text() | st.sampled_from(["name", "epochs", "draws"]).map(lambda field: f"{field} = [[1], {{}}, inf]"))
+def test_any_text_is_a_plan_or_refused(content):
+    try:
+        plan_in(content.encode())[1].recipes()
+    except LabError:
+        return

@@ -3,10 +3,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from cnnlab.errors import LabError
 from cnnlab.models.definitions import DEFINITIONS, UnknownDefinition
 from cnnlab.runs.log import Status
 from cnnlab.runs.queue import waiting_runs
@@ -16,7 +13,6 @@ from cnnlab.storage.home import HomeError
 from cnnlab.sweeps import sweep as sweep_module
 from cnnlab.sweeps.folder import DamagedSweep, NoSuchSweep
 from cnnlab.sweeps.plan import Between, InvalidSweep, Plan, Search
-from cnnlab.sweeps.plan_file import plan_in
 from cnnlab.sweeps.search import advance_searches
 from cnnlab.sweeps.sweep import (
     NotAllResumed,
@@ -32,78 +28,6 @@ from cnnlab.training.events import EpochEvent
 from cnnlab.training.recipe import SETTINGS, InvalidConfig, TrainingConfig
 
 
-def chosen(plan, *fields):
-    return [tuple(getattr(config, field) for field in fields) for _, config in plan.recipes()]
-
-
-def test_a_grid_is_every_combination_the_last_field_changing_fastest():
-    plan = Plan({"epochs": 2, "learning_rate": (0.1, 0.2), "seed": (0, 1, 2)})
-    assert plan.count == 6
-    assert plan.tried == ["learning_rate", "seed"]
-    assert chosen(plan, "learning_rate", "seed") == [(0.1, 0), (0.1, 1), (0.1, 2), (0.2, 0), (0.2, 1), (0.2, 2)]
-    assert {config.epochs for _, config in plan.recipes()} == {2}
-
-
-def test_the_definition_is_a_field_like_others():
-    assert [definition.name for definition, _ in Plan({"model": ("module", "sequential")}).recipes()] == [
-        "module",
-        "sequential",
-    ]
-
-
-def test_draws_are_different_lie_between_their_ends_and_depend_on_their_seed_alone():
-    settings = {
-        "learning_rate": Between(1e-4, 1e-1, is_logarithmic=True),
-        "batch_size": Between(32, 256),
-        "optimizer": ("sgd", "adam"),
-    }
-    plan = Plan(settings, draws=50)
-    drawn = chosen(plan, "learning_rate", "batch_size", "optimizer")
-    assert len(set(drawn)) == plan.count == 50
-    assert all(1e-4 <= rate <= 1e-1 and 32 <= size <= 256 for rate, size, _ in drawn)
-    assert sum(rate < 10**-2.5 for rate, _, _ in drawn) == pytest.approx(25, abs=12)  # half of the powers of ten
-    assert {optimizer for _, _, optimizer in drawn} == {"sgd", "adam"}
-    assert chosen(Plan(settings, draws=50), "learning_rate", "batch_size", "optimizer") == drawn
-    assert chosen(Plan(settings, draws=50, draws_seed=1), "learning_rate", "batch_size", "optimizer") != drawn
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        ("epochs = [", "is not TOML"),
-        ("epoch = [1, 2]", "'epoch' is no setting of a run; a sweep can try model, epochs"),
-        ("epochs = []", "epochs has no values"),
-        ("epochs = [1, 1]", "epochs has a value twice"),
-        (
-            "seed = [" + ",".join(map(str, range(101))) + "]\nepochs = [" + ",".join(map(str, range(1, 101))) + "]",
-            "These are 10,100 runs; a sweep has at most 10,000",
-        ),
-        ("learning_rate = {low = 0.1, high = 0.2}", "say how many runs to draw"),
-        ("learning_rate = {low = 0.1}", "must have low and high"),
-        ("learning_rate = {low = 0.2, high = 0.1}\n[draws]\ncount = 3", "the first must be smaller"),
-        ("learning_rate = {low = 0, high = 0.1, log = true}\n[draws]\ncount = 3", "above 0"),
-        ("learning_rate = {low = 'a', high = 'b'}\n[draws]\ncount = 3", "must lie between two numbers"),
-        ("learning_rate = {low = 0, high = 1e300}\n[draws]\ncount = 3", "neither beyond 1,000,000,000,000"),
-        (f"epochs = {'9' * 5_000}", "not TOML"),
-        ("seed = [1, 2]\n[draws]\ncount = 3", "fewer than 3 different runs"),
-        ("seed = [1, 2]\n[draws]\ncount = 0", "allowed is a whole number from 1 to 10,000"),
-        ("[draws]\nseed = 0", r"\[draws\] must have a count"),
-        ("name = 3", "name is 3"),
-        ("[search]\nat_once = 2", r"\[search\] must have runs"),
-        ("[search]\nruns = 0", "runs of a search is 0"),
-        ("[search]\nruns = 2\nsampler = 'best'", "allowed is one of tpe, random"),
-        ("[search]\nruns = 2\n[draws]\ncount = 2", "leave out the draws, or the search"),
-        ("validation = 0\n[search]\nruns = 2", "validation must be above 0"),
-        ("validation = [0, 5000]\n[search]\nruns = 2", "validation must be above 0"),
-        ("validation = {low = 0, high = 5000}\n[search]\nruns = 2", "validation must be above 0"),
-        ("epochs = {low = 1, high = 3}\n[draws]\ncount = 10000", "fewer than 10,000 different runs"),
-    ],
-)
-def test_a_plan_that_cannot_be_carried_out_is_refused_in_a_sentence(content, words):
-    with pytest.raises(InvalidSweep, match=words):
-        plan_in(content.encode())[1].recipes()
-
-
 def test_values_that_are_not_allowed_are_refused_before_any_run_is_made():
     with pytest.raises(InvalidConfig, match="epochs is 0"):
         Sweep.start(Plan({"epochs": (1, 0)}))
@@ -111,37 +35,6 @@ def test_values_that_are_not_allowed_are_refused_before_any_run_is_made():
         Sweep.start(Plan({"model": "mine"}))
     assert all_runs() == []
     assert all_sweeps() == []
-
-
-def test_a_plan_is_read_from_toml():
-    content = (
-        'name = "Rates"\nmodel = "module"\nepochs = 3\nlearning_rate = {low = 0.001, high = 0.1, log = true}\n'
-        "seed = [0, 1]\n[draws]\ncount = 4\nseed = 7\n"
-    )
-    name, plan = plan_in(content.encode())
-    assert name == "Rates"
-    rates = Between(0.001, 0.1, is_logarithmic=True)
-    settings = {"model": "module", "epochs": 3, "learning_rate": rates, "seed": (0, 1)}
-    assert plan == Plan(settings, draws=4, draws_seed=7)
-
-
-def test_a_plan_may_begin_with_a_byte_order_mark_and_must_be_utf_8():
-    assert plan_in("\ufeffname = 'Größer'".encode())[0] == "Größer"
-    with pytest.raises(InvalidSweep, match="not TOML"):
-        plan_in("name = 'Größer'".encode("latin-1"))
-
-
-def test_a_plan_without_end_is_refused():
-    with pytest.raises(InvalidSweep, match="more than 1 MB"):
-        plan_in(b"#" * 1_000_001)
-
-
-@given(st.text() | st.sampled_from(["name", "epochs", "draws"]).map(lambda field: f"{field} = [[1], {{}}, inf]"))
-def test_any_text_is_a_plan_or_refused(content):
-    try:
-        plan_in(content.encode())[1].recipes()
-    except LabError:
-        return
 
 
 def test_a_sweep_queues_its_runs_in_order_and_is_found_again():

@@ -100,3 +100,24 @@ def test_the_order_is_where_the_images_are_but_with_pen_digits_where_they_are_dr
     assert alone._order[0].device.type == "meta"
     assert with_pen._order[0].device.type == "cpu"
     assert alone[0][1].device.type == "meta"
+
+
+def test_random_changes_depend_on_the_seed_and_the_step_alone():
+    drawn = [torch.rand(3, generator=random_changes(seed, step)).tolist() for seed in (0, 1) for step in (0, 1)]
+    assert torch.rand(3, generator=random_changes(0, 1)).tolist() == drawn[1]
+    assert len({tuple(numbers) for numbers in drawn}) == 4
+
+
+def test_pen_digits_are_drawn_afresh_for_each_epoch_from_the_seed(pen):
+    numbers = torch.arange(4 * 70)
+    epochs = [PenDrawings(pen.outlines, seed, epoch).batch(numbers, threads=2) for seed in (0, 1) for epoch in (1, 2)]
+    again, labels = PenDrawings(pen.outlines, 0, 2).batch(numbers, threads=1)
+    assert torch.equal(again, epochs[1][0])
+    assert len({images.sum().item() for images, _ in epochs}) == 4
+    assert labels.tolist() == pen.outlines.labels.tolist() * 4
+
+
+def test_an_epochs_order_is_a_permutation_of_its_own():
+    orders = [shuffled(1000, seed, epoch).tolist() for seed in (0, 1) for epoch in (1, 2)]
+    assert all(sorted(order) == list(range(1000)) for order in orders)
+    assert len({tuple(order) for order in orders}) == 4

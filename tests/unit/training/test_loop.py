@@ -8,17 +8,15 @@ from functools import partial
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import nn
 
 from cnnlab.models.definitions import DEFINITIONS
-from cnnlab.training.batches import PenDrawings, random_changes, shuffled
+from cnnlab.training.batches import shuffled
 from cnnlab.training.evaluation import evaluate
 from cnnlab.training.events import BatchEvent, EpochEvent
 from cnnlab.training.loop import STEPS_AT_ONCE, Diverged, train
-from cnnlab.training.optimizers import OPTIMIZERS, learning_rate_at
-from cnnlab.training.recipe import PRESETS, SETTINGS, InvalidConfig, TrainingConfig, optimizer_arguments
+from cnnlab.training.optimizers import OPTIMIZERS
+from cnnlab.training.recipe import PRESETS, SETTINGS, InvalidConfig, TrainingConfig
 from cnnlab.training.state import TrainingState, as_channels_last, one_buffer_for_each_dtype, takes_channels_last
 
 CONFIG = TrainingConfig(epochs=2, batch_size=128, threads=2)
@@ -36,71 +34,6 @@ def build(seed=0):
 def with_dropout():
     torch.manual_seed(0)
     return nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(784, 10))
-
-
-any_values = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(),
-    st.floats(),
-    st.text(max_size=20),
-    st.sampled_from(
-        [*OPTIMIZERS, *SETTINGS["kernels"].choices, "auto", "one-cycle", 10**400, -(10**400), b"10", [], {}, (1,), 1j]
-    ),
-)
-
-
-@given(st.sampled_from(list(TrainingConfig.__dataclass_fields__)), any_values)
-def test_any_value_of_a_setting_is_allowed_or_refused_in_a_sentence(field, value):
-    try:
-        config = TrainingConfig(**{field: value})
-    except InvalidConfig:
-        return
-    assert getattr(config, field) == value
-    assert type(value) in (int, float, str, bool)
-    assert value not in (math.inf, -math.inf)
-
-
-def test_the_defaults_are_the_tutorials():
-    config = TrainingConfig()
-    assert (config.epochs, config.batch_size) == (10, 128)
-    assert (config.optimizer, config.learning_rate, config.momentum) == ("rmsprop", 0.001, 0.9)
-
-
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("epochs", 0),
-        ("epochs", 2.5),
-        ("epochs", True),
-        ("epochs", None),
-        ("batch_size", 0),
-        ("batch_size", 60_001),
-        ("optimizer", "adagrad"),
-        ("learning_rate", 0),
-        ("learning_rate", -0.1),
-        ("learning_rate", math.nan),
-        ("learning_rate", math.inf),
-        ("momentum", 1.0),
-        ("momentum", -0.1),
-        ("momentum", math.nan),
-        ("weight_decay", -1e-4),
-        ("weight_decay", math.nan),
-        ("schedule", "cosine"),
-        ("augment", 1),
-        ("shift", -1),
-        ("shift", 5),
-        ("kernels", "cuda"),
-        ("seed", -1),
-        ("seed", 2**32),
-        ("device", "tpu"),
-        ("threads", 0),
-    ],
-)
-def test_a_bad_value_is_refused_with_field_value_and_what_is_allowed(field, value):
-    with pytest.raises(InvalidConfig, match=f"^{field} is {value!r}; allowed is .+") as refused:
-        TrainingConfig(**{field: value})
-    assert refused.value.field == field
 
 
 def test_a_device_that_is_not_here_is_refused(mnist):
@@ -167,11 +100,6 @@ def test_the_losses_are_those_of_the_plainest_loop_but_for_rounding(kernels, mni
 def test_images_that_are_left_as_bytes_give_the_same_losses(mnist):
     as_bytes = replace(mnist, train_images=(mnist.train_images * 255).round().byte())
     assert losses(train(build(), as_bytes, CONFIG)) == losses(train(build(), mnist, CONFIG))
-
-
-def test_nesterov_without_momentum_is_refused():
-    with pytest.raises(InvalidConfig, match="momentum is 0; allowed is above 0 with the optimizer nesterov"):
-        TrainingConfig(optimizer="nesterov", momentum=0)
 
 
 class Viewing(nn.Module):
@@ -299,32 +227,8 @@ def test_every_definition_trains_with_every_optimizer(name, optimizer, mnist):
     assert math.isfinite(events[-1].test_loss)
 
 
-def test_one_cycle_rises_over_a_quarter_and_falls_to_nothing():
-    rates = [learning_rate_at(progress, 0.004, "one-cycle") for progress in (0.125, 0.25, 0.625, 1)]
-    assert rates == pytest.approx([0.002, 0.004, 0.002, 0])
-
-
-def test_a_constant_rate_stays():
-    assert {learning_rate_at(progress, 0.001, "constant") for progress in (0.01, 0.5, 0.99)} == {0.001}
-
-
-def test_random_changes_depend_on_the_seed_and_the_step_alone():
-    drawn = [torch.rand(3, generator=random_changes(seed, step)).tolist() for seed in (0, 1) for step in (0, 1)]
-    assert torch.rand(3, generator=random_changes(0, 1)).tolist() == drawn[1]
-    assert len({tuple(numbers) for numbers in drawn}) == 4
-
-
 def test_changed_images_give_other_losses(mnist):
     assert losses(train(build(), mnist, replace(CONFIG, augment=True))) != losses(train(build(), mnist, CONFIG))
-
-
-def test_pen_digits_are_drawn_afresh_for_each_epoch_from_the_seed(pen):
-    numbers = torch.arange(4 * 70)
-    epochs = [PenDrawings(pen.outlines, seed, epoch).batch(numbers, threads=2) for seed in (0, 1) for epoch in (1, 2)]
-    again, labels = PenDrawings(pen.outlines, 0, 2).batch(numbers, threads=1)
-    assert torch.equal(again, epochs[1][0])
-    assert len({images.sum().item() for images, _ in epochs}) == 4
-    assert labels.tolist() == pen.outlines.labels.tolist() * 4
 
 
 def test_an_epoch_with_pen_digits_has_four_drawings_of_each(mnist, pen):
@@ -347,12 +251,6 @@ def test_pen_digits_that_are_only_tested_on_leave_the_losses_alone(mnist, pen):
     assert first.pen_accuracy is None  # it would take long beside an epoch of this recipe
     assert last.pen_accuracy is not None
     assert without[-1].pen_accuracy is None
-
-
-def test_an_epochs_order_is_a_permutation_of_its_own():
-    orders = [shuffled(1000, seed, epoch).tolist() for seed in (0, 1) for epoch in (1, 2)]
-    assert all(sorted(order) == list(range(1000)) for order in orders)
-    assert len({tuple(order) for order in orders}) == 4
 
 
 @pytest.mark.slow
@@ -435,7 +333,7 @@ import sys
 from cnnlab.data import mnist as data
 from cnnlab.models import definitions as models
 from cnnlab.training.loop import train
-from cnnlab.training.optimizers import OPTIMIZERS, learning_rate_at
+from cnnlab.training.optimizers import OPTIMIZERS
 from cnnlab.training.recipe import TrainingConfig
 from cnnlab.training.state import TrainingState
 mnist = data.load(train_images_as_bytes=True).first(train=256, test=1)
@@ -448,20 +346,3 @@ for optimizer in OPTIMIZERS:
 sys.exit("torch._dynamo" in sys.modules)
 """
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_an_optimizer_does_what_pytorchs_does(name, mnist):
-    config = replace(CONFIG, optimizer=name, epochs=1)
-    ours, theirs = DEFINITIONS["module"].build(0), DEFINITIONS["module"].build(0)
-    classes = (OPTIMIZERS[name], OPTIMIZERS[name].__base__)
-    made = [
-        (model, optimizer(model.parameters(), **optimizer_arguments(config)))
-        for model, optimizer in zip((ours, theirs), classes, strict=True)
-    ]
-    for _ in range(3):
-        for model, optimizer in made:
-            optimizer.zero_grad()
-            F.cross_entropy(model(mnist.test_images), mnist.test_labels).backward()
-            optimizer.step()
-    assert all(torch.equal(*pair) for pair in zip(ours.parameters(), theirs.parameters(), strict=True))

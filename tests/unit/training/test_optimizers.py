@@ -1,6 +1,10 @@
 import pytest
+import torch
+import torch.nn.functional as F
 
-from cnnlab.training.optimizers import MOST_CHANGES, highest_learning_rate, learning_rate_at, with_change
+from cnnlab.models.definitions import DEFINITIONS
+from cnnlab.training.optimizers import MOST_CHANGES, OPTIMIZERS, highest_learning_rate, learning_rate_at, with_change
+from cnnlab.training.recipe import TrainingConfig, optimizer_arguments
 
 
 def test_a_constant_learning_rate_is_the_recipes():
@@ -41,3 +45,20 @@ def test_a_run_can_be_changed_a_thousand_times():
     with pytest.raises(ValueError, match="more than 1,000 times"):
         with_change(changes, 1_001, 0.1)
     assert len(with_change(changes, 1_000, 0.2)) == 1_000
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_an_optimizer_does_what_pytorchs_does(name, mnist):
+    config = TrainingConfig(optimizer=name)
+    ours, theirs = DEFINITIONS["module"].build(0), DEFINITIONS["module"].build(0)
+    classes = (OPTIMIZERS[name], OPTIMIZERS[name].__base__)
+    made = [
+        (model, optimizer(model.parameters(), **optimizer_arguments(config)))
+        for model, optimizer in zip((ours, theirs), classes, strict=True)
+    ]
+    for _ in range(3):
+        for model, optimizer in made:
+            optimizer.zero_grad()
+            F.cross_entropy(model(mnist.test_images), mnist.test_labels).backward()
+            optimizer.step()
+    assert all(torch.equal(*pair) for pair in zip(ours.parameters(), theirs.parameters(), strict=True))

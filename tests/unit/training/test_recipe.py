@@ -1,3 +1,4 @@
+import math
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -5,11 +6,14 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cnnlab.charts.sweep import title_of
 from cnnlab.cli import train as command_line
 from cnnlab.storage.cores import available_cores
 from cnnlab.sweeps.plan import FIELDS, is_whole
+from cnnlab.training.optimizers import OPTIMIZERS
 from cnnlab.training.recipe import PRESETS, SETTINGS, InvalidConfig, TrainingConfig, optimizer_arguments
 from cnnlab.training.setting_kinds import Choice, Number, Switch, Whole, default_of, number, settings_of
 
@@ -277,3 +281,73 @@ def test_a_value_is_written_as_people_read_it(setting, value, written):
 def test_a_default_goes_without_saying_unless_it_is_always_named(always, words):
     setting = Number(label="", help="", low=0, high=3, step=1, phrase="at {}", default=1, is_always_named=always)
     assert [setting.described(value) for value in (1, 2)] == words
+
+
+any_values = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=20),
+    st.sampled_from(
+        [*OPTIMIZERS, *SETTINGS["kernels"].choices, "auto", "one-cycle", 10**400, -(10**400), b"10", [], {}, (1,), 1j]
+    ),
+)
+
+
+@given(st.sampled_from(list(TrainingConfig.__dataclass_fields__)), any_values)
+def test_any_value_of_a_setting_is_allowed_or_refused_in_a_sentence(field, value):
+    try:
+        config = TrainingConfig(**{field: value})
+    except InvalidConfig:
+        return
+    assert getattr(config, field) == value
+    assert type(value) in (int, float, str, bool)
+    assert value not in (math.inf, -math.inf)
+
+
+def test_the_defaults_are_the_tutorials():
+    config = TrainingConfig()
+    assert (config.epochs, config.batch_size) == (10, 128)
+    assert (config.optimizer, config.learning_rate, config.momentum) == ("rmsprop", 0.001, 0.9)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("epochs", 0),
+        ("epochs", 2.5),
+        ("epochs", True),
+        ("epochs", None),
+        ("batch_size", 0),
+        ("batch_size", 60_001),
+        ("optimizer", "adagrad"),
+        ("learning_rate", 0),
+        ("learning_rate", -0.1),
+        ("learning_rate", math.nan),
+        ("learning_rate", math.inf),
+        ("momentum", 1.0),
+        ("momentum", -0.1),
+        ("momentum", math.nan),
+        ("weight_decay", -1e-4),
+        ("weight_decay", math.nan),
+        ("schedule", "cosine"),
+        ("augment", 1),
+        ("shift", -1),
+        ("shift", 5),
+        ("kernels", "cuda"),
+        ("seed", -1),
+        ("seed", 2**32),
+        ("device", "tpu"),
+        ("threads", 0),
+    ],
+)
+def test_a_bad_value_is_refused_with_field_value_and_what_is_allowed(field, value):
+    with pytest.raises(InvalidConfig, match=f"^{field} is {value!r}; allowed is .+") as refused:
+        TrainingConfig(**{field: value})
+    assert refused.value.field == field
+
+
+def test_nesterov_without_momentum_is_refused():
+    with pytest.raises(InvalidConfig, match="momentum is 0; allowed is above 0 with the optimizer nesterov"):
+        TrainingConfig(optimizer="nesterov", momentum=0)
