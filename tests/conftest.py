@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -62,12 +63,18 @@ def compiled_kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("kernels")
 
 
+@pytest.fixture(scope="session")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder for the homes of all tests."""
+    return tmp_path_factory.mktemp("homes")
+
+
 @pytest.fixture(autouse=True)
 def lab_home(
-    tmp_path: Path, decoded_mnist: Path, compiled_kernels: Path, monkeypatch: pytest.MonkeyPatch
+    homes: Path, decoded_mnist: Path, compiled_kernels: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Path]:
     """Give the test an empty home, with what takes long to make at hand, and end what it started there."""
-    folder = tmp_path / "home"
+    folder = Path(tempfile.mkdtemp(dir=homes)) / "home"  # pytest's own looks through all folders before it each time
     folder.mkdir()
     (folder / "mnist.safetensors").symlink_to(decoded_mnist)
     (folder / "kernels").symlink_to(compiled_kernels)

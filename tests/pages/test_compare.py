@@ -166,6 +166,7 @@ def test_of_three_networks_each_two_are_compared_on_both_test_sets(compare_page)
     assert [text.startswith("- ") for text in shown[people + 1 : people + 4]] == [True] * 3
 
 
+@pytest.mark.slow
 def test_train_both_starts_the_two_definitions_alike_and_chooses_them(compare_page, wait_for):
     button(compare_page, "Train both").click().run()
     assert not compare_page.exception
@@ -201,6 +202,7 @@ def test_missing_seeds_are_started_and_those_there_are_used(compare_page, wait_f
     wait_for(lambda: started.status is Status.STOPPED)
 
 
+@pytest.mark.slow
 def test_twenty_runs_can_be_compared(compare_page):
     runs = [ended_run("module", seed, reference_runs()[seed % 2]) for seed in range(20)]
     open_comparison(compare_page, *(run.id for run in runs))

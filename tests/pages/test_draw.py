@@ -166,6 +166,7 @@ def test_a_photo_goes_onto_the_canvas_and_anything_else_is_refused(draw_page):
     assert draw_page.error[0].value.startswith("This is a PDF document, which the lab does not read")
 
 
+@pytest.mark.slow
 def test_a_photo_shows_its_light_and_its_digit_and_one_of_several_digits_is_not_answered(draw_page):
     paper = np.full((300, 400), 220, np.uint8) - np.arange(400, dtype=np.uint8)[None] // 4  # lit from the left
     paper[60:240, 100:115] = 40

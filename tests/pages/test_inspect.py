@@ -68,6 +68,7 @@ def metric(page, label):
     return next(each.value for each in page.metric if each.label == label)
 
 
+@pytest.mark.slow
 def test_at_first_the_newest_finished_run_is_shown(app):
     finished = run_of("module", "finished")
     run_of("module", "stopped")
@@ -167,6 +168,7 @@ def test_the_image_goes_to_the_canvas(inspect_page):
     assert inspect_page.multiselect(key="answering").value == ["reference-sequential"]  # which answered there
 
 
+@pytest.mark.slow
 def test_a_run_that_trains_is_shown_with_its_newest_weights(app):
     run = run_of("module")
     with RunWriter.claim(run):
@@ -219,6 +221,7 @@ def test_the_newest_is_shown_until_somebody_turns_back_and_again_when_he_asks_fo
     assert not page.exception
 
 
+@pytest.mark.slow
 def test_a_run_that_trains_is_shown_with_one_state_of_its_weights(app):
     run = run_of("module")
     config = run.config
@@ -234,6 +237,7 @@ def test_a_run_that_trains_is_shown_with_one_state_of_its_weights(app):
     assert any(f'data-digit="{digit}"' in each for each in texts(page))
 
 
+@pytest.mark.slow
 def test_a_run_that_is_deleted_while_it_is_asked_is_left(app, monkeypatch):
     run = run_of("module", "finished")
     predict = test_set._predict
@@ -264,6 +268,7 @@ def test_a_network_without_a_convolution_has_no_film_of_filters(app):
     assert not page.get("download_button")
 
 
+@pytest.mark.slow
 def test_a_snapshot_that_is_damaged_is_said_to_be_so_and_the_others_are_shown(app):
     run = run_of("module", "finished")
     with RunWriter.claim(run) as writer:

@@ -126,6 +126,7 @@ def test_a_step_that_diverges_is_told_and_one_can_go_back(step_page):
     assert told(step_page).startswith("**Step 1**")
 
 
+@pytest.mark.slow
 def test_another_learning_rate_is_tried_from_the_same_weights(step_page):
     step_page.session_state["step_part"] = "5 Update"
     press(step_page.run(), "10 steps")

@@ -7,6 +7,7 @@ PROJECT = Path(__file__).parents[2]
 FILES = [PROJECT / "app.py", *(PROJECT / "pages").glob("*.py"), *(PROJECT / "cnnlab").rglob("*.py")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PROJECT)))
 def test_text_is_read_and_written_in_an_encoding_that_is_named(path):
     unnamed = []

@@ -275,6 +275,7 @@ def test_how_the_sources_differ_is_shown_line_by_line(open_page):
     assert re.fullmatch(r"The source of .*Sequential.* \(−\) and of .*Module.* \(\+\)", expander)
 
 
+@pytest.mark.slow
 def test_a_run_that_trains_says_how_much_longer_once_that_is_known(open_page):
     run = create_run(DEFINITIONS["module"], TrainingConfig(epochs=1, batch_size=600))
     with RunWriter.claim(run) as writer:

@@ -9,6 +9,7 @@ def test_a_peak_is_some_billions_of_operations():
     assert 1e8 < peak_operations(threads=1) < 1e13
 
 
+@pytest.mark.slow
 def test_the_operations_are_those_of_the_windows_and_of_the_winners():
     model = nn.Sequential(
         *(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.MaxPool2d(2)),  # 13 × 13 windows of 2 channels, each of 4 sums of 9

@@ -127,6 +127,7 @@ NAMES = st.none() | st.sampled_from(["Mine", "Sequential", "Module · seed 1", "
 RUNS = st.lists(st.tuples(st.sampled_from(["sequential", "module"]), NAMES, RECIPES), min_size=1, max_size=6)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(RUNS, st.randoms(use_true_random=False))
 def test_labels_are_distinct_short_and_the_same_in_any_order(recipes, chance: random.Random):

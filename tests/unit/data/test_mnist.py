@@ -80,6 +80,7 @@ def own_archives(tmp_path, lab_home, monkeypatch):
     return archives
 
 
+@pytest.mark.slow
 def test_a_damaged_archive_is_named(own_archives):
     archive = own_archives / "t10k-labels-idx1-ubyte.gz"
     archive.write_bytes(archive.read_bytes()[:-7])

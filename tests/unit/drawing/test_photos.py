@@ -29,6 +29,7 @@ def test_an_unevenly_lit_photo_is_read_and_its_paper_is_empty():
     assert (canvas == 0).mean() > 0.7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(1000, 400), (400, 1000), (3000, 3000), (40, 30)])
 def test_a_picture_of_any_shape_keeps_its_aspect(size):
     blob = np.full(size[::-1], 255, np.uint8)
@@ -84,6 +85,7 @@ def test_of_a_photo_the_ink_is_left_in_the_middle_of_the_canvas():
     assert np.abs(found - expected).mean() < 0.02
 
 
+@pytest.mark.slow
 def test_the_steps_of_a_photo_are_its_grey_its_light_and_what_is_kept():
     steps = picture_steps(file_of(photo()))
     assert steps.seen.shape == steps.light.shape == steps.kept.shape == (420, 560)
@@ -145,6 +147,7 @@ def test_what_else_lies_on_the_paper_is_not_of_the_digit(beside):
     assert np.abs(prepare(found).centred - prepare(alone).centred).mean() < 0.02
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beside", BESIDE)
 def test_paper_without_a_digit_is_not_answered(beside):
     with pytest.raises(UnreadablePicture, match="No digit was found in this picture"):
@@ -256,6 +259,7 @@ def framed(*things, **options):
     return sheet(BESIDE["a desk"], *things, **options)
 
 
+@pytest.mark.slow
 def test_of_several_digits_in_a_photo_none_is_read():
     both = np.maximum(written(right=160), written(right=450))
     with pytest.raises(SeveralDigits, match="This picture shows 2 digits"):
@@ -330,6 +334,7 @@ def test_what_was_seen_is_the_mean_of_the_colours():
     np.testing.assert_allclose(steps.seen, pixels.mean(axis=2) / 255, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_chalk_is_read_beside_a_seam_and_the_board_is_the_light():
     seam = np.broadcast_to(abs(np.arange(600) - 560)[:, None] < 4, (600, 800)).astype(float)
     steps = picture_steps(file_of(sheet((written(), 200), (seam, 10), light=50)))

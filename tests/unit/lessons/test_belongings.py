@@ -77,6 +77,7 @@ def test_networks_and_sweeps_that_cannot_be_read_are_deleted_too(lab_home):
     assert all("Bob" in path.read_text() for path in damaged_networks())
 
 
+@pytest.mark.slow
 def test_a_run_that_a_worker_takes_meanwhile_keeps_all_of_them():
     for _ in range(3):
         run = create_run(DEFINITIONS["module"], TrainingConfig(), made_by="Ada")

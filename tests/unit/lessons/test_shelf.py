@@ -101,6 +101,7 @@ def test_the_tutorials_last_losses_lie_as_far_apart_as_the_lesson_says():
     assert "0.0072" in text_of(5)
 
 
+@pytest.mark.slow
 def test_a_small_digit_is_read_the_same_with_a_thin_pen_and_becomes_a_blob_with_a_thick_one():
     digits, run = load_strokes("testing").first(100), find_run(DRAWING_RUN)
 

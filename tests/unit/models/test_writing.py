@@ -32,6 +32,7 @@ def logits(source, seed=1):
     return module, module(torch.rand(3, 1, 28, 28, generator=torch.Generator().manual_seed(2)))
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(SEEDS)
 def test_both_forms_of_any_list_give_the_same_logits_to_the_last_bit(seed):

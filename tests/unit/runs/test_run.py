@@ -251,6 +251,7 @@ def test_a_run_whose_log_is_held_is_running(run):
     assert run.status is Status.INTERRUPTED
 
 
+@pytest.mark.slow
 def test_a_run_has_one_writer(run):
     with RunWriter.claim(run), pytest.raises(RunBusy, match="is being trained"):
         RunWriter.claim(run)
@@ -278,6 +279,7 @@ def test_a_folder_that_is_no_run_is_left_alone(run, lab_home):
     assert len(all_runs()) == 2
 
 
+@pytest.mark.slow
 def test_a_run_that_trains_is_not_deleted(run):
     with RunWriter.claim(run), pytest.raises(RunBusy):
         delete_run(run)

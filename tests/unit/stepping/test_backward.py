@@ -60,6 +60,7 @@ def test_the_answers_are_those_that_numpy_finds_and_their_mean_is_the_logged_los
     assert answers.loss == pytest.approx(step.loss, rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", NETWORKS)
 def test_the_terms_add_up_to_the_gradient_of_the_step(stepper, network):
     step = stepper(network=network).step(5)

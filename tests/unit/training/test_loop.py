@@ -168,6 +168,7 @@ def test_read_at_once_as_on_a_gpu_the_losses_are_the_same_and_a_checkpoint_after
     assert losses(train(other, mnist, CONFIG, resumed)) == expected[6:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at_once", [1, 3])
 @pytest.mark.parametrize("schedule", ["constant", "one-cycle"])
 def test_a_learning_rate_that_is_set_meanwhile_holds_from_its_step_on(at_once, schedule, mnist, monkeypatch):

@@ -47,6 +47,7 @@ def test_a_run_can_be_changed_a_thousand_times():
     assert len(with_change(changes, 1_000, 0.2)) == 1_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_an_optimizer_does_what_pytorchs_does(name, mnist):
     config = TrainingConfig(optimizer=name)

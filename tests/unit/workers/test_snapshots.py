@@ -71,6 +71,7 @@ def test_the_losses_are_the_same_with_and_without(mnist, no_limit, count):
     assert are_equal(few.load_checkpoint()["model"], many.load_checkpoint()["model"])
 
 
+@pytest.mark.slow
 def test_a_run_that_was_cut_off_has_the_film_of_one_that_was_not(mnist, no_limit):
     uncut, cut = trained(mnist), trained(mnist, until=13)
     trained(mnist, run=cut)

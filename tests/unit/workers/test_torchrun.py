@@ -21,6 +21,7 @@ pytestmark = pytest.mark.slow
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
 ONE_MACHINE = ("--nproc-per-node", "2", "--standalone", "--max-restarts", "1")
+NO_RESTART = (*ONE_MACHINE[:-1], "0")
 
 
 @pytest.fixture
@@ -145,7 +146,7 @@ def test_ctrl_c_stops_all_with_a_checkpoint(start_torchrun, wait_for):
 
 
 def test_a_batch_too_small_for_its_processes_is_refused(start_torchrun):
-    torchrun = start_torchrun("--epochs", "1", "--batch-size", "59999")
+    torchrun = start_torchrun("--epochs", "1", "--batch-size", "59999", options=NO_RESTART)
     output, _ = torchrun.communicate(timeout=120)
     assert torchrun.returncode != 0
     assert all_runs() == []
