@@ -6,6 +6,7 @@ import zipfile
 import pytest
 
 from cnnlab.runs.transfer.archive import RefusedArchive, import_run
+from cnnlab.storage.home import home
 from cnnlab.training.recipe import TrainingConfig
 
 CONFIG = TrainingConfig(epochs=2, threads=1, batch_size=30_000)
@@ -33,6 +34,4 @@ def refuse(content, words=""):
 
 
 def everything():
-    from cnnlab.storage.home import home
-
     return {path: path.read_bytes() if path.is_file() else None for path in home().parent.rglob("*")}

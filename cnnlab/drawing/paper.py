@@ -17,8 +17,8 @@ _BESIDE = 4  # how far from a stroke its paper is looked at, in pixels
 _PAPER_AROUND = 0.75  # of the places beside a stroke: so many show paper
 
 _THICKEST_LINE = 6  # in pixels of a picture of 560: a hundredth of the sheet
-_STEEPEST = 0.2  # how far a line may lean, in pixels per pixel: 11 degrees
-_SLOPES = 17
+# How far a line may lean, in pixels per pixel: up to 11 degrees to either side, and as much to the one as to the other.
+_SLOPES = np.arange(-8, 9) / 40
 _SHORTEST_RUN = 1 / 8  # of the picture: what is straight for so long may be a line
 _SHORTEST_AT_EDGE, _SHORTEST = 0.25, 0.7  # of the picture: what is one, if it begins at the edge, and otherwise
 
@@ -162,7 +162,7 @@ def _long_level_lines(is_ink: np.ndarray) -> np.ndarray:
     run = max(3, round(_SHORTEST_RUN * max(is_ink.shape)))
     columns = np.arange(width)
     found = np.zeros_like(is_ink)
-    for slope in np.linspace(-_STEEPEST, _STEEPEST, _SLOPES):
+    for slope in _SLOPES:
         # Sheared so that lines of this slope are level. What comes in at the other side is cut off again.
         rows = np.arange(height)[:, None] + np.round(slope * (columns - width / 2)).astype(int)
         is_inside = (rows >= 0) & (rows < height)

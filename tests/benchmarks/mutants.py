@@ -1,14 +1,15 @@
 """Changes the lab's code in one place at a time, and counts the changes that no test notices.
 
     pip install cosmic-ray coverage
-    python tests/benchmarks/mutants.py [ROOM ...] [--most 60] [--seed 0] [--again]
+    python tests/benchmarks/mutants.py [ROOM ...] [--most 60] [--seed 0] [--again] [--quick]
 
 Each change is one of cosmic-ray's (a comparison, a number, an operator, a constant turned round), or leaves a call
 out. It is tried in a copy of the project. Of the tests of its room and its pages, those that run the changed line are
 run first, the quickest before the others, with those that start processes which may run it; then the rest. The first
 that fails has noticed it (killed the mutant), and so has one that does not come back in time. What no test noticed is
 printed as a line that says where it is and what was changed. Of the changes of a room, ``--most`` are drawn at
-random. With ``--again``, those are tried that no test noticed the last time. Changes that change nothing which a
+random. With ``--again``, those are tried that no test noticed the last time; with ``--quick``, neither pages nor the
+tests that are marked as slow are asked, and a room takes two minutes. Changes that change nothing which a
 person or a program could see (equivalent mutants) stand in ``harmless.toml``, each with its reason, and are not
 counted.
 
@@ -100,7 +101,13 @@ ROOMS = {
     ),
     "conclusions": (
         ["cnnlab/conclusions", "cnnlab/ui/sweep/results.py"],
-        ["tests/unit/conclusions", f"{NUMBERS}/test_sweep.py", f"{PAGES}/test_sweep.py", f"{NUMBERS}/test_compare.py"],
+        [
+            "tests/unit/conclusions",
+            "tests/unit/ui/sweep",
+            f"{NUMBERS}/test_sweep.py",
+            f"{PAGES}/test_sweep.py",
+            f"{NUMBERS}/test_compare.py",
+        ],
         [],
     ),
 }
@@ -195,7 +202,8 @@ def _function_at(source: str, line: int) -> str:
     """Return the name of the innermost function or class around a line, "" outside all."""
     kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
     named = [node for node in ast.walk(ast.parse(source)) if isinstance(node, kinds)]
-    around = [node for node in named if node.lineno <= line <= node.end_lineno]
+    begins = {node: min(each.lineno for each in (node, *node.decorator_list)) for node in named}
+    around = [node for node in named if begins[node] <= line <= node.end_lineno]
     return max(around, key=lambda node: node.lineno).name if around else ""
 
 
@@ -319,6 +327,7 @@ def main() -> None:
     arguments.add_argument("--seed", type=int, default=0)
     arguments.add_argument("--lanes", type=int, default=2)
     arguments.add_argument("--again", action="store_true", help="try only those that no test noticed the last time")
+    arguments.add_argument("--quick", action="store_true", help="ask no pages, and no test that is marked as slow")
     arguments.add_argument(
         "--survivors",
         type=Path,
@@ -342,6 +351,8 @@ def main() -> None:
         with ThreadPoolExecutor(chosen.lanes) as pool:
             for room in chosen.rooms:
                 sources, tests, in_subprocesses = ROOMS[room]
+                if chosen.quick:
+                    tests = ["-m", "not slow", *(each for each in tests if not each.startswith(PAGES))]
                 lane = lanes.get()
                 files = {path: text for source in sources for path, text in lane.files(source).items()}
                 found = [mutant for path, text in files.items() for mutant in mutants_of(path, text)]

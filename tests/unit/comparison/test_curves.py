@@ -62,7 +62,7 @@ def test_curves_that_are_not_folded_have_no_band(run):
     assert drawn["low"].tolist() == drawn["high"].tolist() == drawn["value"].tolist() == [*range(1, 21)] * 2
 
 
-def test_a_hundred_points_are_left_to_each_of_a_crowd(run):
+def test_each_of_many_curves_keeps_a_hundred_points(run):
     """A chart bears 4,000 points: of 41 runs 100 each, of a run of a hundred steps all."""
     long = create_run(DEFINITIONS["module"], TrainingConfig(batch_size=30_000, epochs=50))
     with RunWriter.claim(long) as writer:

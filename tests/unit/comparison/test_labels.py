@@ -225,7 +225,3 @@ def test_two_groups_of_one_name_are_told_apart_by_their_first_run():
 )
 def test_three_seeds_or_more_that_follow_each_other_are_a_range(seeds, told):
     assert labels_of_groups([[run_with("module", seed=seed) for seed in seeds]]) == [f"Module · seeds {told}"]
-
-
-def test_a_seed_of_a_lone_run_is_named_unless_it_is_0():
-    assert [label_of(run_with("module", seed=seed)) for seed in (0, 1)] == ["Module", "Module · seed 1"]

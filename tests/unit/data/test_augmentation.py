@@ -377,10 +377,3 @@ def test_a_shift_reads_an_image_with_an_empty_rim_from_a_row_and_a_column_on():
     moved = shifted(images, torch.tensor([[0, 2, 4], [3, 2, 0]]), 2)
     rimmed = np.pad(images[:, 0].numpy(), ((0, 0), (2, 2), (2, 2)))
     assert_same(moved, [rimmed[0, :28, 3:31], rimmed[1, 2:30, 2:30], rimmed[2, 4:, :28]], atol=0)
-
-
-def test_all_stages_follow_each_other_with_one_generator(batch):
-    images, labels = batch[0][:20], batch[1][:20]
-    own = generator(8)
-    expected = recentre(thicken(distort(restyle(images, labels, own), own), own))
-    assert torch.equal(augment(images, labels, generator(8)), expected)

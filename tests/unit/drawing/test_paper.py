@@ -3,7 +3,15 @@ from math import erf
 import numpy as np
 import pytest
 
-from cnnlab.drawing.paper import darkness, is_light_on_dark, light_on, printed_lines, rims, separating_level
+from cnnlab.drawing.paper import (
+    _long_level_lines,
+    darkness,
+    is_light_on_dark,
+    light_on,
+    printed_lines,
+    rims,
+    separating_level,
+)
 from cnnlab.drawing.strokes import Stroke, ink_of
 
 TWO = (Stroke(14, ((90.0, 100.0), (140.0, 50.0), (190.0, 100.0), (90.0, 220.0), (90.0, 220.0), (200.0, 220.0))),)
@@ -151,7 +159,7 @@ def leaning(slope, shape=(160, 500)):
     return is_ink
 
 
-@pytest.mark.parametrize("slope", np.linspace(-0.2, 0.2, 17)[::2])
+@pytest.mark.parametrize("slope", np.arange(-8, 9, 2) / 40)
 def test_a_line_that_leans_by_one_in_five_or_less_is_found_whole(slope):
     assert_printed(leaning(slope))
 
@@ -159,6 +167,13 @@ def test_a_line_that_leans_by_one_in_five_or_less_is_found_whole(slope):
 @pytest.mark.parametrize("slope", [-0.3, 0.25])
 def test_what_leans_by_one_in_four_is_no_line_of_the_paper(slope):
     assert_printed(leaning(slope), whole=False)
+
+
+def test_level_lines_of_a_picture_upside_down_are_upside_down():
+    chance = np.random.default_rng(0)
+    for width in range(60, 90):
+        is_ink = chance.random((50, width)) < 0.8
+        assert np.array_equal(_long_level_lines(is_ink[::-1]), _long_level_lines(is_ink)[::-1])
 
 
 @pytest.mark.parametrize("rows", [(0, 1), (0, 3), (1, 2), (119, 120), (118, 119), (117, 120)])

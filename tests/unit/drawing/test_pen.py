@@ -117,7 +117,7 @@ def test_a_random_drawing_is_as_large_as_promised_and_lies_within_a_pixel_of_the
         assert high + 1e-3 >= numbers.max() > high - 0.002 * (high - low)
 
 
-def test_what_is_random_in_a_drawing_is_so_by_itself():
+def test_what_is_random_in_a_drawing_is_independent():
     related = torch.corrcoef(parts_of(random_drawings(20_000, torch.Generator().manual_seed(0))).double())
     assert (related - torch.eye(7)).abs().max() < 0.03
 

@@ -74,7 +74,6 @@ def test_a_home_whose_name_the_linker_does_not_take_has_its_kernels_too(lab_home
     assert len(list((lab_home / "My%20Project" / "kernels").glob("*.so"))) == 1
 
 
-@pytest.mark.usefixtures("nothing_compiled")
 @pytest.mark.parametrize(
     ("capability", "cpu"), [("DEFAULT", "baseline"), ("AVX2", "x86_64_v3"), ("AVX512", "x86_64_v3")]
 )
@@ -83,6 +82,7 @@ def test_kernels_are_compiled_for_the_wide_numbers_of_a_processor_that_has_them(
     assert compiler._cpu() == cpu
 
 
+@pytest.mark.usefixtures("nothing_compiled")
 def test_a_missing_compiler_is_told(monkeypatch):
     def missing(name):
         raise compiler.PackageNotFoundError(name)

@@ -122,7 +122,7 @@ def test_how_many_are_right_is_counted_anew_with_another_digit_or_other_weights(
 
 
 @pytest.mark.parametrize(("known", "then"), [(1_000, 1_001), (1_001, 1)])
-def test_how_many_are_right_is_forgotten_only_of_over_a_thousand(monkeypatch, known, then):
+def test_how_many_are_right_is_forgotten_once_more_than_a_thousand_are_known(monkeypatch, known, then):
     counts = {(str(number), "", ""): number for number in range(known)}
     monkeypatch.setattr(answering, "_right", counts)
     keep(7, [Stroke(20, ((70.0, 70.0), (200.0, 70.0), (120.0, 240.0)))])

@@ -29,7 +29,7 @@ def started(monkeypatch):
 
 
 def test_a_process_that_does_not_end_is_ended(run, started, monkeypatch):
-    processes = started("import time; time.sleep(600)")
+    processes = started("import signal; signal.pause()")
     monkeypatch.setattr(onnx_file, "_MOST_SECONDS", 0.1)
     with pytest.raises(CannotWriteONNX, match=rf"^{run.name} was not written as ONNX within 0\.1 s\.$"):
         run_as_onnx_elsewhere(run)

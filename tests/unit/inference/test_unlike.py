@@ -56,14 +56,6 @@ def test_the_threshold_is_what_one_in_a_hundred_choosing_digits_exceeds(run):
 
 
 @pytest.mark.slow
-def test_what_a_network_makes_of_many_digits_is_computed_once(run, monkeypatch):
-    image = np.zeros((1, 28, 28), np.float32)
-    before = distances_of(run, image)
-    monkeypatch.setattr(unlike, "_familiar_to", None)
-    assert distances_of(run, image) == before
-
-
-@pytest.mark.slow
 def test_networks_are_kept_up_to_a_size_those_asked_last(few_digits, monkeypatch):
     # Of 400 numbers each digit's direction, in two bytes; 96 axes of them; 96 numbers along these, and one across.
     size = 500 * 400 * 2 + 400 * 96 * 4 + 500 * 96 * 4 + 500 * 4

@@ -5,7 +5,6 @@ import pytest
 
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.sweeps.plan import Between, InvalidSweep, Plan, Search, different_recipes
-from cnnlab.sweeps.plan_file import plan_as_json, plan_from_json, plan_in
 from cnnlab.training.recipe import TrainingConfig
 
 
@@ -55,28 +54,6 @@ def test_a_searchs_seed_has_32_bits(seed, allowed):
 def test_numbers_that_nothing_lies_between_are_refused(between):
     with pytest.raises(InvalidSweep):
         Plan({"learning_rate": between}, draws=1)
-
-
-def test_a_plan_is_the_same_after_it_was_kept():
-    for plan in (
-        Plan({"learning_rate": Between(0.001, 0.1, is_logarithmic=True), "epochs": (1, 2), "threads": 1}, 3, 7),
-        Plan({"learning_rate": Between(0.001, 0.1)}, search=Search(5, 3, "random", 9)),
-    ):
-        assert plan_from_json(plan_as_json(plan)) == plan
-
-
-def test_a_search_may_say_all_that_it_can():
-    told = "learning_rate = {low = 0.1, high = 0.2}\n[search]\nruns = 7\nat_once = 2\nsampler = 'random'\nseed = 3"
-    assert plan_in(told.encode())[1].search == Search(7, at_once=2, sampler="random", seed=3)
-
-
-def test_a_plan_in_toml_is_read_as_it_is_written():
-    content = b'name = "rates"\nepochs = [1, 2]\nlearning_rate = {low = 0.01, high = 0.1, log = true}\n'
-    settings = {"epochs": (1, 2), "learning_rate": Between(0.01, 0.1, is_logarithmic=True)}
-    assert plan_in(content + b"[draws]\ncount = 4\nseed = 3\n") == ("rates", Plan(settings, 4, 3))
-    assert plan_in(content + b"[search]\nruns = 4\n") == ("rates", Plan(settings, search=Search(4)))
-    with pytest.raises(InvalidSweep, match="must have a count"):
-        plan_in(content + b"[draws]\nseed = 3\n")
 
 
 def test_a_single_value_is_not_tried_and_a_plan_of_nothing_is_one_run():

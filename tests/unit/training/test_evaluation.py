@@ -2,7 +2,10 @@ import pytest
 import torch
 from torch import nn
 
+from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.training.evaluation import evaluate, predict_logits
+from cnnlab.training.recipe import TrainingConfig
+from cnnlab.training.script import training_script
 
 
 def test_loss_and_accuracy_of_known_logits():
@@ -29,6 +32,15 @@ def test_a_last_batch_that_is_not_full_counts_by_its_images():
     evaluation = evaluate(nn.Flatten(), images, labels)
     assert evaluation.accuracy == pytest.approx(500 / 501)
     assert evaluation.loss == pytest.approx(100 / 501, rel=1e-5)
+
+
+def test_images_are_asked_about_by_five_hundred_as_the_training_script_says():
+    asked = []
+    model = nn.Flatten()
+    model.register_forward_hook(lambda _, given, answers: asked.append(len(given[0])))
+    predict_logits(model, torch.zeros(1_200, 1, 1, 10))
+    assert asked == [500, 500, 200]
+    assert "EVALUATION_BATCH_SIZE = 500\n" in training_script(DEFINITIONS["module"].source, TrainingConfig())
 
 
 def test_predicting_leaves_a_model_in_evaluation_mode_there_and_keeps_no_gradients():

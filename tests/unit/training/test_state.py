@@ -9,8 +9,8 @@ from torch import nn
 from cnnlab.models.definitions import DEFINITIONS
 from cnnlab.training.evaluation import predict_logits
 from cnnlab.training.events import BatchEvent
-from cnnlab.training.loop import _prepare_process, train
-from cnnlab.training.recipe import TrainingConfig, available_devices, device_for
+from cnnlab.training.loop import train
+from cnnlab.training.recipe import TrainingConfig
 from cnnlab.training.state import OldCheckpoint, OtherCheckpoint, TrainingState, as_channels_last
 
 CONFIG = TrainingConfig(epochs=2, batch_size=50, threads=1, device="cpu")
@@ -180,32 +180,3 @@ def test_a_checkpoint_of_a_machine_with_another_device_is_taken():
     state.load_state_dict({**checkpoint, "rng": {}})
     images = torch.rand(2, 1, 28, 28)
     assert torch.equal(predict_logits(state.model, images), predict_logits(linear(), images))
-
-
-def test_on_cuda_and_there_alone_cudnn_is_told_to_repeat_itself(monkeypatch):
-    monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
-    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
-    state = TrainingState(linear(), CONFIG)
-    found = []
-    for device in ("cpu", "cuda"):
-        state.device = torch.device(device)
-        _prepare_process(CONFIG, state)
-        found.append((torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark))
-    assert found == [(False, True), (True, False)]
-
-
-@pytest.mark.parametrize(
-    ("cuda", "mps", "devices"),
-    [
-        (False, False, ["cpu"]),
-        (True, False, ["cuda", "cpu"]),
-        (False, True, ["mps", "cpu"]),
-        (True, True, ["cuda", "mps", "cpu"]),
-    ],
-)
-def test_a_run_takes_the_fastest_device_there_is_or_the_one_that_it_names(cuda, mps, devices, monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
-    assert available_devices() == devices
-    assert device_for(TrainingConfig()).type == devices[0]
-    assert [device_for(TrainingConfig(device=name)).type for name in devices] == devices

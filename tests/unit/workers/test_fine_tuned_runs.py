@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 import torch.nn.functional as F
+from archives import files_of, zipped
 from trained import trained
 
 from cnnlab.comparison.experiments import differing_settings, experiment_of
@@ -29,7 +30,6 @@ from cnnlab.training.events import EpochEvent
 from cnnlab.training.recipe import TrainingConfig
 from cnnlab.workers import work as module
 from cnnlab.workers.work import Order
-from tests.unit.runs.transfer.test_archive import files_of, zipped
 
 pytestmark = pytest.mark.slow
 

@@ -20,8 +20,9 @@ from cnnlab.workers.work import work
 pytestmark = pytest.mark.slow
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
-ONE_MACHINE = ("--nproc-per-node", "2", "--standalone", "--max-restarts", "1")
-NO_RESTART = (*ONE_MACHINE[:-1], "0")
+TWO = ("--nproc-per-node", "2", "--standalone", "--max-restarts")
+ONE_MACHINE = (*TWO, "1")
+NO_RESTART = (*TWO, "0")  # what is refused would be refused twice
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What the events of a training say, and what a divergence does, each found in another way."""
+"""What the loop tells of a training, and what it does at a divergence, each found in another way."""
 
 import math
 import time
@@ -11,7 +11,7 @@ from torch import nn
 
 from cnnlab.training.batches import shuffled
 from cnnlab.training.events import BatchEvent, EpochEvent
-from cnnlab.training.loop import STEPS_AT_ONCE, Diverged, require_an_image_for_each, train
+from cnnlab.training.loop import STEPS_AT_ONCE, Diverged, _prepare_process, require_an_image_for_each, train
 from cnnlab.training.recipe import InvalidConfig, TrainingConfig
 from cnnlab.training.state import TrainingState
 
@@ -187,3 +187,15 @@ def test_a_network_that_no_test_can_measure_goes_back_to_its_last_finite_loss(wh
         list(train(model, replace(few, **{part: damaged}), config, state, learning_rates=rates))
     assert state.step == 2
     assert all(torch.equal(*pair) for pair in zip(good.parameters(), model.parameters(), strict=True))
+
+
+def test_on_cuda_and_there_alone_cudnn_is_told_to_repeat_itself(monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    state = TrainingState(linear(), CONFIG)
+    found = []
+    for device in ("cpu", "cuda"):
+        state.device = torch.device(device)
+        _prepare_process(CONFIG, state)
+        found.append((torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark))
+    assert found == [(False, True), (True, False)]
