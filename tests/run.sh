@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes or reuses .venv, installs what the tests need, and runs linters and tests, two at a time: those in a browser
-# mostly wait. With --quick it runs those that need neither a browser, nor a process that trains, nor more than half a
-# second: for use while one works. All other arguments go to pytest.
+# mostly wait. With --quick it runs those that need neither a browser, nor a process that trains, nor more than some
+# tenths of a second: for use while one works. All other arguments go to pytest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -163,7 +163,7 @@ def student_tail(t: float, freedom: float) -> float:
 
     def area(start: float) -> float:
         angles = np.linspace(start, pi / 2, _STEPS)
-        return float(np.trapezoid(np.cos(angles).clip(min=0.0) ** (freedom - 1), angles))
+        return float(np.trapezoid(np.cos(angles) ** (freedom - 1), angles))
 
     return min(1.0, area(atan(abs(t) / sqrt(freedom))) / area(0.0))
 

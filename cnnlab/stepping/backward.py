@@ -135,7 +135,6 @@ def finite_difference(step: Step, parameter: str, index: tuple[int, ...]) -> Fin
     """
     images = step.images.double()
     network = deepcopy(step.before).double()
-    begun = {name: buffer.clone() for name, buffer in network.named_buffers()}
 
     def loss_with(change: float) -> float:
         with torch.no_grad():
@@ -144,8 +143,6 @@ def finite_difference(step: Step, parameter: str, index: tuple[int, ...]) -> Fin
             weights[index] += change
             loss = F.cross_entropy(logits_in(step, network, images), step.labels).item()
             weights[index] = before
-            for name, buffer in network.named_buffers():
-                buffer.copy_(begun[name])
         return loss
 
     above, below = loss_with(EPSILON), loss_with(-EPSILON)

@@ -192,6 +192,14 @@ def test_the_losses_of_the_images_are_those_of_the_batch(station, stepper, drawn
     assert points.loc[points["kind"] == "chosen", "image"].tolist() == [4]
 
 
+def test_a_term_of_a_filter_names_its_image_and_what_it_shows(station, stepper):
+    table = sentence(station("4 Backward"), "| Term |")
+    named = [(int(image) - 1, int(label)) for image, label in re.findall(r"image (\d+), a (\d), row", table)]
+    labels = stepper.step(1).labels.tolist()
+    assert [label for _, label in named] == [labels[image] for image, _ in named]
+    assert len({label for _, label in named}) > 1
+
+
 def test_a_gradient_is_the_sum_of_its_terms(station, stepper):
     step = stepper.step(1)
     source = int(step.gradients[LINEAR][3].abs().argmax())
@@ -280,6 +288,16 @@ def test_another_learning_rate_is_ten_times_the_recipes_until_one_is_chosen(stat
     assert [float(each) for each in metrics(page).values()] == pytest.approx(
         [loss_after(times) for times in told.values()], abs=2e-4
     )
+
+
+@pytest.mark.parametrize(("rate", "further"), [(0.002, 0), (0.004, 0), (0.01, 4)])
+def test_the_loss_is_shown_along_the_step_as_far_as_the_other_rate_leads(rate, further, station, drawn):
+    points = drawn(station("5 Update", step_rate=rate))[-1]
+    line = points[points["kind"] == "line"]
+    assert line["share"].is_monotonic_increasing
+    assert len(line) == 10 + further
+    assert line["share"].iloc[-1] == pytest.approx(max(4, rate / 0.001))
+    assert points[points["kind"] == "other"]["share"].tolist() == pytest.approx([rate / 0.001])
 
 
 def test_ten_times_the_highest_learning_rate_is_the_highest(station):

@@ -64,6 +64,11 @@ def test_a_difference_that_chance_explains_is_none():
     assert "says nothing of the learning rate" in found.advice
 
 
+def test_of_two_differences_it_cannot_be_told_which_one_it_was():
+    found = told([ended(learning_rate=0.003, batch_size=64), ended()], [wrong_on(*range(40)), DIGITS])
+    assert found.sentence.endswith("; which of the differences it comes from cannot be told.")
+
+
 def test_two_seeds_tell_how_far_chance_goes():
     found = told([ended(), ended(seed=1)], [wrong_on(*range(20)), DIGITS])
     assert found.sentence.startswith("Only the seed differs: ")

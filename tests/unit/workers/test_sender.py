@@ -3,6 +3,7 @@
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from pickle import UnpicklingError
 from types import SimpleNamespace
 
 import pytest
@@ -20,6 +21,7 @@ from cnnlab.training.recipe import TrainingConfig
 from cnnlab.training.state import TrainingState
 from cnnlab.workers import cluster as clusters
 from cnnlab.workers.cluster import Cluster, ClusterFault, NoCluster, Parcels, Sender, _node_home, main
+from cnnlab.workers.work import Order
 
 CONFIG = TrainingConfig(epochs=1, threads=2, kernels="torch")
 
@@ -98,9 +100,10 @@ def lost():
             raise end
 
         sender._train_on_one_machine = train_on_one_machine
-        with RunWriter.claim(run) as writer:
-            writer.starting()
-            sender._train(run, writer)
+        writer = RunWriter.claim(run)
+        writer.starting()
+        sender._follow(run, writer)
+        assert sender._one_has_ended.is_set()
         return run, sender, len(list(ends_left))
 
     return trained
@@ -152,16 +155,30 @@ def test_a_run_that_no_machine_can_train_any_more_is_interrupted_with_the_reason
     assert not sender._cluster_is_gone.is_set()
 
 
+class Calling:
+    def __reduce__(self):
+        return print, ("this must not be called",)
+
+
+def test_a_checkpoint_that_would_call_something_is_not_opened_on_another_machine(capsys):
+    run = create_run(DEFINITIONS["module"], CONFIG)
+    torch.save(Calling(), run.checkpoint_path)
+    with pytest.raises(UnpicklingError):
+        Order(run).load_checkpoint()
+    assert capsys.readouterr().out == ""
+
+
 @pytest.mark.parametrize(
     ("error", "told"),
     [
-        (RayTaskError("train_order", "Traceback", ValueError("no such file")), r"could not train it: ValueError"),
+        (RayTaskError("train_order", "Traceback", ValueError("no such file")), "could not train it: ValueError"),
         (RuntimeEnvSetupError("no pip"), "could not take the lab's code"),
     ],
 )
 def test_what_a_machine_cannot_do_at_all_is_told(error, told, lost):
-    with pytest.raises(ClusterFault, match=told):
-        lost(error)
+    run, *_ = lost(error)
+    assert run.status is Status.FAILED
+    assert told in run.history().reason
 
 
 def test_a_parcel_is_due_a_quarter_of_a_second_after_the_last(monkeypatch):
