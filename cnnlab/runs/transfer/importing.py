@@ -111,7 +111,6 @@ def _checked(run: Run) -> Run:
     steps = [history.step, *history.learning_rates]
     if max(steps) > run.total_steps or not epochs.between(1, run.config.epochs).all():
         raise UnfitRun("its log is longer than its recipe allows.")
-    run.last_record()
     if (weights := run.load_weights()) is not None:
         _require_fitting(weights, definition)
         step = origin_of(run.weights_path.read_bytes()).get("step", "0")

@@ -151,6 +151,14 @@ def test_the_queue_is_first_come_first_served():
     )
 
 
+def test_a_run_that_an_earlier_version_queued_without_a_place_comes_first():
+    first, second = (create_run(DEFINITIONS["module"], TrainingConfig()) for _ in range(2))
+    enqueue(first)
+    with RunWriter.claim(second) as each:
+        each.append("queued")
+    assert [run.id for run in waiting_runs()] == [second.id, first.id]
+
+
 def test_the_queue_keeps_its_order_when_the_clock_is_set_back(monkeypatch):
     first, second = (create_run(DEFINITIONS["module"], TrainingConfig()) for _ in range(2))
     enqueue(second)

@@ -96,6 +96,15 @@ def test_a_line_that_the_disk_takes_only_a_part_of_leaves_the_log_as_it_was_and_
     assert json.loads(run.log_path.read_bytes().removeprefix(before))["place"] == 2
 
 
+def test_what_was_wished_or_written_beside_a_run_the_last_time_is_forgotten_when_it_goes_on():
+    run = stopped_run()
+    beside = [run.stop_path, run.learning_rate_path, run.errors_path]
+    for path in beside:
+        path.write_text("0.5")
+    enqueue(run)
+    assert [path.exists() for path in beside] == [False] * 3
+
+
 def test_a_checkpoint_that_is_gone_is_said_and_training_does_not_begin_anew():
     run = stopped_run()
     run.checkpoint_path.unlink()
