@@ -46,8 +46,7 @@ def results_view(runs: Sequence[Run]) -> None:
     table = ask(results, runs)  # those of older runs are asked of their networks
     table.insert(0, "run", [in_cell(label) for label in labels_of(runs)])
     if digits := my_digits(learner()):
-        shares = accuracies_on(unseen_by(runs, digits), runs)
-        table.insert(list(table.columns).index("pen_high") + 1, "my_digits", shares)
+        table["my_digits"] = accuracies_on(unseen_by(runs, digits), runs)
     shown = table.drop(columns=["accuracy_low", "accuracy_high", "pen_low", "pen_high"])
     for name in _PERCENTAGES & set(shown):
         shown[name] = 100 * shown[name]

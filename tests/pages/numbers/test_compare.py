@@ -124,6 +124,13 @@ def test_the_confusion_matrices_count_digits_and_answers(compare_page, figures):
             for digit in range(10)
             for answer in range(10)
         }
+    assert "In the third, orange is where the second run gives that answer more often" in key_of(compare_page)
+
+
+def key_of(page):
+    """Return what is said below the confusion matrices of a page."""
+    (told,) = [each.value for each in page.caption if each.value.startswith("Each row is a digit")]
+    return told
 
 
 def test_the_images_they_disagree_on_come_with_both_answers_the_surest_first(compare_page, html):
@@ -203,6 +210,7 @@ def test_the_matrices_of_runs_that_answer_alike_are_one(open_page, figures):
     assert len(figures(page)) == 1
     assert any(each.value.count("Reference") == 2 for each in page.markdown if " and " in each.value)
     assert "Both have the same confusion matrix." in [each.value for each in page.markdown]
+    assert "A stronger colour is more errors. Click" in key_of(page)
 
 
 def test_the_strongest_colour_is_the_largest_number_of_errors_in_a_cell_of_any_of_the_two(compare_page, figures):

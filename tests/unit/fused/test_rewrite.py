@@ -248,9 +248,10 @@ def test_channels_that_do_not_fit_are_left_to_pytorch_to_complain_of():
         fuse(model, (1, 28, 28), threads=1)
 
 
-def test_a_convolution_with_a_hook_is_left_to_pytorch():
+@pytest.mark.parametrize("kind", ["forward", "forward_pre", "full_backward", "full_backward_pre"])
+def test_a_convolution_with_a_hook_is_left_to_pytorch(kind):
     model = layers(1, 4)
-    model[0].register_forward_hook(lambda *_: None)
+    getattr(model[0], f"register_{kind}_hook")(lambda *_: None)
     with pytest.raises(CannotFuse, match="has no convolution"):
         fuse(model, (1, 10, 10), threads=1)
 
