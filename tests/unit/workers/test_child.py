@@ -1,4 +1,5 @@
 import ast
+import signal
 import time
 from pathlib import Path
 
@@ -25,6 +26,16 @@ def started(monkeypatch):
     for each in children:
         each.abandon()
         each.wait_until(time.monotonic())
+
+
+@pytest.mark.parametrize(
+    ("code", "seconds", "exit_code"), [("import signal; signal.pause()", 0.1, -signal.SIGKILL), ("", 60, 0)]
+)
+def test_a_child_that_has_not_ended_at_a_deadline_is_killed(code, seconds, exit_code):
+    each = child.Child("-c", code)
+    each.wait_until(time.monotonic() + seconds)
+    each.abandon()
+    assert each.exit_code == exit_code
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
