@@ -227,6 +227,8 @@ def _norm_of_groups(arguments: Arguments, shape: Shape) -> Shape:
         raise Misfit(f"takes {channels:,} channels, and is given {shape[0]:,}", "num_channels", shape[0])
     if channels % groups:
         raise Misfit(f"has {groups} groups, which do not divide its {channels:,} channels")
+    if channels // groups * prod(shape[1:]) == 1:
+        raise Misfit("has a single number in each group, of which it makes 0: leave it out")
     return shape
 
 

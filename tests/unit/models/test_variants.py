@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from listings import LISTINGS, TUTORIALS_CLASS, TUTORIALS_LIST
 from random_networks import list_of, random_branches, random_layers
@@ -101,6 +101,7 @@ def test_each_convolution_of_what_people_write_gets_its_filters_or_it_is_said_wh
 
 @settings(max_examples=60, deadline=None)
 @given(SEEDS, st.sampled_from([1, 8, 32]), st.booleans())
+@example(8418, 1, True)  # one filter on maps of a pixel, and a norm of groups behind it
 def test_whatever_the_network_the_others_stay_or_it_is_refused(seed, count, is_list):
     source = list_of(random_layers(seed)) if is_list else random_branches(seed)
     had = filters(source)

@@ -34,11 +34,11 @@ BEFORE_SNAPSHOTS = Path(__file__).with_name("home-before-snapshots.zip")
 
 
 @pytest.fixture(autouse=True)
-def archive(lab_home, tmp_path) -> bytes:
+def archive(lab_home) -> bytes:
     """Put the old home in the place of the test's, and return the archive."""
     with zipfile.ZipFile(CONTENT) as content:
-        content.extractall(tmp_path)
-    return (tmp_path / "archive.zip").read_bytes()
+        content.extractall(lab_home.parent)
+    return (lab_home.parent / "archive.zip").read_bytes()
 
 
 def run_named(name) -> Run:
@@ -119,9 +119,9 @@ def test_each_page_opens_it(page, monkeypatch):
     assert not opened.switch_page(f"pages/{page}.py").run().exception
 
 
-def test_a_run_from_before_there_were_snapshots_goes_on_says_why_it_has_none_and_is_imported_again(tmp_path):
+def test_a_run_from_before_there_were_snapshots_goes_on_says_why_it_has_none_and_is_imported_again(lab_home):
     with zipfile.ZipFile(BEFORE_SNAPSHOTS) as content:
-        content.extractall(tmp_path)
+        content.extractall(lab_home.parent)
     run = run_named("Before there were snapshots")
     assert run.status is Status.STOPPED
     enqueue(run)

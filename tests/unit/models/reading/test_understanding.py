@@ -45,6 +45,11 @@ FORWARD = (
     + "        self.conv = nn.Conv2d(1, 4, 3)\n        self.fc = nn.Linear(2704, 10)\n\n    def forward(self, x):\n"
 )
 WRONG = {
+    "a norm of groups of one number": (
+        "nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.GroupNorm(1, 1), nn.Flatten(), nn.Linear(1, 10))",
+        (1, "has a single number in each group, of which it makes 0: leave it out"),
+        None,
+    ),
     "not flattened": (
         LIST.format("nn.ReLU()", "4 * 26 * 26, 10"),
         (5, "nn.Linear takes 2,704 numbers in a row, and is given 4 × 26 × 26: flatten first."),
