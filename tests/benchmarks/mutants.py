@@ -7,11 +7,10 @@ Each change is one of cosmic-ray's (a comparison, a number, an operator, a const
 out. It is tried in a copy of the project. Of the tests of its room and its pages, those that run the changed line are
 run first, the quickest before the others, with those that start processes which may run it; then the rest. The first
 that fails has noticed it (killed the mutant), and so has one that does not come back in time. What no test noticed is
-printed as a line that says where it is and what was changed. Of the changes of a room, ``--most`` are drawn at
-random. With ``--again``, those are tried that no test noticed the last time; with ``--quick``, neither pages nor the
-tests that are marked as slow are asked, and a room takes two minutes. Changes that change nothing which a
-person or a program could see (equivalent mutants) stand in ``harmless.toml``, each with its reason, and are not
-counted.
+printed as a line that says where it is and what was changed. Of the changes of a room, ``--most`` are drawn at random.
+With ``--again``, those are tried that no test noticed the last time; with ``--quick``, neither pages nor the tests that
+are marked as slow are asked, and a room takes two minutes. Changes that change nothing which a person or a program
+could see (equivalent mutants) stand in ``harmless.toml``, each with its reason, and are not counted.
 
 PyTorch and Streamlit are imported once: every change is tried in a fork.
 """

@@ -7,6 +7,7 @@ from pickle import UnpicklingError
 from types import SimpleNamespace
 
 import pytest
+from archives import Malicious
 
 pytest.importorskip("ray")
 
@@ -155,14 +156,9 @@ def test_a_run_that_no_machine_can_train_any_more_is_interrupted_with_the_reason
     assert not sender._cluster_is_gone.is_set()
 
 
-class Calling:
-    def __reduce__(self):
-        return print, ("this must not be called",)
-
-
 def test_a_checkpoint_that_would_call_something_is_not_opened_on_another_machine(capsys):
     run = create_run(DEFINITIONS["module"], CONFIG)
-    torch.save(Calling(), run.checkpoint_path)
+    torch.save(Malicious(), run.checkpoint_path)
     with pytest.raises(UnpicklingError):
         Order(run).load_checkpoint()
     assert capsys.readouterr().out == ""

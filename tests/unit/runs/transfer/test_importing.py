@@ -10,7 +10,7 @@ from itertools import islice
 
 import pytest
 import torch
-from archives import CONFIG, files_of, refuse, zipped
+from archives import CONFIG, Malicious, files_of, refuse, stopped_run, zipped
 from safetensors.torch import save
 
 from cnnlab.models.definitions import DEFINITIONS
@@ -189,11 +189,6 @@ def saved(checkpoint):
     return content.getvalue()
 
 
-class Malicious:
-    def __reduce__(self):
-        return print, ("this must not be called",)
-
-
 def with_memory(checkpoint, tensor):
     """Return the optimizer's state with another tensor in the place of what it remembers of the gradients."""
     optimizer = deepcopy(checkpoint["optimizer"])
@@ -259,23 +254,9 @@ def test_an_archive_of_a_newer_version_is_said_to_be_one(run):
 
 def test_weights_and_a_checkpoint_of_another_run_are_refused(run):
     files = files_of(export_run(run, checkpoint=True))
-    other = files_of(export_run(reference_like(run), checkpoint=True))
+    other = files_of(export_run(stopped_run("Other", seed=1), checkpoint=True))
     for name in ("weights.safetensors", "checkpoint.pt"):
         refuse(zipped(files | {name: other[name]}), f"its {name} is damaged")
-
-
-def reference_like(run):
-    """Return a run of the same recipe, stopped in the same place."""
-    made = create_run(DEFINITIONS["sequential"], CONFIG, "Other")
-    state = TrainingState(DEFINITIONS["sequential"].build(1), CONFIG)
-    state.optimizer.step()
-    state.epoch, state.batch, state.step = 2, 1, 3
-    with RunWriter.claim(made) as writer:
-        writer.started(step=0, device="cpu")
-        writer.append_training(BatchEvent(3, 2, 0.5, 0.3))
-        writer.save(state, weights=True)
-        writer.stopped()
-    return made
 
 
 def test_a_log_of_more_lines_than_any_run_has_is_refused_before_it_is_read(run, monkeypatch):
