@@ -2,7 +2,7 @@ import pytest
 
 from cnnlab.comparison.listing import Order, SweepRow, in_order, labels_in_list, matching_runs, rows_of
 from cnnlab.models.definitions import DEFINITIONS
-from cnnlab.runs.shelf import all_runs, create_run, delete_run, reference_runs
+from cnnlab.runs.shelf import all_runs, create_run, delete_run, find_run, reference_runs
 from cnnlab.runs.writer import RunWriter
 from cnnlab.sweeps.plan import Plan
 from cnnlab.sweeps.sweep import Sweep, all_sweeps
@@ -197,7 +197,9 @@ def test_two_runs_that_collapsed_or_work_are_counted_in_their_row():
     ],
 )
 def test_a_number_is_found_as_a_whole_and_a_word_in_part(search, is_found):
-    run = create_run(DEFINITIONS["module"], TrainingConfig(), "It works")
+    made = create_run(DEFINITIONS["module"], TrainingConfig(), "It works")
+    made.folder.rename(made.folder.with_name("20261130-105701-777"))  # else it may have been made in millisecond 001
+    run = find_run("20261130-105701-777")
     run.take_note("of 60,000 images")
     end(run, 0.97)
     assert (matching_runs([run], search) == [run]) == is_found
